@@ -1,0 +1,31 @@
+//! The proxy-wasm plugin: adapters between Envoy's callbacks and `entra-token-core`.
+//!
+//! One module serves as the bootstrap singleton service, as the HTTP filter of workers and as
+//! the filter that answers `/ready`. Nothing is decided here: [`root`] turns ticks and answers
+//! into inputs of the core, [`request`] puts the token on a request or parks it, [`status`]
+//! answers for the proxy, [`vm`] holds what all contexts of one VM share, and [`host`] is the
+//! only file that talks to Envoy.
+//!
+//! A panic kills the VM and every request in it, so nothing here may panic.
+
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod host;
+mod metrics;
+mod parked;
+mod request;
+mod root;
+mod status;
+mod vm;
+
+mod entry {
+    proxy_wasm::main! {{
+        crate::host::log_through_envoy();
+        proxy_wasm::set_root_context(|id| Box::new(crate::root::Root::new(id)));
+    }}
+}

@@ -1,0 +1,154 @@
+//! The plugin's metrics. Labels are part of the name, in the form that Istio uses
+//! (`label=.=value;.;`) and that the bootstrap's `stats_tags` take out again.
+
+use std::cell::Cell;
+
+use entra_token_core::slot::{Event, State};
+use proxy_wasm::types::MetricType;
+
+use crate::host::Metric;
+
+fn define(kind: MetricType, name: &str, labels: &[(&str, &str)]) -> Metric {
+    let labels: String = labels
+        .iter()
+        .map(|(label, value)| format!("{label}=.={value};.;"))
+        .collect();
+    Metric::define(kind, &format!("{labels}entra_auth_{name}"))
+}
+
+/// A counter that costs a request an addition in this VM; a tick carries it to Envoy.
+pub(crate) struct Counter {
+    metric: Metric,
+    pending: Cell<i64>,
+}
+
+impl Counter {
+    fn new(name: &str, labels: &[(&str, &str)]) -> Self {
+        Self {
+            metric: define(MetricType::Counter, name, labels),
+            pending: Cell::new(0),
+        }
+    }
+
+    pub(crate) fn count(&self) {
+        self.pending.set(self.pending.get().saturating_add(1));
+    }
+
+    fn flush(&self) {
+        match self.pending.take() {
+            0 => {}
+            pending => self.metric.add(pending),
+        }
+    }
+}
+
+/// What became of the requests of one target.
+pub(crate) struct RequestMetrics {
+    /// Went on with the token at once.
+    pub(crate) authorized: Counter,
+    /// Had to wait for it.
+    pub(crate) held: Counter,
+    /// Was answered 503.
+    pub(crate) unavailable: Counter,
+    /// Went on untouched: the cluster may not have the token.
+    pub(crate) passed: Counter,
+}
+
+impl RequestMetrics {
+    pub(crate) fn new(target: &str) -> Self {
+        let counter = |outcome| {
+            Counter::new(
+                "requests_total",
+                &[("target", target), ("outcome", outcome)],
+            )
+        };
+        Self {
+            authorized: counter("authorized"),
+            held: counter("held"),
+            unavailable: counter("unavailable"),
+            passed: counter("passed"),
+        }
+    }
+
+    pub(crate) fn flush(&self) {
+        for counter in [
+            &self.authorized,
+            &self.held,
+            &self.unavailable,
+            &self.passed,
+        ] {
+            counter.flush();
+        }
+    }
+}
+
+/// The state of one identity's token.
+pub(crate) struct TokenMetrics {
+    succeeded: Metric,
+    failed: Metric,
+    expiry: Metric,
+    last_success: Metric,
+    failures: Metric,
+    /// What was shown last: expiry and failures.
+    shown: Cell<(u64, u32)>,
+}
+
+impl TokenMetrics {
+    pub(crate) fn new(identity: &str) -> Self {
+        let requests = |result| {
+            let labels = [("identity", identity), ("result", result)];
+            define(MetricType::Counter, "token_requests_total", &labels)
+        };
+        let gauge = |name| define(MetricType::Gauge, name, &[("identity", identity)]);
+        Self {
+            succeeded: requests("success"),
+            failed: requests("failure"),
+            expiry: gauge("token_expiry_timestamp_seconds"),
+            last_success: gauge("token_last_success_timestamp_seconds"),
+            failures: gauge("token_refresh_failures_consecutive"),
+            shown: Cell::default(),
+        }
+    }
+
+    /// Counts what the VM that called the endpoint saw.
+    pub(crate) fn event(&self, event: &Event, wall_seconds: u64) {
+        match event {
+            Event::Acquired { .. } | Event::Unchanged => {
+                self.succeeded.add(1);
+                self.last_success.set(wall_seconds);
+            }
+            Event::Failed { .. } => self.failed.add(1),
+            Event::ClockOff(_) => {}
+        }
+    }
+
+    /// Shows the shared state. All VMs write the same values, so the last write is right.
+    pub(crate) fn show(&self, state: &State) {
+        let expiry = state
+            .token
+            .as_ref()
+            .map_or(0, |token| token.expires_wall.0 / 1000);
+        let now = (expiry, state.failures);
+        if self.shown.replace(now) != now {
+            self.expiry.set(expiry);
+            self.failures.set(u64::from(state.failures));
+        }
+    }
+}
+
+/// How many requests wait for a token, in the whole process: each VM adds its own changes.
+pub(crate) struct HeldGauge {
+    metric: Metric,
+}
+
+impl HeldGauge {
+    pub(crate) fn new() -> Self {
+        Self {
+            metric: define(MetricType::Gauge, "held_requests", &[]),
+        }
+    }
+
+    pub(crate) fn change(&self, by: i64) {
+        self.metric.add(by);
+    }
+}

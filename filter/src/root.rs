@@ -1,0 +1,223 @@
+//! A root context: reads the configuration, and on every tick lets the slots go on, carries
+//! out their calls and releases parked requests.
+
+use core::time::Duration;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use entra_token_core::config::{self, Mode, Plugin, TargetSpec};
+use entra_token_core::failure::NoAnswer;
+use entra_token_core::http::{Body, Response};
+use entra_token_core::member::Call;
+use entra_token_core::slot::CallId;
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{BufferType, ContextType, MapType};
+
+use crate::host;
+use crate::metrics::RequestMetrics;
+use crate::request::{self, Request};
+use crate::status::StatusRequest;
+use crate::vm::{self, Keeper};
+
+/// How often the slots are looked at when nothing is due: how late another VM's token is seen.
+const IDLE_TICK: Duration = Duration::from_secs(1);
+
+/// How often while requests wait. Nothing else wakes a VM when another gets the token.
+pub(crate) const HURRIED_TICK: Duration = Duration::from_millis(20);
+
+/// A configuration in use.
+pub(crate) struct Active {
+    pub(crate) plugin: Plugin,
+    /// One for each of `plugin.slots`.
+    pub(crate) keepers: Vec<Rc<Keeper>>,
+    /// One for each of `plugin.targets`.
+    metrics: Vec<RequestMetrics>,
+}
+
+/// A target with all that a request of it needs.
+pub(crate) struct ActiveTarget<'a> {
+    pub(crate) spec: &'a TargetSpec,
+    pub(crate) keeper: &'a Rc<Keeper>,
+    pub(crate) metrics: &'a RequestMetrics,
+    pub(crate) identity: &'a str,
+}
+
+impl Active {
+    fn new(plugin: Plugin) -> Self {
+        Self {
+            keepers: plugin.slots.iter().map(vm::keeper).collect(),
+            metrics: plugin
+                .targets
+                .iter()
+                .map(|t| RequestMetrics::new(&t.name))
+                .collect(),
+            plugin,
+        }
+    }
+
+    /// The target with this index.
+    pub(crate) fn target(&self, index: usize) -> Option<ActiveTarget<'_>> {
+        let spec = self.plugin.targets.get(index)?;
+        Some(ActiveTarget {
+            spec,
+            keeper: self.keepers.get(spec.slot)?,
+            metrics: self.metrics.get(index)?,
+            identity: &self.plugin.slots.get(spec.slot)?.identity,
+        })
+    }
+}
+
+/// A root context.
+pub(crate) struct Root {
+    id: u32,
+    active: Option<Rc<Active>>,
+    /// The calls made from here, by the host's id.
+    calls: HashMap<u32, (Rc<Keeper>, CallId)>,
+}
+
+impl Root {
+    pub(crate) fn new(id: u32) -> Self {
+        Self {
+            id,
+            active: None,
+            calls: HashMap::new(),
+        }
+    }
+
+    fn dispatch(&mut self, keeper: &Rc<Keeper>, call: &Call) {
+        let request = &call.request;
+        let mut headers = vec![
+            (":method", request.method),
+            (":path", request.path.as_str()),
+            (":authority", call.endpoint.authority.as_str()),
+        ];
+        headers.extend(
+            request
+                .headers
+                .iter()
+                .map(|(name, value)| (*name, value.as_str())),
+        );
+        match host::dispatch(&call.endpoint.cluster, headers, call.timeout) {
+            Ok(token) => {
+                self.calls.insert(token, (Rc::clone(keeper), call.id));
+            }
+            Err(error) => {
+                let why = if error.is_bad_argument() {
+                    NoAnswer::NoCluster
+                } else {
+                    NoAnswer::Broken
+                };
+                keeper.call_failed(host::now(), call.id, why);
+            }
+        }
+    }
+
+    /// Lets go of the parked requests that need wait no longer.
+    fn release(&self, active: &Active) {
+        let now = host::now();
+        for waiting in active
+            .keepers
+            .iter()
+            .flat_map(|keeper| keeper.take_released(now))
+        {
+            // A client that has left took its context along.
+            if host::set_effective_context(waiting.context).is_ok() {
+                request::release(&waiting, now);
+            }
+        }
+        // Of this root itself, which exists.
+        let _ = host::set_effective_context(self.id);
+    }
+
+    fn plan_next_tick(active: &Active) {
+        let now = host::now();
+        let waiting = active.keepers.iter().any(|keeper| keeper.held_count() > 0);
+        let next = active
+            .keepers
+            .iter()
+            .map(|keeper| keeper.next_wakeup(now).since(now.mono))
+            .min();
+        let period = match next {
+            _ if waiting => HURRIED_TICK,
+            Some(next) => next.clamp(HURRIED_TICK, IDLE_TICK),
+            None => IDLE_TICK,
+        };
+        // Cannot fail in a root context; if it did, the period would stay.
+        let _ = host::set_tick_period(period);
+    }
+}
+
+impl Context for Root {
+    fn on_http_call_response(&mut self, token: u32, headers: usize, _: usize, _: usize) {
+        let Some((keeper, id)) = self.calls.remove(&token) else {
+            return;
+        };
+        let now = host::now();
+        // Without headers the call broke off, was cut by its time-out, or was over-long.
+        let status = host::header(MapType::HttpCallResponseHeaders, ":status")
+            .and_then(|status| status.parse().ok());
+        match status {
+            Some(status) if headers > 0 => {
+                let response = Response {
+                    status,
+                    retry_after: host::header(MapType::HttpCallResponseHeaders, "retry-after"),
+                    body: Body(host::buffer(BufferType::HttpCallResponseBody).unwrap_or_default()),
+                };
+                keeper.answered(now, id, response);
+            }
+            _ => keeper.call_failed(now, id, NoAnswer::Broken),
+        }
+        if let Some(active) = self.active.clone() {
+            self.release(&active);
+            Self::plan_next_tick(&active);
+        }
+    }
+}
+
+impl RootContext for Root {
+    /// Also runs in a throw-away VM whose calls are cancelled, so nothing but the tick is set.
+    fn on_configure(&mut self, _: usize) -> bool {
+        let json = host::buffer(BufferType::PluginConfiguration).unwrap_or_default();
+        match config::read(&json) {
+            Ok(config) => {
+                self.active = Some(Rc::new(Active::new(config::compile(&config))));
+                host::set_tick_period(Duration::from_millis(1)).is_ok()
+            }
+            Err(mistakes) => {
+                for mistake in &mistakes.0 {
+                    log::error!("plugin configuration: {mistake}");
+                }
+                false
+            }
+        }
+    }
+
+    fn on_tick(&mut self) {
+        let Some(active) = self.active.clone() else {
+            return;
+        };
+        let now = host::now();
+        for keeper in &active.keepers {
+            if let Some(call) = keeper.step(now) {
+                self.dispatch(keeper, &call);
+            }
+        }
+        self.release(&active);
+        for metrics in &active.metrics {
+            metrics.flush();
+        }
+        Self::plan_next_tick(&active);
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+
+    fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
+        let active = Rc::clone(self.active.as_ref()?);
+        Some(match active.plugin.mode {
+            Mode::Authorize => Box::new(Request::new(id, active)),
+            Mode::Status => Box::new(StatusRequest::new(active)),
+        })
+    }
+}

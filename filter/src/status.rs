@@ -1,0 +1,64 @@
+//! The filter instance that answers `/ready` and `/status`.
+
+use std::rc::Rc;
+
+use entra_token_core::status::{Status, json};
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::{Action, MapType};
+
+use crate::host;
+use crate::root::Active;
+
+/// One request to the status listener.
+pub(crate) struct StatusRequest {
+    active: Rc<Active>,
+}
+
+impl StatusRequest {
+    pub(crate) fn new(active: Rc<Active>) -> Self {
+        Self { active }
+    }
+
+    fn status(&self) -> Status {
+        let now = host::now();
+        for keeper in &self.active.keepers {
+            keeper.refresh(now);
+        }
+        let members: Vec<_> = self
+            .active
+            .keepers
+            .iter()
+            .map(|keeper| keeper.member())
+            .collect();
+        let states = members.iter().map(|member| member.slot().state());
+        Status::of(self.active.plugin.slots.iter().zip(states), now)
+    }
+}
+
+impl Context for StatusRequest {}
+
+impl HttpContext for StatusRequest {
+    fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
+        let header = |name| host::header(MapType::HttpRequestHeaders, name);
+        let (Some(method), Some(path)) = (header(":method"), header(":path")) else {
+            return Action::Continue;
+        };
+        if !matches!(method.as_str(), "GET" | "HEAD") {
+            return Action::Continue;
+        }
+        let status = self.status();
+        let code = match path.split('?').next() {
+            Some("/ready") if !status.ready => 503,
+            Some("/ready" | "/status") => 200,
+            _ => return Action::Continue,
+        };
+        let headers = [
+            ("content-type", "application/json"),
+            ("cache-control", "no-store"),
+        ];
+        match host::respond(code, "entra_auth_status", &headers, &json(&status)) {
+            Ok(()) => Action::Pause,
+            Err(_) => Action::Continue,
+        }
+    }
+}

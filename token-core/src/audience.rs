@@ -1,0 +1,48 @@
+//! What a token is for.
+
+use core::fmt;
+use core::str::FromStr;
+
+/// Suffix that turns a resource into a v2 scope.
+const DEFAULT_SCOPE: &str = "/.default";
+
+/// The resource that a token is asked for, kept without `/.default`.
+///
+/// `https://monitor.azure.com` and `https://monitor.azure.com/.default` are the same audience;
+/// one that ends in a slash keeps it (`https://x//.default` is the scope of `https://x/`).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Audience(String);
+
+impl Audience {
+    /// The resource, as IMDS wants it.
+    #[must_use]
+    pub fn resource(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Audience {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Audience {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let resource = text.strip_suffix(DEFAULT_SCOPE).unwrap_or(text);
+        if resource.is_empty() {
+            return Err("is empty; give the resource, as in `https://monitor.azure.com`".into());
+        }
+        if let Some(bad) = resource
+            .chars()
+            .find(|c| !c.is_ascii_graphic() || "\"<>\\^`{|}?#".contains(*c))
+        {
+            return Err(format!(
+                "holds the character {bad:?}, which no resource has; give one resource, as in `https://monitor.azure.com`"
+            ));
+        }
+        Ok(Self(resource.into()))
+    }
+}

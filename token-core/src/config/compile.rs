@@ -1,0 +1,178 @@
+//! The working form of a configuration: slots, targets and the table of hosts.
+
+use core::time::Duration;
+
+use super::{Hold, Identity, IdentityType, Mode, PluginConfig};
+use crate::Audience;
+use crate::cluster::AllowedClusters;
+use crate::host::HostTable;
+use crate::http::Endpoint;
+use crate::identity::{ManagedIdentity, Plan};
+use crate::record::SlotKey;
+use crate::slot::Policy;
+
+/// How long one call to an endpoint may take. Two of them fit into the default hold time-out.
+const CALL_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// A configuration, ready for use.
+#[derive(Clone, Debug)]
+pub struct Plugin {
+    /// What this instance does.
+    pub mode: Mode,
+    /// One for each distinct (identity, audience).
+    pub slots: Vec<SlotSpec>,
+    /// In the order of the configuration.
+    pub targets: Vec<TargetSpec>,
+    /// `:authority` → index into `targets`.
+    pub hosts: HostTable<usize>,
+}
+
+/// One token to keep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlotSpec {
+    /// Its key in shared data.
+    pub key: SlotKey,
+    /// How it is got.
+    pub plan: Plan,
+    /// When it is got.
+    pub policy: Policy,
+    /// The identity's name, for metrics and people.
+    pub identity: String,
+    /// Whether the proxy is ready only with it; `None`: one of all such is enough.
+    pub required: Option<bool>,
+}
+
+/// What happens to a request of a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetSpec {
+    /// The first host pattern, which names the target in metrics.
+    pub name: String,
+    /// Index into [`Plugin::slots`].
+    pub slot: usize,
+    /// Where the token may go.
+    pub clusters: AllowedClusters,
+    /// How requests wait.
+    pub hold: HoldLimits,
+}
+
+/// How requests wait for a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HoldLimits {
+    /// At most this long.
+    pub timeout: Duration,
+    /// At most so many in one worker.
+    pub max_requests: usize,
+}
+
+impl From<&Hold> for HoldLimits {
+    fn from(hold: &Hold) -> Self {
+        Self {
+            timeout: hold.timeout.get(),
+            max_requests: usize::try_from(hold.max_requests.get()).unwrap_or(usize::MAX),
+        }
+    }
+}
+
+/// Makes the working form of a configuration that [`super::read`] accepted.
+#[must_use]
+pub fn compile(config: &PluginConfig) -> Plugin {
+    let mut plugin = Plugin {
+        mode: config.mode,
+        slots: Vec::new(),
+        targets: Vec::new(),
+        hosts: HostTable::new([]),
+    };
+    let policy = Policy {
+        refresh_before_expiry_percent: config.refresh_before_expiry_percent.get(),
+        call_timeout: CALL_TIMEOUT,
+    };
+    let mut patterns = Vec::new();
+    for target in &config.targets {
+        // `read` refuses a target whose identity is not defined.
+        let Some(identity) = config.identities.iter().find(|i| i.name == target.identity) else {
+            continue;
+        };
+        let slot = SlotSpec::new(identity, &target.audience, policy, target.required);
+        let slot = match plugin
+            .slots
+            .iter_mut()
+            .position(|known| known.key == slot.key)
+        {
+            Some(known) => {
+                if let Some(shared) = plugin.slots.get_mut(known) {
+                    shared.required = shared.required.max(slot.required);
+                }
+                known
+            }
+            None => {
+                plugin.slots.push(slot);
+                plugin.slots.len() - 1
+            }
+        };
+        patterns.extend(
+            target
+                .hosts
+                .iter()
+                .map(|host| (host.clone(), plugin.targets.len())),
+        );
+        plugin.targets.push(TargetSpec {
+            name: target
+                .hosts
+                .first()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            slot,
+            clusters: clusters(target),
+            hold: target.hold.as_ref().unwrap_or(&config.hold).into(),
+        });
+    }
+    plugin.hosts = HostTable::new(patterns);
+    plugin
+}
+
+impl SlotSpec {
+    fn new(
+        identity: &Identity,
+        audience: &Audience,
+        policy: Policy,
+        required: Option<bool>,
+    ) -> Self {
+        let plan = Plan {
+            endpoint: Endpoint {
+                cluster: identity.imds.cluster.to_string(),
+                authority: identity.imds.authority.to_string(),
+            },
+            identity: managed_identity(identity),
+            audience: audience.clone(),
+        };
+        Self {
+            key: SlotKey::of(&plan),
+            plan,
+            policy,
+            identity: identity.name.to_string(),
+            required,
+        }
+    }
+}
+
+fn managed_identity(identity: &Identity) -> ManagedIdentity {
+    match (
+        identity.kind,
+        &identity.client_id,
+        &identity.object_id,
+        &identity.resource_id,
+    ) {
+        (IdentityType::UserAssigned, Some(id), _, _) => ManagedIdentity::ClientId(id.to_string()),
+        (IdentityType::UserAssigned, _, Some(id), _) => ManagedIdentity::ObjectId(id.to_string()),
+        (IdentityType::UserAssigned, _, _, Some(id)) => ManagedIdentity::ResourceId(id.to_string()),
+        _ => ManagedIdentity::SystemAssigned,
+    }
+}
+
+fn clusters(target: &super::Target) -> AllowedClusters {
+    match &target.clusters {
+        None => AllowedClusters::OfHosts(target.hosts.clone()),
+        Some(names) if names.iter().any(|name| name.as_str() == "*") => AllowedClusters::Any,
+        Some(names) => AllowedClusters::Named(names.iter().map(ToString::to_string).collect()),
+    }
+}

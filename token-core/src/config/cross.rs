@@ -1,0 +1,113 @@
+//! Mistakes that lie between fields. They are looked for in the JSON itself, so that they are
+//! reported even where single fields are wrong too.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use super::Mistake;
+use crate::host::HostPattern;
+
+pub(super) fn check(config: &Value) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    let mut say = |path: String, message: String| mistakes.push(Mistake { path, message });
+    let identities = elements(config, "identities");
+    let targets = elements(config, "targets");
+    for (field, list) in [("identities", identities), ("targets", targets)] {
+        if list.is_some_and(<[Value]>::is_empty) {
+            say(field.into(), "is empty; give at least one".into());
+        }
+    }
+
+    let mut names = HashSet::new();
+    for (n, identity) in identities.unwrap_or_default().iter().enumerate() {
+        let name = text(identity, "name");
+        if name.is_some_and(|name| !names.insert(name)) {
+            say(
+                format!("identities[{n}].name"),
+                "another identity has this name".into(),
+            );
+        }
+        selectors(n, identity, &mut say);
+    }
+
+    let mut patterns = HashSet::new();
+    for (n, target) in targets.unwrap_or_default().iter().enumerate() {
+        if let Some(name) = text(target, "identity").filter(|name| !names.contains(name)) {
+            say(
+                format!("targets[{n}].identity"),
+                format!("there is no identity `{name}`; define it under `identities`"),
+            );
+        }
+        hosts(n, target, &mut patterns, &mut say);
+    }
+    mistakes
+}
+
+fn selectors(n: usize, identity: &Value, say: &mut impl FnMut(String, String)) {
+    let given: Vec<&str> = ["clientId", "objectId", "resourceId"]
+        .into_iter()
+        .filter(|field| identity.get(field).is_some_and(|value| !value.is_null()))
+        .collect();
+    match (text(identity, "type"), given.as_slice()) {
+        (Some("userAssigned"), []) => say(
+            format!("identities[{n}]"),
+            "a userAssigned identity needs one of `clientId`, `objectId`, `resourceId`".into(),
+        ),
+        (Some("userAssigned"), [_, second, ..]) => say(
+            format!("identities[{n}].{second}"),
+            "a userAssigned identity takes one of `clientId`, `objectId`, `resourceId`; remove the others".into(),
+        ),
+        (Some("systemAssigned"), [first, ..]) => say(
+            format!("identities[{n}].{first}"),
+            "a systemAssigned identity has no selector; remove it or make the type `userAssigned`".into(),
+        ),
+        _ => {}
+    }
+}
+
+fn hosts(
+    n: usize,
+    target: &Value,
+    patterns: &mut HashSet<HostPattern>,
+    say: &mut impl FnMut(String, String),
+) {
+    let hosts = elements(target, "hosts").unwrap_or_default();
+    if target.get("hosts").is_some() && hosts.is_empty() {
+        say(
+            format!("targets[{n}].hosts"),
+            "is empty; give at least one".into(),
+        );
+    }
+    for (h, host) in hosts.iter().enumerate() {
+        // What is no pattern is reported by its own type.
+        let Some(pattern) = host
+            .as_str()
+            .and_then(|host| host.parse::<HostPattern>().ok())
+        else {
+            continue;
+        };
+        let path = format!("targets[{n}].hosts[{h}]");
+        if pattern.is_any() && target.get("clusters").is_none() {
+            say(
+                path.clone(),
+                "`*` means every host; say in `clusters` which clusters may carry the token".into(),
+            );
+        }
+        let text = pattern.to_string();
+        if !patterns.insert(pattern) {
+            say(
+                path,
+                format!("`{text}` is given twice; one host has one target"),
+            );
+        }
+    }
+}
+
+fn elements<'a>(value: &'a Value, field: &str) -> Option<&'a [Value]> {
+    value.get(field)?.as_array().map(Vec::as_slice)
+}
+
+fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
+    value.get(field)?.as_str()
+}

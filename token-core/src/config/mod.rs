@@ -1,0 +1,178 @@
+//! The plugin configuration: the JSON that users write, as types.
+//!
+//! The types hold parsed values, so that one which exists is right in itself; [`read`] lists
+//! every mistake of a text at once, and [`compile`] makes the working form of it. The JSON
+//! Schema under `docs/` is generated from these types.
+
+mod compile;
+mod cross;
+mod strict;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+use core::num::NonZeroU32;
+
+use deserr::Deserr;
+use serde::Serialize;
+
+pub use compile::{HoldLimits, Plugin, SlotSpec, TargetSpec, compile};
+pub use strict::{Mistake, Mistakes, read};
+pub use text::{Authority, ClusterName, HoldTimeout, IdentityName, Percent, ResourceId, Uuid};
+
+use crate::Audience;
+use crate::host::HostPattern;
+
+/// Configuration of the Entra Auth plugin for Envoy and Istio.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[deserr(rename_all = camelCase, deny_unknown_fields)]
+pub struct PluginConfig {
+    /// What this instance of the filter does.
+    #[serde(default)]
+    #[deserr(default)]
+    pub mode: Mode,
+    /// Who asks for tokens.
+    pub identities: Vec<Identity>,
+    /// Which requests get a token, and which.
+    pub targets: Vec<Target>,
+    /// What happens to requests while there is no token; a target may differ.
+    #[serde(default)]
+    #[deserr(default)]
+    pub hold: Hold,
+    /// The share of a token's life before its end at which the next one is asked for.
+    #[serde(default)]
+    #[deserr(default)]
+    pub refresh_before_expiry_percent: Percent,
+}
+
+/// What an instance of the filter does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserr)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[deserr(rename_all = camelCase)]
+pub enum Mode {
+    /// Puts tokens on requests.
+    #[default]
+    Authorize,
+    /// Answers `GET /ready` and `GET /status`, and lets every other request pass.
+    Status,
+}
+
+/// Who asks for tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[deserr(rename_all = camelCase, deny_unknown_fields)]
+pub struct Identity {
+    /// What targets, metrics and `/status` call it.
+    pub name: IdentityName,
+    /// How it proves who it is.
+    #[serde(rename = "type")]
+    #[deserr(rename = "type")]
+    pub kind: IdentityType,
+    /// `userAssigned`: its client id. Exactly one of the three selectors is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[deserr(default)]
+    pub client_id: Option<Uuid>,
+    /// `userAssigned`: its object (principal) id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[deserr(default)]
+    pub object_id: Option<Uuid>,
+    /// `userAssigned`: its Azure resource id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[deserr(default)]
+    pub resource_id: Option<ResourceId>,
+    /// The instance metadata service.
+    pub imds: Imds,
+}
+
+/// How an identity proves who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserr)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[deserr(rename_all = camelCase)]
+pub enum IdentityType {
+    /// The managed identity of the machine itself.
+    SystemAssigned,
+    /// A managed identity that was given to the machine.
+    UserAssigned,
+}
+
+/// The instance metadata service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[deserr(rename_all = camelCase, deny_unknown_fields)]
+pub struct Imds {
+    /// Name of the Envoy cluster that leads there; in Istio
+    /// `outbound|80||<host of the ServiceEntry>`.
+    pub cluster: ClusterName,
+    /// What the request is addressed to.
+    #[serde(default)]
+    #[deserr(default)]
+    pub authority: Authority,
+}
+
+/// Which requests get which token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[deserr(rename_all = camelCase, deny_unknown_fields)]
+pub struct Target {
+    /// Hosts of the requests: `host`, `*.suffix` or `*`, with a port where it is neither 80
+    /// nor 443. The exact host wins, then the longest suffix.
+    pub hosts: Vec<HostPattern>,
+    /// Name of the identity whose token is sent.
+    pub identity: IdentityName,
+    /// What the token is for, with or without `/.default`.
+    pub audience: Audience,
+    /// Names of the clusters that may carry the token; `["*"]` for every cluster, which is
+    /// right only where the plugin is bound to a cluster (upstream placement). By default
+    /// those named after the hosts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[deserr(default)]
+    pub clusters: Option<Vec<ClusterName>>,
+    /// Whether the proxy is ready only with this target's token. By default a single target is
+    /// required, and of several one with a token is enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[deserr(default)]
+    pub required: Option<bool>,
+    /// What happens to requests while there is no token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[deserr(default)]
+    pub hold: Option<Hold>,
+}
+
+/// What happens to requests while there is no token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[deserr(rename_all = camelCase, deny_unknown_fields)]
+pub struct Hold {
+    /// How long a request waits before it is answered 503. Prometheus gives up after 30 s.
+    #[serde(default)]
+    #[deserr(default)]
+    pub timeout: HoldTimeout,
+    /// How many requests may wait for the target's token in one worker; the next one is
+    /// answered 503.
+    #[serde(default = "default_max_requests")]
+    #[deserr(default = default_max_requests())]
+    pub max_requests: NonZeroU32,
+}
+
+impl Default for Hold {
+    fn default() -> Self {
+        Self {
+            timeout: HoldTimeout::default(),
+            max_requests: default_max_requests(),
+        }
+    }
+}
+
+fn default_max_requests() -> NonZeroU32 {
+    const DEFAULT: NonZeroU32 = NonZeroU32::new(1024).unwrap();
+    DEFAULT
+}

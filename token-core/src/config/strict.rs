@@ -1,0 +1,183 @@
+//! Strict reading: every mistake at once, each with its JSON path.
+
+use core::fmt;
+use core::ops::ControlFlow;
+
+use deserr::errors::json::{value_description_with_kind_json, value_kinds_description_json};
+use deserr::{DeserializeError, ErrorKind, IntoValue, MergeWithError, ValuePointerRef};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use super::{PluginConfig, cross};
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// Where, as in `targets[0].audience`; empty for the whole text.
+    pub path: String,
+    /// What is wrong and how to mend it.
+    pub message: String,
+}
+
+/// Everything that is wrong.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mistakes(pub Vec<Mistake>);
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, mistake) in self.0.iter().enumerate() {
+            let separator = if n == 0 { "" } else { "; " };
+            write!(f, "{separator}{mistake}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let colon = if self.path.is_empty() { "" } else { ": " };
+        write!(f, "{}{colon}{}", self.path, self.message)
+    }
+}
+
+/// Reads a configuration.
+///
+/// # Errors
+/// All mistakes of the text; a syntax error is the only one that hides others.
+pub fn read(json: &[u8]) -> Result<PluginConfig, Mistakes> {
+    let Unambiguous(value) = serde_json::from_slice(json).map_err(|error| {
+        Mistakes(vec![Mistake {
+            path: String::new(),
+            message: format!("not valid JSON: {error}"),
+        }])
+    })?;
+    let across = cross::check(&value);
+    match deserr::deserialize::<PluginConfig, Value, Mistakes>(value) {
+        Ok(config) if across.is_empty() => Ok(config),
+        Ok(_) => Err(Mistakes(across)),
+        Err(Mistakes(mut mistakes)) => {
+            mistakes.extend(across);
+            Err(Mistakes(mistakes))
+        }
+    }
+}
+
+impl DeserializeError for Mistakes {
+    fn error<V: IntoValue>(
+        so_far: Option<Self>,
+        error: ErrorKind<V>,
+        location: ValuePointerRef,
+    ) -> ControlFlow<Self, Self> {
+        let message = match error {
+            ErrorKind::IncorrectValueKind { actual, accepted } => format!(
+                "is {}, but must be {}",
+                value_description_with_kind_json(&Value::from(actual)),
+                value_kinds_description_json(accepted)
+            ),
+            ErrorKind::MissingField { field } => format!("`{field}` is missing"),
+            ErrorKind::UnknownKey { key, accepted } => {
+                format!("`{key}` is no field here; there are {}", list(accepted))
+            }
+            ErrorKind::UnknownValue { value, accepted } => {
+                format!("`{value}` is unknown; there are {}", list(accepted))
+            }
+            ErrorKind::BadSequenceLen { expected, .. } => format!("must have {expected} elements"),
+            ErrorKind::Unexpected { msg } => msg,
+        };
+        let mut mistakes = so_far.unwrap_or_default();
+        mistakes.0.push(Mistake {
+            path: path(location),
+            message,
+        });
+        ControlFlow::Continue(mistakes)
+    }
+}
+
+impl MergeWithError<Mistakes> for Mistakes {
+    fn merge(so_far: Option<Self>, other: Mistakes, _: ValuePointerRef) -> ControlFlow<Self, Self> {
+        let mut mistakes = so_far.unwrap_or_default();
+        mistakes.0.extend(other.0);
+        ControlFlow::Continue(mistakes)
+    }
+}
+
+fn list(names: &[&str]) -> String {
+    names
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn path(location: ValuePointerRef) -> String {
+    match location {
+        ValuePointerRef::Origin => String::new(),
+        ValuePointerRef::Key { key, prev } => match path(*prev) {
+            parent if parent.is_empty() => key.into(),
+            parent => format!("{parent}.{key}"),
+        },
+        ValuePointerRef::Index { index, prev } => format!("{}[{index}]", path(*prev)),
+    }
+}
+
+/// JSON in which no object names a field twice: which of the two was meant is anybody's guess.
+struct Unambiguous(Value);
+
+impl<'de> Deserialize<'de> for Unambiguous {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(UnambiguousVisitor).map(Self)
+    }
+}
+
+struct UnambiguousVisitor;
+
+impl<'de> Visitor<'de> for UnambiguousVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut elements = Vec::new();
+        while let Some(Unambiguous(element)) = access.next_element()? {
+            elements.push(element);
+        }
+        Ok(elements.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut fields = Map::new();
+        while let Some((name, Unambiguous(value))) = access.next_entry::<String, _>()? {
+            if fields.contains_key(&name) {
+                return Err(A::Error::custom(format_args!("`{name}` is given twice")));
+            }
+            fields.insert(name, value);
+        }
+        Ok(fields.into())
+    }
+}

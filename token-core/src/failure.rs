@@ -1,0 +1,190 @@
+//! Why a token could not be had, whether asking again helps, and what a person should do.
+
+use core::fmt;
+use core::time::Duration;
+use std::borrow::Cow;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use crate::http::Response;
+use crate::reply::ReplyError;
+use crate::{Now, Wall};
+
+/// The longest part of a server's own words that is kept for logs and `/ready`, in characters.
+const MAX_DETAIL: usize = 400;
+
+/// One failed attempt, in a form that can be shared between VMs and shown to a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Stable code for programs: `endpoint_unreachable`, `identity_not_found` …
+    pub code: Cow<'static, str>,
+    /// One sentence: what happened, in the server's words where it had some.
+    pub message: String,
+    /// One sentence: what to do about it. Empty when waiting is all there is to do.
+    pub advice: Cow<'static, str>,
+    /// Whether asking again soon is useless: a person has to act.
+    pub permanent: bool,
+    /// What the server asked for in `Retry-After`.
+    #[serde(skip)]
+    pub retry_after: Option<Duration>,
+}
+
+/// Why no answer came at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// The call could not be made: the cluster is unknown to Envoy (yet).
+    NoCluster,
+    /// The call was not accepted, or broke off before the answer was whole.
+    Broken,
+    /// Nothing came within the call's own deadline.
+    TimedOut,
+}
+
+impl Failure {
+    pub(crate) fn no_answer(why: NoAnswer) -> Self {
+        let (code, message, advice) = match why {
+            NoAnswer::NoCluster => (
+                "endpoint_cluster_missing",
+                "Envoy has no cluster of the configured name for the token endpoint",
+                "Check `imds.cluster` in the plugin configuration against Envoy's clusters.",
+            ),
+            NoAnswer::Broken => (
+                "endpoint_broke_off",
+                "the token endpoint broke the connection off, or its answer was too large",
+                "",
+            ),
+            NoAnswer::TimedOut => (
+                "endpoint_timeout",
+                "the token endpoint did not answer in time",
+                "Check that the proxy may reach the token endpoint (network policy, IMDS access).",
+            ),
+        };
+        Self::new(code, message.into(), advice, false)
+    }
+
+    pub(crate) fn malformed(error: &ReplyError) -> Self {
+        Self::new("malformed_reply", error.to_string(), "", false)
+    }
+
+    /// Judges an answer whose status is not 200.
+    pub(crate) fn refused(response: &Response, now: Now) -> Self {
+        let said = ErrorBody::parse(&response.body.0);
+        let retry_after = response
+            .retry_after
+            .as_deref()
+            .and_then(|v| retry_after(v, now.wall));
+        let status = response.status;
+        let permanent = is_permanent(status);
+        let (code, advice) = match (status, &said) {
+            (400, Some(said)) if said.mentions("identity not found") => (
+                "identity_not_found",
+                "Assign the managed identity to this machine or node pool, or correct \
+                 AAD_CLIENT_ID; a system-assigned identity must be switched on.",
+            ),
+            (400, Some(said))
+                if said.mentions("AADSTS500011") || said.error == "invalid_resource" =>
+            {
+                (
+                    "audience_not_found",
+                    "Correct AUDIENCE: the tenant knows no resource of that name.",
+                )
+            }
+            (404 | 410, _) => ("endpoint_not_ready", ""),
+            (408 | 504, None) => (
+                "endpoint_timeout",
+                "Check that the proxy may reach the token endpoint (network policy, IMDS access).",
+            ),
+            // Envoy answers so by itself when nothing listens there, with a body that is not JSON.
+            (502 | 503, None) => (
+                "endpoint_unreachable",
+                "Check that the proxy may reach the token endpoint (network policy, IMDS access).",
+            ),
+            (429, _) => ("throttled", ""),
+            (300..=399, _) => (
+                "endpoint_redirects",
+                "A redirect is never followed: check the address of the token endpoint.",
+            ),
+            (500.., _) => ("endpoint_failed", ""),
+            (..=299, _) => ("unexpected_status", ""),
+            _ => ("request_refused", "Check the identity and the audience."),
+        };
+        let message = match said {
+            Some(said) => format!("the token endpoint answered {status}: {}", said.detail()),
+            None => format!("the token endpoint answered {status}"),
+        };
+        Self {
+            retry_after,
+            ..Self::new(code, message, advice, permanent)
+        }
+    }
+
+    fn new(code: &'static str, message: String, advice: &'static str, permanent: bool) -> Self {
+        Self {
+            code: code.into(),
+            message,
+            advice: advice.into(),
+            permanent,
+            retry_after: None,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.message, self.code)?;
+        if !self.advice.is_empty() {
+            write!(f, ". {}", self.advice)?;
+        }
+        Ok(())
+    }
+}
+
+/// IMDS: retry 404, 408, 410 (it comes back within 70 s), 429 and 5xx; other 4xx need a person.
+/// A redirect is none of these: it is what a captive proxy answers, and it may go away.
+fn is_permanent(status: u16) -> bool {
+    matches!(status, 400..=499) && !matches!(status, 404 | 408 | 410 | 429)
+}
+
+/// RFC 9110 §10.2.3: a count of seconds or an HTTP date.
+fn retry_after(value: &str, now: Wall) -> Option<Duration> {
+    let value = value.trim();
+    if let Ok(seconds) = value.parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let moment: SystemTime = httpdate::parse_http_date(value).ok()?;
+    let since_epoch = moment.duration_since(UNIX_EPOCH).ok()?;
+    Some(since_epoch.saturating_sub(Duration::from_millis(now.0)))
+}
+
+/// `{error, error_description}` of IMDS and Entra (RFC 6749 §5.2).
+#[derive(Deserialize)]
+struct ErrorBody {
+    error: String,
+    #[serde(default)]
+    error_description: String,
+}
+
+impl ErrorBody {
+    fn parse(body: &[u8]) -> Option<Self> {
+        serde_json::from_slice(body).ok()
+    }
+
+    fn mentions(&self, what: &str) -> bool {
+        let what = what.to_ascii_lowercase();
+        self.error.to_ascii_lowercase().contains(&what)
+            || self.error_description.to_ascii_lowercase().contains(&what)
+    }
+
+    /// The server's words on one line, bounded: descriptions often hold `\r\n`.
+    fn detail(&self) -> String {
+        let said = format!("{}: {}", self.error, self.error_description);
+        let mut line: String = said
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .take(MAX_DETAIL)
+            .collect();
+        line.truncate(line.trim_end().len());
+        line
+    }
+}

@@ -1,0 +1,187 @@
+//! Which target a request is for, by its `:authority` (RFC 9110 §4.2.3, §7.2).
+//!
+//! Hosts compare without case, and a trailing dot is the same name. A pattern without a port
+//! means the default ports: `:80` and `:443` are no different from none, and any other port is
+//! another server, which gets a token only if a pattern names it. `*` alone is every request,
+//! whatever its host and port.
+
+use core::fmt;
+use core::str::FromStr;
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+/// `host`, `*.suffix` or `*`, each with an optional port.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HostPattern {
+    kind: Kind,
+    port: Option<u16>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Kind {
+    Exact(String),
+    /// Without the `*.`: any name with at least one more label.
+    Suffix(String),
+    Any,
+}
+
+impl HostPattern {
+    /// Whether the pattern is `*`.
+    #[must_use]
+    pub fn is_any(&self) -> bool {
+        self.kind == Kind::Any
+    }
+
+    /// Whether a host name without a port, as in the name of a cluster, is meant.
+    #[must_use]
+    pub fn matches_name(&self, name: &str) -> bool {
+        let name = canonical(name);
+        match &self.kind {
+            Kind::Exact(host) => *host == name,
+            Kind::Suffix(suffix) => name
+                .strip_suffix(suffix.as_str())
+                .is_some_and(|rest| rest.len() > 1 && rest.ends_with('.')),
+            Kind::Any => true,
+        }
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            Kind::Exact(host) => f.write_str(host)?,
+            Kind::Suffix(suffix) => write!(f, "*.{suffix}")?,
+            Kind::Any => f.write_str("*")?,
+        }
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
+impl FromStr for HostPattern {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let fix = "give a host as in `abc.metrics.ingest.monitor.azure.com`, `*.example.com` or `*`, with `:port` where it is neither 80 nor 443";
+        let (host, port) = split(text).ok_or_else(|| format!("has no valid port; {fix}"))?;
+        if host == "*" {
+            return Ok(Self {
+                kind: Kind::Any,
+                port,
+            });
+        }
+        let host = canonical(host);
+        let kind = match host.strip_prefix("*.") {
+            Some(suffix) if is_host(suffix) => Kind::Suffix(suffix.into()),
+            None if is_host(&host) => Kind::Exact(host.into_owned()),
+            _ => return Err(format!("is no host; {fix}")),
+        };
+        Ok(Self { kind, port })
+    }
+}
+
+/// `host[:port]`, with a default port taken as none; `None` when the port is no port.
+fn split(authority: &str) -> Option<(&str, Option<u16>)> {
+    // The colons of an IPv6 address are in brackets (RFC 3986 §3.2.2).
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port),
+        _ => (authority, ""),
+    };
+    match port {
+        "" | "80" | "443" => Some((host, None)),
+        _ => Some((host, Some(port.parse().ok().filter(|port| *port != 0)?))),
+    }
+}
+
+fn canonical(host: &str) -> Cow<'_, str> {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        host.to_ascii_lowercase().into()
+    } else {
+        host.into()
+    }
+}
+
+fn is_host(text: &str) -> bool {
+    let bracketed = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    if let Some(address) = bracketed {
+        return address.parse::<core::net::Ipv6Addr>().is_ok();
+    }
+    !text.is_empty()
+        && text.len() <= 253
+        && text.split('.').all(|label| {
+            !label.is_empty()
+                && label.len() <= 63
+                && label
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        })
+}
+
+/// Finds what a pattern leads to: the exact host first, then the longest suffix, then `*`.
+#[derive(Clone, Debug)]
+pub struct HostTable<T> {
+    exact: HashMap<String, Ports<T>>,
+    suffix: HashMap<String, Ports<T>>,
+    any: Ports<T>,
+    /// Of `*` without a port: whatever the request says.
+    everything: Option<T>,
+}
+
+/// What each port of a host leads to; rarely more than one.
+type Ports<T> = Vec<(Option<u16>, T)>;
+
+impl<T: Copy> HostTable<T> {
+    /// A table of distinct patterns; of equal ones the first counts.
+    pub fn new(patterns: impl IntoIterator<Item = (HostPattern, T)>) -> Self {
+        let mut table = Self {
+            exact: HashMap::new(),
+            suffix: HashMap::new(),
+            any: Vec::new(),
+            everything: None,
+        };
+        for (HostPattern { kind, port }, value) in patterns {
+            let ports = match (kind, port) {
+                (Kind::Exact(host), _) => table.exact.entry(host).or_default(),
+                (Kind::Suffix(suffix), _) => table.suffix.entry(suffix).or_default(),
+                (Kind::Any, Some(_)) => &mut table.any,
+                (Kind::Any, None) => {
+                    table.everything.get_or_insert(value);
+                    continue;
+                }
+            };
+            ports.push((port, value));
+        }
+        table
+    }
+
+    /// What this `:authority` leads to.
+    #[must_use]
+    pub fn find(&self, authority: &str) -> Option<T> {
+        self.find_named(authority).or(self.everything)
+    }
+
+    fn find_named(&self, authority: &str) -> Option<T> {
+        let (host, port) = split(authority)?;
+        let host = canonical(host);
+        let on_port = |ports: &Ports<T>| {
+            ports
+                .iter()
+                .find(|(of, _)| *of == port)
+                .map(|(_, value)| *value)
+        };
+        if let Some(found) = self.exact.get(host.as_ref()).and_then(on_port) {
+            return Some(found);
+        }
+        let parents = core::iter::successors(Some(host.as_ref()), |name| {
+            name.split_once('.').map(|(_, parent)| parent)
+        });
+        parents
+            .skip(1)
+            .take_while(|_| !self.suffix.is_empty())
+            .find_map(|parent| self.suffix.get(parent).and_then(on_port))
+            .filter(|_| is_host(&host))
+            .or_else(|| on_port(&self.any))
+    }
+}

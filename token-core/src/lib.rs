@@ -1,0 +1,48 @@
+//! What a Microsoft Entra token is and when to get the next one.
+//!
+//! Read in this order:
+//!
+//! * [`time`], [`Secret`], [`Token`]: a token has two ends, one on each clock, and is over when
+//!   either says so.
+//! * [`slot`]: the life of one token as a state machine that knows no clock, network or
+//!   storage. Events and the time go in; calls, tokens and reports come out.
+//! * [`schedule`]: the pure functions that say how long to wait.
+//! * [`reply`], [`failure`]: what an endpoint answered, or why that is no token.
+//! * [`member`], [`record`]: how the many VMs of one Envoy process agree on who asks, through
+//!   one record in shared data.
+//! * [`config`]: the plugin configuration: strict JSON in, types that cannot be wrong out.
+//! * [`host`], [`cluster`]: which requests get which token, and which never do.
+//! * [`status`]: what `/ready` and `/status` say.
+//!
+//! There is no I/O, no clock, no environment and no proxy-wasm in this crate, so every rule of
+//! the product can be tested in simulated time, natively and on wasm.
+
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+pub mod audience;
+pub mod cluster;
+pub mod config;
+mod expiry;
+pub mod failure;
+pub mod host;
+pub mod http;
+pub mod identity;
+pub mod member;
+pub mod record;
+pub mod reply;
+pub mod schedule;
+mod secret;
+pub mod slot;
+pub mod status;
+pub mod time;
+mod token;
+
+pub use audience::Audience;
+pub use secret::Secret;
+pub use time::{Mono, Now, Wall};
+pub use token::{Generation, Token};

@@ -1,0 +1,274 @@
+//! One VM's part in a slot: its view of the shared record, the lease, and the machine it runs
+//! while the lease is its own.
+//!
+//! Every VM of the process has a member for every slot and polls it on each tick. Whoever finds
+//! the slot due and wins the lease by compare-and-swap runs the call; the others see its result
+//! in the record. The record is the truth: a member whose lease was taken over drops its call.
+
+use core::time::Duration;
+
+use crate::failure::NoAnswer;
+use crate::http::{Endpoint, Request, Response};
+use crate::identity::Plan;
+use crate::record::{Lease, OwnerId, Record, SlotKey};
+use crate::slot::{CALL_GRACE, CallId, Event, Input, Output, Policy, Slot};
+use crate::{Generation, Mono, Now, Token};
+
+/// Version of a value in shared data, as the host gave it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cas(pub u32);
+
+/// Envoy's shared data, or a stand-in for it.
+pub trait SharedData {
+    /// The value and its version; `None` when there is none.
+    fn read(&self, key: &str) -> Option<(Vec<u8>, Cas)>;
+
+    /// Writes if the value still has the version `expected` (`None`: if it does not exist).
+    /// Says whether it was written.
+    fn write(&self, key: &str, value: &[u8], expected: Option<Cas>) -> bool;
+}
+
+/// A call that the caller must carry out and bring back by [`Member::answered`] or
+/// [`Member::call_failed`].
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// To be given back with the answer.
+    pub id: CallId,
+    /// Where to.
+    pub endpoint: Endpoint,
+    /// What to send.
+    pub request: Request,
+    /// How long to wait.
+    pub timeout: Duration,
+}
+
+/// What came of a step.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// At most one call to carry out.
+    pub call: Option<Call>,
+    /// What to tell people.
+    pub events: Vec<Event>,
+}
+
+/// Beyond the machine's own deadline, the time that a result needs to be published.
+const LEASE_SLACK: Duration = Duration::from_secs(1);
+
+/// A write is tried again this often when others touch the record meanwhile.
+const WRITE_ATTEMPTS: usize = 4;
+
+/// A VM's part in one slot.
+#[derive(Debug)]
+pub struct Member {
+    me: OwnerId,
+    key: SlotKey,
+    slot: Slot,
+    lease_for: Duration,
+    /// The end of the lease under which the call in flight here runs.
+    held_until: Mono,
+    /// As read last.
+    lease: Lease,
+}
+
+impl Member {
+    /// A member that has seen nothing yet. `me` must differ from every other VM's.
+    #[must_use]
+    pub fn new(me: OwnerId, plan: Plan, policy: Policy) -> Self {
+        Self {
+            me,
+            key: SlotKey::of(&plan),
+            lease_for: lease_for(policy),
+            slot: Slot::new(plan, policy, me.0),
+            held_until: Mono::default(),
+            lease: Lease::default(),
+        }
+    }
+
+    /// Takes a new configuration of the same slot.
+    pub fn reconfigure(&mut self, plan: Plan, policy: Policy, now: Now) {
+        self.lease_for = lease_for(policy);
+        self.slot.reconfigure(plan, policy, now);
+    }
+
+    /// The token, if it may be sent at `now`; as of the last step.
+    #[must_use]
+    pub fn token(&self, now: Now) -> Option<&Token> {
+        self.slot.token(now)
+    }
+
+    /// The machine, for those who report on it.
+    #[must_use]
+    pub fn slot(&self) -> &Slot {
+        &self.slot
+    }
+
+    /// When to step next, as of the last step.
+    #[must_use]
+    pub fn next_wakeup(&self, now: Now) -> Mono {
+        let wakeup = self.slot.next_wakeup();
+        if self.slot.is_calling() {
+            return wakeup;
+        }
+        self.lease
+            .opens_to(self.me, wakeup, self.token(now).is_none())
+    }
+
+    /// Takes in what others have published, and does nothing else.
+    pub fn refresh(&mut self, shared: &impl SharedData) {
+        self.sync(shared);
+    }
+
+    /// Looks at the record, and starts or gives up a call as it says.
+    pub fn step(&mut self, now: Now, shared: &impl SharedData) -> Outcome {
+        let cas = self.sync(shared);
+        if self.slot.is_calling() {
+            self.slot.handle(now, Input::Tick);
+            return self.publish(now, shared);
+        }
+        if now.mono < self.next_wakeup(now) {
+            return Outcome::default();
+        }
+        let lease = Lease {
+            owner: self.me,
+            until: now.mono.after(self.lease_for),
+        };
+        if !shared.write(self.key.as_str(), &self.record(lease).encode(), cas) {
+            return Outcome::default();
+        }
+        self.lease = lease;
+        self.held_until = lease.until;
+        self.slot.handle(now, Input::Tick);
+        self.drain()
+    }
+
+    /// The endpoint answered.
+    pub fn answered(
+        &mut self,
+        now: Now,
+        id: CallId,
+        response: Response,
+        shared: &impl SharedData,
+    ) -> Outcome {
+        self.finish(now, Input::HttpResponse(id, response), shared)
+    }
+
+    /// There will be no answer.
+    pub fn call_failed(
+        &mut self,
+        now: Now,
+        id: CallId,
+        why: NoAnswer,
+        shared: &impl SharedData,
+    ) -> Outcome {
+        self.finish(now, Input::CallFailed(id, why), shared)
+    }
+
+    /// The target refused the token of this generation.
+    pub fn unauthorized(&mut self, now: Now, refused: Generation, shared: &impl SharedData) {
+        for _ in 0..WRITE_ATTEMPTS {
+            let cas = self.sync(shared);
+            let before = self.slot.state().next_attempt;
+            self.slot.handle(now, Input::Unauthorized(refused));
+            if self.slot.state().next_attempt == before
+                || shared.write(self.key.as_str(), &self.record(self.lease).encode(), cas)
+            {
+                return;
+            }
+        }
+    }
+
+    fn finish(&mut self, now: Now, input: Input, shared: &impl SharedData) -> Outcome {
+        self.sync(shared);
+        self.slot.handle(now, input);
+        self.publish(now, shared)
+    }
+
+    /// Reads the record. The machine's own state stands while its call is in flight under a
+    /// lease that is still its own; in every other case the record's does.
+    fn sync(&mut self, shared: &impl SharedData) -> Option<Cas> {
+        let (bytes, cas) = shared.read(self.key.as_str())?;
+        let Some(record) = Record::decode(&bytes) else {
+            return Some(cas);
+        };
+        let calling_by_right = self.slot.is_calling()
+            && record.lease.owner == self.me
+            && record.lease.until == self.held_until;
+        if !calling_by_right {
+            self.slot.observe(record.state);
+        }
+        self.lease = record.lease;
+        Some(cas)
+    }
+
+    /// Writes the machine's state if its call has ended, which also ends the lease.
+    fn publish(&mut self, now: Now, shared: &impl SharedData) -> Outcome {
+        let outcome = self.drain();
+        if self.slot.is_calling() || outcome.events.is_empty() {
+            return outcome;
+        }
+        let released = Lease {
+            owner: self.me,
+            until: now.mono,
+        };
+        for _ in 0..WRITE_ATTEMPTS {
+            let (expected, ours) = match shared.read(self.key.as_str()) {
+                None => (None, true),
+                Some((bytes, cas)) => {
+                    let lease = Record::decode(&bytes).map(|record| record.lease);
+                    (
+                        Some(cas),
+                        lease.is_none_or(|lease| {
+                            lease.until == self.held_until && lease.owner == self.me
+                        }),
+                    )
+                }
+            };
+            if !ours {
+                // Somebody took the slot over: what came of our call is void.
+                self.sync(shared);
+                return Outcome::default();
+            }
+            if shared.write(self.key.as_str(), &self.record(released).encode(), expected) {
+                self.lease = released;
+                break;
+            }
+        }
+        outcome
+    }
+
+    fn record(&self, lease: Lease) -> Record {
+        Record {
+            lease,
+            state: self.slot.state().clone(),
+        }
+    }
+
+    fn drain(&mut self) -> Outcome {
+        let mut outcome = Outcome::default();
+        while let Some(output) = self.slot.poll_output() {
+            match output {
+                Output::Call {
+                    id,
+                    endpoint,
+                    request,
+                    timeout,
+                } => {
+                    outcome.call = Some(Call {
+                        id,
+                        endpoint,
+                        request,
+                        timeout,
+                    });
+                }
+                Output::Report(event) => outcome.events.push(event),
+                // The record carries the token; `publish` writes it.
+                Output::Publish(_) => {}
+            }
+        }
+        outcome
+    }
+}
+
+fn lease_for(policy: Policy) -> Duration {
+    policy.call_timeout + CALL_GRACE + LEASE_SLACK
+}

@@ -1,0 +1,364 @@
+//! The life of one token as a sans-I/O state machine.
+//!
+//! A [`Slot`] knows no clock, network or storage. Inputs come with the time; outputs are taken
+//! by [`Slot::poll_output`] until there are none, and then [`Slot::next_wakeup`] says when to
+//! come back: always later than the time of the last input.
+//!
+//! What it must never do: have two calls in flight, let a late or foreign answer change
+//! anything, withdraw a valid token because a refresh failed, or return an expired one.
+
+use core::time::Duration;
+use std::collections::VecDeque;
+
+use fastrand::Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::failure::{Failure, NoAnswer};
+use crate::http::{Endpoint, Request, Response};
+use crate::identity::Plan;
+use crate::reply::{self, Ends, Reply, ReplyError};
+use crate::schedule;
+use crate::time::millis;
+use crate::{Generation, Mono, Now, Token};
+
+/// What is done with a token once there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// The share of a token's life before its end at which the next one is asked for; 1–99.
+    pub refresh_before_expiry_percent: u8,
+    /// How long a call may take.
+    pub call_timeout: Duration,
+}
+
+/// How long after the call's own time-out the machine still waits for whoever carries it out.
+pub const CALL_GRACE: Duration = Duration::from_secs(1);
+
+/// At most this often is a token asked for because the target refused the current one.
+const FORCED_REFRESH_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Names one call; an answer to any other is ignored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CallId(pub u64);
+
+/// What the outside tells the machine.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Time has passed.
+    Tick,
+    /// The endpoint answered.
+    HttpResponse(CallId, Response),
+    /// There will be no answer.
+    CallFailed(CallId, NoAnswer),
+    /// The target refused the token of this generation.
+    Unauthorized(Generation),
+}
+
+/// What the machine wants done.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Send this request; bring the answer back under the same id.
+    Call {
+        /// To be given back with the answer.
+        id: CallId,
+        /// Where to.
+        endpoint: Endpoint,
+        /// What to send.
+        request: Request,
+        /// How long to wait.
+        timeout: Duration,
+    },
+    /// The slot has this token now. Boxed: a token is large and rare.
+    Publish(Box<Token>),
+    /// Tell people.
+    Report(Event),
+}
+
+/// What people are told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A new generation was obtained.
+    Acquired {
+        /// Of the new token.
+        generation: Generation,
+        /// Life left when it was asked for.
+        lifetime: Duration,
+        /// How many attempts had failed before.
+        after_failures: u32,
+    },
+    /// The endpoint returned the token that is already held.
+    Unchanged,
+    /// This machine's wall clock and the endpoint disagree by so much.
+    ClockOff(Duration),
+    /// An attempt failed.
+    Failed {
+        /// Why.
+        failure: Failure,
+        /// Failures in a row, this one included.
+        attempt: u32,
+        /// When the next attempt comes.
+        retry_in: Duration,
+    },
+}
+
+/// Everything about a slot that outlives a call and is shared between the VMs of a process.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// The newest token, which may be over.
+    pub token: Option<Token>,
+    /// When the next call is due.
+    pub next_attempt: Mono,
+    /// Failures in a row since the last success.
+    pub failures: u32,
+    /// Why the last attempt failed; absent after a success.
+    pub last_failure: Option<Failure>,
+    /// When the target's refusal last made the slot ask.
+    pub forced_at: Option<Mono>,
+}
+
+#[derive(Debug)]
+struct InFlight {
+    id: CallId,
+    sent: Now,
+    deadline: Mono,
+}
+
+/// The machine for one token.
+#[derive(Debug)]
+pub struct Slot {
+    plan: Plan,
+    policy: Policy,
+    state: State,
+    in_flight: Option<InFlight>,
+    next_call: u64,
+    rng: Rng,
+    outputs: VecDeque<Output>,
+}
+
+impl Slot {
+    /// A slot without a token, due at once. The seed spreads waits over a fleet.
+    #[must_use]
+    pub fn new(plan: Plan, policy: Policy, seed: u64) -> Self {
+        Self {
+            plan,
+            policy,
+            state: State::default(),
+            in_flight: None,
+            next_call: 0,
+            rng: Rng::with_seed(seed),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Takes in one event.
+    pub fn handle(&mut self, now: Now, input: Input) {
+        match input {
+            Input::Tick => self.tick(now),
+            Input::HttpResponse(id, response) => {
+                if let Some(sent) = self.finish(id, now) {
+                    self.answered(now, sent, &response);
+                }
+            }
+            Input::CallFailed(id, why) => {
+                if self.finish(id, now).is_some() {
+                    self.failed(now, Failure::no_answer(why));
+                }
+            }
+            Input::Unauthorized(generation) => self.unauthorized(now, generation),
+        }
+    }
+
+    /// The next thing to do; `None` when all is done.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When a [`Input::Tick`] is wanted next.
+    #[must_use]
+    pub fn next_wakeup(&self) -> Mono {
+        self.in_flight
+            .as_ref()
+            .map_or(self.state.next_attempt, |call| call.deadline)
+    }
+
+    /// The token, if it may be sent at `now`.
+    #[must_use]
+    pub fn token(&self, now: Now) -> Option<&Token> {
+        self.state
+            .token
+            .as_ref()
+            .filter(|token| token.is_valid(now))
+    }
+
+    /// What the other VMs of the process should know.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Takes over what another VM published. A call in flight here is dropped: whoever
+    /// published owns the slot.
+    pub fn observe(&mut self, state: State) {
+        self.in_flight = None;
+        self.outputs.clear();
+        self.state = state;
+    }
+
+    /// Takes a new configuration; a call in flight is dropped, and a token is kept (the plan
+    /// that made it differs only in what does not change the token, or it would be another
+    /// slot).
+    pub fn reconfigure(&mut self, plan: Plan, policy: Policy, now: Now) {
+        if self.in_flight.take().is_some() {
+            self.state.next_attempt = Mono(now.mono.0.saturating_add(1));
+        }
+        self.outputs.clear();
+        self.plan = plan;
+        self.policy = policy;
+    }
+
+    /// Whether a call is in flight here.
+    #[must_use]
+    pub fn is_calling(&self) -> bool {
+        self.in_flight.is_some()
+    }
+
+    fn tick(&mut self, now: Now) {
+        match &self.in_flight {
+            Some(call) if now.mono >= call.deadline => {
+                self.in_flight = None;
+                self.failed(now, Failure::no_answer(NoAnswer::TimedOut));
+            }
+            None if now.mono >= self.state.next_attempt => self.call(now),
+            _ => {}
+        }
+    }
+
+    fn call(&mut self, now: Now) {
+        let id = CallId(self.next_call);
+        self.next_call = self.next_call.wrapping_add(1);
+        let timeout = self.policy.call_timeout;
+        self.in_flight = Some(InFlight {
+            id,
+            sent: now,
+            deadline: now.mono.after(timeout + CALL_GRACE),
+        });
+        self.outputs.push_back(Output::Call {
+            id,
+            endpoint: self.plan.endpoint.clone(),
+            request: self.plan.request(),
+            timeout,
+        });
+    }
+
+    /// Ends the call in flight if it is this one and not overdue, and says when it was sent.
+    fn finish(&mut self, id: CallId, now: Now) -> Option<Now> {
+        let call = self
+            .in_flight
+            .take_if(|call| call.id == id && now.mono < call.deadline)?;
+        Some(call.sent)
+    }
+
+    fn answered(&mut self, now: Now, sent: Now, response: &Response) {
+        if response.status != 200 {
+            return self.failed(now, Failure::refused(response, now));
+        }
+        let parsed =
+            reply::parse(&response.body.0).and_then(|reply| Ok((reply.ends(sent)?, reply)));
+        match parsed {
+            Ok((ends, _)) if ends.mono <= now.mono => {
+                self.failed(now, Failure::malformed(&ReplyError::OverOnArrival));
+            }
+            Ok((ends, reply)) => self.acquired(now, &ends, reply),
+            Err(error) => self.failed(now, Failure::malformed(&error)),
+        }
+    }
+
+    fn acquired(&mut self, now: Now, ends: &Ends, reply: Reply) {
+        if let Some(off_by) = ends.clock_off_by {
+            self.report(Event::ClockOff(off_by));
+        }
+        let percent = self.policy.refresh_before_expiry_percent;
+        let held = self.state.token.take();
+        let (token, wait) = match held {
+            // IMDS caches: the same bytes are no newer generation, and are asked about again.
+            Some(held) if held.secret == reply.secret => {
+                let token = Token {
+                    expires_mono: ends.mono,
+                    expires_wall: ends.wall,
+                    ..held
+                };
+                self.report(Event::Unchanged);
+                let wait = schedule::recheck_after(&token, now, percent, &mut self.rng);
+                (token, wait)
+            }
+            held => {
+                let token = Token {
+                    generation: held.map(|held| held.generation).unwrap_or_default().next(),
+                    secret: reply.secret,
+                    expires_mono: ends.mono,
+                    expires_wall: ends.wall,
+                    lifetime_ms: millis(ends.lifetime),
+                };
+                self.report(Event::Acquired {
+                    generation: token.generation,
+                    lifetime: ends.lifetime,
+                    after_failures: self.state.failures,
+                });
+                let wait = schedule::refresh_after(
+                    ends.lifetime,
+                    reply.refresh_in,
+                    percent,
+                    &mut self.rng,
+                );
+                (token, wait)
+            }
+        };
+        self.outputs
+            .push_back(Output::Publish(Box::new(token.clone())));
+        self.state = State {
+            token: Some(token),
+            next_attempt: now.mono.after(wait),
+            failures: 0,
+            last_failure: None,
+            forced_at: self.state.forced_at,
+        };
+    }
+
+    fn failed(&mut self, now: Now, failure: Failure) {
+        self.state.failures = self.state.failures.saturating_add(1);
+        let retry_in = if failure.permanent {
+            schedule::permanent_backoff(&mut self.rng)
+        } else {
+            schedule::backoff(self.state.failures, failure.retry_after, &mut self.rng)
+        };
+        self.state.next_attempt = now.mono.after(retry_in);
+        self.state.last_failure = Some(failure.clone());
+        self.report(Event::Failed {
+            failure,
+            attempt: self.state.failures,
+            retry_in,
+        });
+    }
+
+    /// The target refused a token. Only the current one is worth replacing, and a target that
+    /// refuses every token must not cost a call per request.
+    fn unauthorized(&mut self, now: Now, refused: Generation) {
+        let current = self.state.token.as_ref().map(|token| token.generation);
+        if current != Some(refused) || self.in_flight.is_some() {
+            return;
+        }
+        let soonest = Mono(now.mono.0.saturating_add(1));
+        let allowed = self
+            .state
+            .forced_at
+            .map_or(soonest, |at| at.after(FORCED_REFRESH_INTERVAL));
+        let next = allowed.max(soonest);
+        if next < self.state.next_attempt {
+            self.state.next_attempt = next;
+            self.state.forced_at = Some(next);
+        }
+    }
+
+    fn report(&mut self, event: Event) {
+        self.outputs.push_back(Output::Report(event));
+    }
+}

@@ -1,0 +1,192 @@
+//! What the proxy says of itself: `/ready`, `/status`, and the answer to a request that cannot
+//! have its token.
+
+use core::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::Now;
+use crate::config::SlotSpec;
+use crate::failure::Failure;
+use crate::slot::State;
+
+/// The longest `Retry-After` that a client gets: the token may come earlier than planned.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
+
+/// Whether the proxy can do its job, and the state of every slot.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// Whether requests can be authorised.
+    pub ready: bool,
+    /// One for each token.
+    pub slots: Vec<SlotStatus>,
+}
+
+/// The state of one token.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SlotStatus {
+    /// The identity's name in the configuration.
+    pub identity: String,
+    /// What the token is for.
+    pub audience: String,
+    /// Whether there is a token that may be sent.
+    pub state: TokenState,
+    /// Which token it is, counted from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
+    /// When the newest token ends or ended, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_on: Option<String>,
+    /// How long it is still good for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_in_seconds: Option<u64>,
+    /// Failed attempts in a row.
+    pub consecutive_failures: u32,
+    /// Why the last attempt failed; absent after a success.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<Problem>,
+    /// When the endpoint is asked next.
+    pub next_attempt_in_seconds: u64,
+}
+
+/// Whether there is a token that may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum TokenState {
+    /// Yes.
+    Valid,
+    /// Not yet.
+    Waiting,
+    /// No longer.
+    Expired,
+}
+
+/// A failure, for people and programs.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    /// Stable.
+    pub code: String,
+    /// What happened.
+    pub message: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub advice: String,
+}
+
+impl From<&Failure> for Problem {
+    fn from(failure: &Failure) -> Self {
+        Self {
+            code: failure.code.to_string(),
+            message: failure.message.clone(),
+            advice: failure.advice.to_string(),
+        }
+    }
+}
+
+impl Status {
+    /// Judges all slots at `now`.
+    pub fn of<'a>(slots: impl IntoIterator<Item = (&'a SlotSpec, &'a State)>, now: Now) -> Self {
+        let (specs, slots): (Vec<_>, Vec<_>) = slots
+            .into_iter()
+            .map(|(spec, state)| (spec.required, SlotStatus::of(spec, state, now)))
+            .unzip();
+        let judged = || specs.iter().zip(&slots);
+        let valid = |slot: &SlotStatus| slot.state == TokenState::Valid;
+        let ready = if specs.contains(&Some(true)) {
+            judged().all(|(required, slot)| *required != Some(true) || valid(slot))
+        } else {
+            // One broken identity must not take the others down.
+            !specs.contains(&None)
+                || judged().any(|(required, slot)| required.is_none() && valid(slot))
+        };
+        Self { ready, slots }
+    }
+}
+
+impl SlotStatus {
+    fn of(spec: &SlotSpec, state: &State, now: Now) -> Self {
+        let token = state.token.as_ref();
+        Self {
+            identity: spec.identity.clone(),
+            audience: spec.plan.audience.to_string(),
+            state: match token {
+                None => TokenState::Waiting,
+                Some(token) if token.is_valid(now) => TokenState::Valid,
+                Some(_) => TokenState::Expired,
+            },
+            generation: token.map(|token| token.generation.0),
+            expires_on: token.and_then(|token| {
+                let ends = i64::try_from(token.expires_wall.0 / 1000).ok()?;
+                Timestamp::from_second(ends)
+                    .ok()
+                    .map(|moment| moment.to_string())
+            }),
+            expires_in_seconds: token.map(|token| token.until_expiry(now).as_secs()),
+            consecutive_failures: state.failures,
+            last_error: state.last_failure.as_ref().map(Problem::from),
+            next_attempt_in_seconds: state.next_attempt.since(now.mono).as_secs(),
+        }
+    }
+}
+
+/// The answer to a request whose token is not to be had: 503, which clients retry, never 401.
+#[derive(Debug, Serialize)]
+pub struct Unavailable {
+    error: Problem,
+    /// Seconds, for `Retry-After`.
+    #[serde(skip)]
+    pub retry_after: u64,
+}
+
+/// Why a request did not get its token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoToken {
+    /// It waited as long as it may.
+    HeldTooLong,
+    /// As many requests are waiting as may.
+    TooManyHeld,
+    /// The proxy could not set the header.
+    NotSet,
+}
+
+impl Unavailable {
+    /// Explains it with what is known of the slot.
+    #[must_use]
+    pub fn new(why: NoToken, identity: &str, state: &State, now: Now) -> Self {
+        let (code, what) = match why {
+            NoToken::HeldTooLong => ("token_unavailable", "there is no token yet"),
+            NoToken::TooManyHeld => (
+                "too_many_held",
+                "there is no token yet and as many requests are waiting for one as may",
+            ),
+            NoToken::NotSet => (
+                "internal",
+                "the proxy could not put the token on the request",
+            ),
+        };
+        let mut message = format!("identity `{identity}`: {what}");
+        if let Some(failure) = &state.last_failure {
+            message.push_str("; ");
+            message.push_str(&failure.message);
+        }
+        let wait = state.next_attempt.since(now.mono).min(MAX_RETRY_AFTER);
+        Self {
+            error: Problem {
+                code: code.into(),
+                message,
+                advice: String::new(),
+            },
+            retry_after: wait.as_secs().saturating_add(1),
+        }
+    }
+}
+
+/// The JSON text of one of these, which always has one.
+#[must_use]
+pub fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap_or_default()
+}

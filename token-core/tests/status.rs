@@ -1,0 +1,117 @@
+//! What the proxy says of itself.
+
+mod common;
+
+use common::{START, answer, at, exchange, policy, slot, token};
+use entra_token_core::config::SlotSpec;
+use entra_token_core::record::SlotKey;
+use entra_token_core::slot::{Slot, State};
+use entra_token_core::status::{NoToken, Status, TokenState, Unavailable, json};
+#[cfg(all(target_family = "wasm", target_os = "unknown"))]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+fn spec(required: Option<bool>) -> SlotSpec {
+    let plan = common::plan();
+    SlotSpec {
+        key: SlotKey::of(&plan),
+        plan,
+        policy: policy(),
+        identity: "default".into(),
+        required,
+    }
+}
+
+fn with_token() -> Slot {
+    let mut slot = slot();
+    exchange(&mut slot, START, token("a-secret-token", 3600));
+    slot
+}
+
+fn failing() -> Slot {
+    let mut slot = slot();
+    let body = r#"{"error":"invalid_request","error_description":"Identity not found"}"#;
+    exchange(&mut slot, START, answer(400, body));
+    slot
+}
+
+fn is_ready(slots: &[(Option<bool>, &Slot)]) -> bool {
+    let specs: Vec<_> = slots.iter().map(|(required, _)| spec(*required)).collect();
+    let states = slots.iter().map(|(_, slot)| slot.state());
+    Status::of(specs.iter().zip(states), at(1.0)).ready
+}
+
+#[test]
+fn ready_means_that_requests_can_be_authorised() {
+    let (good, bad) = (with_token(), failing());
+    let required = Some(true);
+    let optional = Some(false);
+    for (slots, ready) in [
+        (vec![(None, &good)], true),
+        (vec![(None, &bad)], false),
+        (vec![(required, &bad)], false),
+        (vec![(optional, &bad)], true),
+        (vec![(None, &good), (None, &bad)], true),
+        (vec![(None, &bad), (None, &bad)], false),
+        (vec![(required, &good), (None, &bad)], true),
+        (vec![(required, &bad), (None, &good)], false),
+        (vec![(required, &good), (required, &bad)], false),
+        (vec![(optional, &good), (None, &bad)], false),
+    ] {
+        assert_eq!(is_ready(&slots), ready, "{slots:?}");
+    }
+}
+
+#[test]
+fn the_state_of_a_token_is_told_with_its_expiry_and_without_the_token() {
+    let (slot, spec) = (with_token(), spec(None));
+    let status = Status::of([(&spec, slot.state())], at(10.0));
+    assert_eq!(status.slots[0].state, TokenState::Valid);
+    let text = String::from_utf8(json(&status)).expect("JSON");
+    for expected in [
+        r#""generation":1"#,
+        r#""expiresOn":"2026-09-21T15:13:20Z""#,
+        r#""expiresInSeconds":3590"#,
+    ] {
+        assert!(text.contains(expected), "{text}");
+    }
+    assert!(!text.contains("secret"), "{text}");
+    let status = Status::of([(&spec, slot.state())], at(3600.0));
+    assert_eq!(
+        (status.slots[0].state, status.ready),
+        (TokenState::Expired, false)
+    );
+}
+
+#[test]
+fn a_failure_is_told_with_its_code_and_what_to_do() {
+    let (slot, spec) = (failing(), spec(None));
+    let text =
+        String::from_utf8(json(&Status::of([(&spec, slot.state())], at(1.0)))).expect("JSON");
+    for expected in [
+        r#""state":"waiting""#,
+        r#""code":"identity_not_found""#,
+        "Identity not found",
+        "AAD_CLIENT_ID",
+        r#""consecutiveFailures":1"#,
+    ] {
+        assert!(text.contains(expected), "{text}");
+    }
+}
+
+#[test]
+fn a_request_without_a_token_learns_why_and_when_to_come_back() {
+    let slot = failing();
+    let answer = Unavailable::new(NoToken::HeldTooLong, "default", slot.state(), at(1.0));
+    assert_eq!(
+        answer.retry_after, 31,
+        "the next attempt is 30 to 60 s away; 30 s is the bound"
+    );
+    let text = String::from_utf8(json(&answer)).expect("JSON");
+    assert!(
+        text.starts_with(r#"{"error":{"code":"token_unavailable","message":"identity `default`: "#),
+        "{text}"
+    );
+    assert!(text.contains("Identity not found"), "{text}");
+    let waiting = Unavailable::new(NoToken::TooManyHeld, "default", &State::default(), at(1.0));
+    assert_eq!(waiting.retry_after, 1);
+}
