@@ -21,6 +21,9 @@ use crate::host::{self, Shared};
 use crate::metrics::{HeldGauge, TokenMetrics};
 use crate::parked::{Parked, Waiting};
 
+/// RFC 6750 §2.1, with the space that follows it.
+const SCHEME: &str = "Bearer ";
+
 /// The ready-made value of `authorization`.
 struct Header {
     value: String,
@@ -173,10 +176,12 @@ impl Keeper {
         let until = token.sendable_until(now);
         let secret = token.secret.expose();
         match header.as_mut() {
-            Some(header) if header.value.ends_with(secret) => header.until = until,
+            Some(header) if header.value.strip_prefix(SCHEME) == Some(secret) => {
+                header.until = until;
+            }
             _ => {
                 *header = Some(Header {
-                    value: format!("Bearer {secret}"),
+                    value: format!("{SCHEME}{secret}"),
                     until,
                 });
             }

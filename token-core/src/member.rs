@@ -109,8 +109,12 @@ impl Member {
         if self.slot.is_calling() {
             return wakeup;
         }
-        self.lease
-            .opens_to(self.me, wakeup, self.token(now).is_none())
+        let due = if self.slot.is_due(now) {
+            wakeup.min(now.mono)
+        } else {
+            wakeup
+        };
+        self.lease.opens_to(self.me, due, self.token(now).is_none())
     }
 
     /// Takes in what others have published, and does nothing else.

@@ -172,12 +172,23 @@ impl Slot {
         self.outputs.pop_front()
     }
 
-    /// When a [`Input::Tick`] is wanted next.
+    /// When a [`Input::Tick`] is wanted next, unless [`Slot::is_due`] says earlier that it is.
     #[must_use]
     pub fn next_wakeup(&self) -> Mono {
         self.in_flight
             .as_ref()
             .map_or(self.state.next_attempt, |call| call.deadline)
+    }
+
+    /// Whether a [`Input::Tick`] at `now` would make a call or give one up. A token that the
+    /// wall clock ended before its time is asked for again at once: no timer foresees that.
+    #[must_use]
+    pub fn is_due(&self, now: Now) -> bool {
+        let stranded = || {
+            let token = self.state.token.as_ref();
+            self.state.failures == 0 && token.is_some_and(|token| token.is_stranded(now))
+        };
+        now.mono >= self.next_wakeup() || (!self.is_calling() && stranded())
     }
 
     /// The token, if it may be sent at `now`.
@@ -222,13 +233,12 @@ impl Slot {
     }
 
     fn tick(&mut self, now: Now) {
-        match &self.in_flight {
-            Some(call) if now.mono >= call.deadline => {
-                self.in_flight = None;
-                self.failed(now, Failure::no_answer(NoAnswer::TimedOut));
-            }
-            None if now.mono >= self.state.next_attempt => self.call(now),
-            _ => {}
+        if !self.is_due(now) {
+            return;
+        }
+        match self.in_flight.take() {
+            Some(_) => self.failed(now, Failure::no_answer(NoAnswer::TimedOut)),
+            None => self.call(now),
         }
     }
 

@@ -70,6 +70,13 @@ impl Token {
             .min(self.expires_wall.since(now.wall))
     }
 
+    /// Whether only the wall clock says that the token is over: it was set forward, or the
+    /// machine slept while the monotonic clock stood still. Asking again tells which.
+    #[must_use]
+    pub fn is_stranded(&self, now: Now) -> bool {
+        !self.is_valid(now) && self.expires_mono.since(now.mono) > Self::slack(self.lifetime())
+    }
+
     /// The wall-clock moment until which the token may be sent, as both clocks see it from
     /// `now`. A request compares one clock reading with this and needs no second one.
     #[must_use]

@@ -268,9 +268,12 @@ proptest! {
         let mut world = World::new();
         let mut last: Option<Now> = None;
         for step in steps {
-            let reconfigured = matches!(step, Step::Reconfigure | Step::Unauthorized(_));
+            let asked_again = matches!(
+                step,
+                Step::Reconfigure | Step::Unauthorized(_) | Step::SetClock(_)
+            );
             world.run(step);
-            if reconfigured {
+            if asked_again {
                 last = None;
             }
             for output in &world.outputs {

@@ -306,6 +306,28 @@ fn a_machine_whose_clock_is_off_believes_the_lifetime_and_says_so() {
 }
 
 #[test]
+fn a_token_that_a_clock_set_forward_ended_is_asked_for_again_at_once_and_is_good_again() {
+    let mut slot = slot();
+    let reply = |left: u64| {
+        let expires_on = START.wall.0 / 1000 + 3600;
+        let ends = format!(r#""expires_in":"{left}","expires_on":"{expires_on}""#);
+        answer(200, &format!(r#"{{"access_token":"same",{ends}}}"#))
+    };
+    exchange(&mut slot, START, reply(3600));
+    let set_forward = Now {
+        wall: at(7200.0).wall,
+        ..at(60.0)
+    };
+    assert!(slot.token(set_forward).is_none());
+    let outputs = exchange(&mut slot, set_forward, reply(3540));
+    assert!(matches!(
+        events(&outputs)[..],
+        [Event::ClockOff(_), Event::Unchanged]
+    ));
+    assert!(slot.token(set_forward).is_some());
+}
+
+#[test]
 fn a_small_difference_between_the_two_ends_counts_as_the_shorter_life() {
     let mut slot = slot();
     let expires_on = START.wall.0 / 1000 + 3500;

@@ -9,7 +9,10 @@ use super::PluginConfig;
 
 /// Run with `UPDATE_SCHEMA=1` after a change of the types.
 #[test]
-#[expect(clippy::disallowed_methods, reason = "how a person asks the test to write the file")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how a person asks the test to write the file"
+)]
 fn the_committed_json_schema_is_that_of_the_types() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/plugin-config.schema.json");
     let schema = schemars::schema_for!(PluginConfig);

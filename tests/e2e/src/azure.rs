@@ -1,0 +1,83 @@
+//! The simulated Azure that a test or the demo talks to, and the settings of a proxy to it.
+
+use std::io;
+use std::ops::Deref;
+use std::path::PathBuf;
+
+use azure_sim::{AZURE_MONITOR, AzureSim, Options};
+use tempfile::TempDir;
+
+use crate::{Proxy, ProxyBuilder};
+
+/// Where Azure Monitor takes Prometheus' samples.
+pub const WRITE: &str = "/dataCollectionRules/dcr-0123456789abcdef0123456789abcdef\
+                         /streams/Microsoft-PrometheusMetrics/api/v1/write?api-version=2023-04-24";
+
+/// A path at which the target answers with what it received.
+pub const ECHO: &str = "/echo";
+
+/// A simulated Azure in this process; dereferences to its handle.
+#[derive(Debug)]
+pub struct Azure {
+    sim: AzureSim,
+    folder: TempDir,
+}
+
+impl Azure {
+    /// Starts it.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    #[track_caller]
+    pub fn start(options: Options) -> Self {
+        Self::try_start(options).unwrap_or_else(|reason| panic!("{reason}"))
+    }
+
+    /// Like [`Azure::start`], but gives the reason instead of panicking.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn try_start(options: Options) -> Result<Self, String> {
+        let why = |what: &dyn std::fmt::Display| format!("no simulated Azure: {what}");
+        let sim = AzureSim::start_blocking(options).map_err(|error| why(&error))?;
+        let folder = tempfile::tempdir().map_err(|error| why(&error))?;
+        let azure = Self { sim, folder };
+        azure
+            .sim
+            .write_ca(azure.authority())
+            .map_err(|error: io::Error| why(&error))?;
+        Ok(azure)
+    }
+
+    /// The file with the authority that signed the target's certificate.
+    #[must_use]
+    pub fn authority(&self) -> PathBuf {
+        self.folder.path().join("authority.pem")
+    }
+
+    /// Settings for a proxy to the target, over TLS, with the machine's own identity.
+    #[must_use]
+    pub fn proxy(&self) -> ProxyBuilder {
+        let addresses = self.sim.addresses();
+        Proxy::to(&format!(
+            "https://localhost:{}",
+            addresses.target_tls.port()
+        ))
+        .set("IDENTITY_TYPE", "systemAssigned")
+        .set(
+            "AZURE_POD_IDENTITY_AUTHORITY_HOST",
+            format!("http://{}", addresses.imds),
+        )
+        .set("AUDIENCE", AZURE_MONITOR)
+        .set("SSL_CERT_FILE", self.authority())
+    }
+}
+
+impl Deref for Azure {
+    type Target = AzureSim;
+
+    fn deref(&self) -> &AzureSim {
+        &self.sim
+    }
+}

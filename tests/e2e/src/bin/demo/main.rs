@@ -1,0 +1,107 @@
+//! What `make run` shows without Azure settings: a real Prometheus writes through the proxy to a
+//! simulated Azure, which gives out the tokens, checks them and counts the samples.
+
+mod scene;
+mod screen;
+mod verdict;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use signal_hook::consts::TERM_SIGNALS;
+
+use crate::scene::Scene;
+use crate::screen::Screen;
+
+/// How often a line is shown.
+const LINE: Duration = Duration::from_secs(3);
+
+/// How long Prometheus may take to send what it has scraped, at the end of a timed run.
+const SETTLE: Duration = Duration::from_secs(20);
+
+/// A real Prometheus sends its samples to a simulated Azure Monitor through the proxy.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Ends by itself after this many seconds, with exit code 0 if every sample has arrived.
+    /// Without it the demo runs until Ctrl-C.
+    #[arg(long)]
+    seconds: Option<u64>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            screen::failure(&reason);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<(), String> {
+    let stop = stop_signal()?;
+    screen::title();
+    let mut scene = Scene::start(&stop)?;
+    screen::places(&scene);
+    if arguments.seconds.is_none() {
+        screen::play(&scene);
+    }
+    let result = watch(
+        &mut scene,
+        &stop,
+        arguments.seconds.map(Duration::from_secs),
+    );
+    // The reason last: it is what a person sees first.
+    result.map_err(|reason| format!("{}{reason}", scene.tail()))
+}
+
+/// Set by Ctrl-C, SIGTERM and the like.
+fn stop_signal() -> Result<Arc<AtomicBool>, String> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in TERM_SIGNALS {
+        signal_hook::flag::register(*signal, Arc::clone(&stop))
+            .map_err(|error| format!("signals cannot be handled: {error}"))?;
+    }
+    Ok(stop)
+}
+
+/// Shows what happens, until the time is over or a signal comes.
+fn watch(scene: &mut Scene, stop: &AtomicBool, time: Option<Duration>) -> Result<(), String> {
+    let mut screen = Screen::default();
+    let start = Instant::now();
+    let mut next_line = start + LINE;
+    while !stop.load(Ordering::Relaxed) {
+        if time.is_some_and(|time| start.elapsed() >= time) {
+            return finish(scene);
+        }
+        if Instant::now() >= next_line {
+            next_line += LINE;
+            scene.check_processes()?;
+            screen.show(&scene.look()?);
+        }
+        sleep(Duration::from_millis(50));
+    }
+    screen::interrupted(&scene.look()?);
+    match time {
+        Some(_) => Err("stopped before the time was over".to_owned()),
+        None => Ok(()),
+    }
+}
+
+/// The end of a timed run: everything scraped must have arrived, once.
+fn finish(scene: &Scene) -> Result<(), String> {
+    let sent = scene.prometheus.settle(SETTLE)?;
+    let look = scene.look()?;
+    let problems = verdict::problems(&sent, &look.state.target);
+    if problems.is_empty() {
+        screen::success(&look);
+        Ok(())
+    } else {
+        Err(problems.join("\n"))
+    }
+}

@@ -1,0 +1,163 @@
+//! Everything that plays: the simulated Azure in this process, the launcher with its Envoy, and
+//! Prometheus. Dropping it ends all of them.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use azure_sim::{
+    AZURE_MONITOR, AzureSim, EchoReport, Options, Settings, StateReport, TokenSummary,
+};
+use e2e::{Prometheus, Proxy, RemoteWrite, eventually_ok, free_port, http, is_free};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Short enough for a person to see tokens being renewed, in seconds.
+const TOKEN_LIFETIME: i64 = 120;
+
+/// Where Azure Monitor takes Prometheus' samples.
+const WRITE: &str = "/dataCollectionRules/dcr-0123456789abcdef0123456789abcdef\
+                     /streams/Microsoft-PrometheusMetrics/api/v1/write?api-version=2023-04-24";
+
+/// A path at which the target answers with the claims that it has verified.
+const ECHO: &str = "/echo";
+
+/// The players. Fields are dropped in this order: first who sends, last who receives.
+#[derive(Debug)]
+pub(crate) struct Scene {
+    pub(crate) prometheus: Prometheus,
+    pub(crate) proxy: Proxy,
+    pub(crate) azure: AzureSim,
+    /// The claims of the first token, as the target verified them.
+    pub(crate) token: TokenSummary,
+    /// Holds the authority that the proxy trusts.
+    _folder: TempDir,
+}
+
+/// What can be seen at one moment.
+#[derive(Debug)]
+pub(crate) struct Look {
+    /// Prometheus' count.
+    pub(crate) sent: RemoteWrite,
+    /// The target's count.
+    pub(crate) state: StateReport,
+    /// Whether the proxy has a valid token.
+    pub(crate) ready: bool,
+    /// Why the last attempt to get a token failed, if it did.
+    pub(crate) trouble: Option<String>,
+}
+
+impl Scene {
+    /// Starts everything and waits until a first request has come through; `stop` ends it early.
+    pub(crate) fn start(stop: &AtomicBool) -> Result<Self, String> {
+        let going = || match stop.load(Ordering::Relaxed) {
+            true => Err("stopped while starting"),
+            false => Ok(()),
+        };
+        let azure = start_azure()?;
+        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let authority = folder.path().join("authority.pem");
+        azure
+            .write_ca(&authority)
+            .map_err(|error| error.to_string())?;
+        let addresses = azure.addresses();
+        going()?;
+
+        let proxy = Proxy::to(&format!(
+            "https://localhost:{}",
+            addresses.target_tls.port()
+        ))
+        .set("IDENTITY_TYPE", "systemAssigned")
+        .set(
+            "AZURE_POD_IDENTITY_AUTHORITY_HOST",
+            format!("http://{}", addresses.imds),
+        )
+        .set("AUDIENCE", AZURE_MONITOR)
+        .set("SSL_CERT_FILE", authority)
+        .set("LISTENING_PORT", preferred(8081).to_string())
+        .set("STATUS_PORT", preferred(9464).to_string())
+        .try_start()?;
+        going()?;
+
+        let prometheus = Prometheus::writing_to(&proxy.url(WRITE))
+            .port(preferred(9090))
+            .scrape("proxy", proxy.status_port())
+            .try_start()?;
+        going()?;
+
+        let token =
+            first_token(&proxy).map_err(|reason| format!("{}{reason}", proxy.process().tail()))?;
+        Ok(Self {
+            prometheus,
+            proxy,
+            azure,
+            token,
+            _folder: folder,
+        })
+    }
+
+    /// Looks at everything.
+    pub(crate) fn look(&self) -> Result<Look, String> {
+        let ready = self.proxy.ready()?;
+        let status: Value = http::get(&self.proxy.status_url("/status"))?.json()?;
+        let trouble = status
+            .pointer("/slots/0/lastError/message")
+            .and_then(Value::as_str);
+        Ok(Look {
+            sent: self.prometheus.remote_write()?,
+            state: self.azure.state(),
+            ready: ready.status == 200,
+            trouble: trouble.map(str::to_owned),
+        })
+    }
+
+    /// Has a process ended that should run?
+    pub(crate) fn check_processes(&mut self) -> Result<(), String> {
+        let processes = [
+            ("the proxy", self.proxy.process_mut()),
+            ("prometheus", self.prometheus.process_mut()),
+        ];
+        for (name, process) in processes {
+            if let Some(status) = process.ended() {
+                return Err(format!("{name} has ended: {status}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The last log lines of all processes.
+    pub(crate) fn tail(&self) -> String {
+        self.proxy.process().tail() + &self.prometheus.process().tail()
+    }
+}
+
+fn start_azure() -> Result<AzureSim, String> {
+    let settings = Settings {
+        token_lifetime_seconds: TOKEN_LIFETIME,
+        ..Settings::default()
+    };
+    AzureSim::start_blocking(Options {
+        settings,
+        ..Options::default()
+    })
+    .map_err(|error| format!("the simulated Azure could not be started: {error}"))
+}
+
+/// The port that people expect, or a free one.
+fn preferred(port: u16) -> u16 {
+    if is_free(port) { port } else { free_port() }
+}
+
+/// Sends a request through the proxy: it waits there for the first token.
+fn first_token(proxy: &Proxy) -> Result<TokenSummary, String> {
+    eventually_ok(
+        Duration::from_secs(20),
+        "a first request with a token",
+        || {
+            let response = http::get(&proxy.url(ECHO))?;
+            match response.status {
+                200 => Ok(response.json::<EchoReport>()?.token),
+                other => Err(format!("the proxy answered {other}: {}", response.text())),
+            }
+        },
+    )
+}

@@ -1,0 +1,95 @@
+//! A plain Envoy with a given bootstrap: for what runs without the launcher.
+
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
+use std::{fs, io};
+
+use crate::{Process, tools};
+
+/// Two cores that also compile tests may need it: Envoy compiles the module before it serves.
+const START: Duration = Duration::from_secs(60);
+
+/// A running Envoy.
+#[derive(Debug)]
+pub struct Envoy {
+    process: Process,
+}
+
+impl Envoy {
+    /// Starts Envoy with this bootstrap (YAML or JSON) and waits until `port` takes connections.
+    ///
+    /// # Panics
+    /// When Envoy ends, or does not listen within a minute.
+    #[must_use]
+    #[track_caller]
+    pub fn start(bootstrap: &str, port: u16) -> Self {
+        Self::try_start(bootstrap, port).unwrap_or_else(|reason| panic!("{reason}"))
+    }
+
+    /// Like [`Envoy::start`], with Envoy's log at this level.
+    ///
+    /// # Panics
+    /// When Envoy ends, or does not listen within a minute.
+    #[must_use]
+    #[track_caller]
+    pub fn start_at_level(bootstrap: &str, port: u16, level: &str) -> Self {
+        run(bootstrap, port, &["--log-level", level]).unwrap_or_else(|reason| panic!("{reason}"))
+    }
+
+    /// Like [`Envoy::start`], but gives the reason instead of panicking: for a bootstrap that
+    /// Envoy is to refuse.
+    ///
+    /// # Errors
+    /// When Envoy ends, or does not listen within a minute; with its last log lines.
+    pub fn try_start(bootstrap: &str, port: u16) -> Result<Self, String> {
+        run(bootstrap, port, &[])
+    }
+
+    /// Lets Envoy check a bootstrap, without running it.
+    ///
+    /// # Errors
+    /// When Envoy could not be run at all.
+    pub fn validate(bootstrap: &str) -> io::Result<Output> {
+        let folder = tempfile::tempdir()?;
+        command(bootstrap, folder.path())?
+            .args(["--mode", "validate"])
+            .output()
+    }
+
+    /// The process: its logs, its end.
+    #[must_use]
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+}
+
+fn run(bootstrap: &str, port: u16, options: &[&str]) -> Result<Envoy, String> {
+    let mut process = Process::spawn("envoy", |folder| {
+        let mut command = command(bootstrap, folder)?;
+        command.args(options);
+        Ok(command)
+    })?;
+    process.wait_ready(START, || {
+        TcpStream::connect((Ipv4Addr::LOCALHOST, port))
+            .map(drop)
+            .map_err(|error| error.to_string())
+    })?;
+    Ok(Envoy { process })
+}
+
+/// Envoy with this bootstrap in a file of `folder`.
+fn command(bootstrap: &str, folder: &Path) -> io::Result<Command> {
+    // JSON is YAML too.
+    let path = folder.join("envoy.yaml");
+    fs::write(&path, bootstrap)?;
+    let mut command = Command::new(tools::envoy());
+    // Envoys side by side would share memory for hot restarts, and refuse.
+    command
+        .arg("--disable-hot-restart")
+        .arg("--config-path")
+        .arg(path)
+        .env_clear();
+    Ok(command)
+}

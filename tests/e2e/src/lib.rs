@@ -1,0 +1,26 @@
+//! What every end-to-end test needs: the launcher, a plain Envoy and a Prometheus as real child
+//! processes, clients that send exactly what a test says, and patience with a time limit.
+//!
+//! Everything blocks, and every child lives in a process group of its own that ends with the
+//! value that stands for it. A test that fails prints the last log lines of its children.
+//! A tool that is missing fails the test and is named: nothing passes silently.
+
+pub mod azure;
+mod envoy;
+pub mod http;
+mod metrics;
+mod patience;
+mod ports;
+mod process;
+mod prometheus;
+mod proxy;
+pub mod raw;
+pub mod tools;
+
+pub use envoy::Envoy;
+pub use metrics::{Metrics, Sample};
+pub use patience::{eventually, eventually_ok};
+pub use ports::{free_port, is_free};
+pub use process::Process;
+pub use prometheus::{Prometheus, PrometheusBuilder, RemoteWrite};
+pub use proxy::{Proxy, ProxyBuilder};

@@ -1,0 +1,235 @@
+//! A real Prometheus that scrapes every second and writes what it gets to a remote.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::{Metrics, Process, eventually_ok, free_port, http, tools};
+
+const START: Duration = Duration::from_secs(30);
+
+/// Settings for a Prometheus that is to be started.
+#[derive(Debug, Clone)]
+pub struct PrometheusBuilder {
+    port: u16,
+    jobs: Vec<(String, u16)>,
+    remote_write: String,
+}
+
+/// A running Prometheus.
+#[derive(Debug)]
+pub struct Prometheus {
+    process: Process,
+    settings: PrometheusBuilder,
+}
+
+/// Prometheus' own count of what it has sent to its remote.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RemoteWrite {
+    /// Samples scraped and stored, so to be sent.
+    pub scraped: f64,
+    /// Samples in all attempts together.
+    pub sent: f64,
+    /// Samples in attempts that had to be repeated.
+    pub retried: f64,
+    /// Samples given up: the remote answered with an error that is no reason to retry.
+    pub failed: f64,
+    /// Samples given up before they were sent.
+    pub dropped: f64,
+    /// Samples that wait.
+    pub pending: f64,
+}
+
+impl RemoteWrite {
+    /// How many distinct samples the remote must hold, once all is sent: a retried batch counts
+    /// in both of Prometheus' counters.
+    #[must_use]
+    pub fn distinct(&self) -> f64 {
+        self.sent - self.retried
+    }
+
+    /// Has everything that was scraped been sent, or given up?
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.pending == 0.0 && self.distinct() + self.dropped >= self.scraped
+    }
+}
+
+impl PrometheusBuilder {
+    /// Listens on this port instead of a free one.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// Scrapes `/metrics` at this loopback port as well.
+    #[must_use]
+    pub fn scrape(mut self, job: &str, port: u16) -> Self {
+        self.jobs.push((job.to_owned(), port));
+        self
+    }
+
+    /// Starts Prometheus and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it ends, or is not ready within half a minute.
+    #[must_use]
+    #[track_caller]
+    pub fn start(self) -> Prometheus {
+        self.try_start().unwrap_or_else(|reason| panic!("{reason}"))
+    }
+
+    /// Like [`PrometheusBuilder::start`], but gives the reason instead of panicking.
+    ///
+    /// # Errors
+    /// When it ends, or is not ready within half a minute.
+    pub fn try_start(self) -> Result<Prometheus, String> {
+        let port = self.port;
+        let mut process = Process::spawn("prometheus", |folder| {
+            fs::write(configuration(folder), self.render(true))?;
+            let mut command = Command::new(tools::prometheus());
+            command
+                .arg(format!("--config.file={}", configuration(folder).display()))
+                .arg(format!(
+                    "--storage.tsdb.path={}",
+                    folder.join("data").display()
+                ))
+                .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+                .arg("--web.enable-lifecycle")
+                .env_clear();
+            Ok(command)
+        })?;
+        let ready = format!("http://127.0.0.1:{port}/-/ready");
+        process.wait_ready(START, || match http::get(&ready)?.status {
+            200 => Ok(()),
+            other => Err(format!("/-/ready answered {other}")),
+        })?;
+        Ok(Prometheus {
+            process,
+            settings: self,
+        })
+    }
+
+    /// Prometheus' configuration: everything in steps of a second, so that a test is short.
+    fn render(&self, scraping: bool) -> String {
+        let mut text = format!(
+            "global:
+  scrape_interval: 1s
+  scrape_timeout: 1s
+remote_write:
+  - url: {}
+    remote_timeout: 30s
+    queue_config:
+      batch_send_deadline: 500ms
+      min_backoff: 100ms
+      max_backoff: 1s
+scrape_configs:
+",
+            self.remote_write
+        );
+        let itself = ("prometheus".to_owned(), self.port);
+        let jobs = std::iter::once(&itself).chain(&self.jobs);
+        for (job, port) in jobs.filter(|_| scraping) {
+            text += &format!(
+                "  - job_name: {job}
+    static_configs:
+      - targets: ['127.0.0.1:{port}']
+"
+            );
+        }
+        text
+    }
+}
+
+impl Prometheus {
+    /// Settings for a Prometheus that scrapes itself and writes to `url`.
+    #[must_use]
+    pub fn writing_to(url: &str) -> PrometheusBuilder {
+        PrometheusBuilder {
+            port: free_port(),
+            jobs: Vec::new(),
+            remote_write: url.to_owned(),
+        }
+    }
+
+    /// A URL of its web interface.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.settings.port)
+    }
+
+    /// Its own metrics.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn metrics(&self) -> Result<Metrics, String> {
+        http::get(&self.url("/metrics")).map(|response| Metrics::parse(&response.text()))
+    }
+
+    /// Its own count of what it has sent.
+    ///
+    /// # Errors
+    /// When it does not answer, or does not count.
+    pub fn remote_write(&self) -> Result<RemoteWrite, String> {
+        let metrics = self.metrics()?;
+        let sum = |name: &str| {
+            let name = format!("prometheus_remote_storage_{name}");
+            metrics
+                .sum(&name)
+                .ok_or_else(|| format!("prometheus has no metric {name}"))
+        };
+        Ok(RemoteWrite {
+            scraped: sum("samples_in_total")?,
+            sent: sum("samples_total")?,
+            retried: sum("samples_retried_total")?,
+            failed: sum("samples_failed_total")?,
+            dropped: sum("samples_dropped_total")?,
+            pending: sum("samples_pending")?,
+        })
+    }
+
+    /// Stops scraping, waits until everything has been sent, and gives the final count.
+    ///
+    /// # Errors
+    /// When something still waits after `timeout`.
+    pub fn settle(&self, timeout: Duration) -> Result<RemoteWrite, String> {
+        self.stop_scraping()?;
+        eventually_ok(timeout, "prometheus has sent everything", || {
+            let count = self.remote_write()?;
+            if count.is_settled() {
+                Ok(count)
+            } else {
+                Err(format!("{count:?}"))
+            }
+        })
+    }
+
+    /// Takes away all scrape jobs: no sample is added once this returns. The remote and its
+    /// queue stay.
+    fn stop_scraping(&self) -> Result<(), String> {
+        let path = configuration(self.process.folder());
+        fs::write(path, self.settings.render(false)).map_err(|error| error.to_string())?;
+        let response = http::post(&self.url("/-/reload"), [])?;
+        match response.status {
+            200 => Ok(()),
+            other => Err(format!("/-/reload answered {other}: {}", response.text())),
+        }
+    }
+
+    /// The process: its logs, its end.
+    #[must_use]
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// The process, to signal, stop or wait for it.
+    pub fn process_mut(&mut self) -> &mut Process {
+        &mut self.process
+    }
+}
+
+fn configuration(folder: &Path) -> PathBuf {
+    folder.join("prometheus.yml")
+}

@@ -1,0 +1,64 @@
+//! Where the programs are that tests run: what we ship in `dist/`, Envoy in `.tools/bin`,
+//! Prometheus on PATH. A missing one is named, with the command that brings it.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+/// The root of the repository.
+#[must_use]
+pub fn repository() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here).to_path_buf()
+}
+
+/// Envoy's own binary.
+///
+/// # Panics
+/// When it is missing.
+#[must_use]
+pub fn envoy() -> PathBuf {
+    existing(repository().join(".tools/bin/envoy"), "make setup")
+}
+
+/// The launcher as it ships.
+///
+/// # Panics
+/// When it is missing.
+#[must_use]
+pub fn launcher() -> PathBuf {
+    existing(repository().join("dist/entra-auth-envoy"), "make build")
+}
+
+/// The Wasm module as it ships.
+///
+/// # Panics
+/// When it is missing.
+#[must_use]
+pub fn module() -> PathBuf {
+    existing(
+        repository().join("dist/entra_auth_filter.wasm"),
+        "make build",
+    )
+}
+
+/// Prometheus, from PATH.
+///
+/// # Panics
+/// When it is missing.
+#[must_use]
+pub fn prometheus() -> PathBuf {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .map(|folder| folder.join("prometheus"))
+        .find(|candidate| candidate.is_file())
+        .unwrap_or_else(|| panic!("prometheus is missing on PATH: run `make setup`"))
+}
+
+fn existing(path: PathBuf, command: &str) -> PathBuf {
+    assert!(
+        path.is_file(),
+        "{} is missing: run `{command}`",
+        path.display()
+    );
+    path
+}

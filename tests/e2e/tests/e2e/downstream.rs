@@ -1,0 +1,148 @@
+//! The module as Istio places it: a downstream HTTP filter on a listener that carries many
+//! hosts, no singleton service, no `vm_id`.
+
+use azure_sim::{EchoReport, Options};
+use e2e::azure::{Azure, ECHO};
+use e2e::{Envoy, free_port, http, tools};
+use serde_json::{Value, json};
+
+/// The host that gets tokens.
+pub(crate) const TARGET: &str = "abc.metrics.ingest.monitor.azure.com";
+
+/// A plugin configuration for `TARGET`, as a user of Istio writes it.
+pub(crate) fn plugin(azure: &Azure) -> Value {
+    json!({
+        "identities": [{
+            "name": "default",
+            "type": "systemAssigned",
+            "imds": {"cluster": "imds", "authority": azure.addresses().imds.to_string()},
+        }],
+        "targets": [{
+            "hosts": ["*.metrics.ingest.monitor.azure.com"],
+            "identity": "default",
+            "audience": "https://monitor.azure.com",
+        }],
+    })
+}
+
+/// An Envoy that leads `TARGET` to a cluster named after it, `/anywhere` on that host to one
+/// that is not, and every other host to a third; all of them are the simulated target.
+pub(crate) fn bootstrap(azure: &Azure, port: u16, plugin: &Value) -> String {
+    let addresses = azure.addresses();
+    let cluster = |name: &str, address: std::net::SocketAddr| {
+        json!({
+            "name": name,
+            "connect_timeout": "5s",
+            "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": {
+                "address": {"socket_address": {"address": address.ip().to_string(), "port_value": address.port()}},
+            }}]}]},
+        })
+    };
+    let target = format!("outbound|443||{TARGET}");
+    let http_type = "type.googleapis.com/envoy.extensions.filters.http";
+    json!({
+        "static_resources": {
+            "clusters": [
+                cluster("imds", addresses.imds),
+                cluster(&target, addresses.target_plain),
+                cluster("PassthroughCluster", addresses.target_plain),
+                cluster("outbound|80||other.example.com", addresses.target_plain),
+            ],
+            "listeners": [{
+                "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
+                "filter_chains": [{"filters": [{
+                    "name": "envoy.filters.network.http_connection_manager",
+                    "typed_config": {
+                        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+                        "stat_prefix": "outbound",
+                        "route_config": {"virtual_hosts": [
+                            {"name": "target", "domains": [TARGET, format!("{TARGET}:*")], "routes": [
+                                {"match": {"path": "/anywhere"}, "route": {"cluster": "PassthroughCluster"}},
+                                {"match": {"prefix": "/"}, "route": {"cluster": target}},
+                            ]},
+                            {"name": "other", "domains": ["*"], "routes": [
+                                {"match": {"prefix": "/"}, "route": {"cluster": "outbound|80||other.example.com"}},
+                            ]},
+                        ]},
+                        "http_filters": [
+                            {
+                                "name": "extensions.istio.io/wasmplugin/monitoring.entra-auth",
+                                "typed_config": {
+                                    "@type": format!("{http_type}.wasm.v3.Wasm"),
+                                    "config": {
+                                        "name": "monitoring.entra-auth",
+                                        "root_id": "entra-auth",
+                                        "failure_policy": "FAIL_RELOAD",
+                                        "vm_config": {
+                                            "runtime": "envoy.wasm.runtime.v8",
+                                            "code": {"local": {"filename": tools::module()}},
+                                        },
+                                        "configuration": {
+                                            "@type": "type.googleapis.com/google.protobuf.StringValue",
+                                            "value": plugin.to_string(),
+                                        },
+                                    },
+                                },
+                            },
+                            {
+                                "name": "envoy.filters.http.router",
+                                "typed_config": {"@type": format!("{http_type}.router.v3.Router")},
+                            },
+                        ],
+                    },
+                }]}],
+            }],
+        },
+    })
+    .to_string()
+}
+
+fn send(port: u16, host: &str, path: &str) -> http::Response {
+    let request = http::Request::get(format!("http://127.0.0.1:{port}{path}"))
+        .header("Host", host)
+        .header("Authorization", "Bearer the-clients-own")
+        .body(Vec::new())
+        .expect("a request");
+    http::send(request).expect("an answer")
+}
+
+#[test]
+fn workers_without_a_singleton_get_one_token_and_put_it_on_the_target_hosts_alone() {
+    let azure = Azure::start(Options::default());
+    let port = free_port();
+    let _envoy = Envoy::start(&bootstrap(&azure, port, &plugin(&azure)), port);
+
+    for host in [TARGET, "ABC.metrics.ingest.monitor.azure.com:80"] {
+        let answer = send(port, host, ECHO);
+        assert_eq!(answer.status, 200, "{host}: {}", answer.text());
+        let echo: EchoReport = answer.json().expect("an echo");
+        assert_eq!(echo.token.aud, "https://monitor.azure.com");
+    }
+    assert_eq!(azure.state().imds.calls, 1);
+
+    // Not a target: what the client sent goes on, and the target refuses it.
+    for host in [
+        "other.example.com",
+        "evil.com",
+        "metrics.ingest.monitor.azure.com",
+    ] {
+        assert_eq!(send(port, host, ECHO).status, 401, "{host}");
+    }
+    let refused = azure.state().target.refused;
+    assert_eq!(refused.values().sum::<u64>(), 3);
+    assert_eq!(
+        refused.get(&azure_sim::TokenRefusal::Malformed),
+        Some(&3),
+        "{refused:?}"
+    );
+}
+
+/// `:authority` is only the client's word.
+#[test]
+fn a_target_host_on_a_cluster_that_the_target_does_not_allow_gets_no_token() {
+    let azure = Azure::start(Options::default());
+    let port = free_port();
+    let _envoy = Envoy::start(&bootstrap(&azure, port, &plugin(&azure)), port);
+    assert_eq!(send(port, TARGET, "/anywhere").status, 401);
+    assert_eq!(send(port, TARGET, ECHO).status, 200);
+}

@@ -1,0 +1,10 @@
+//! The product on a real Envoy and a real Prometheus, against the simulated Azure.
+
+mod cold_start;
+mod configuration;
+mod downstream;
+mod imds;
+mod main_job;
+mod refusals;
+mod secrecy;
+mod transparency;
