@@ -2,12 +2,15 @@
 
 use std::rc::Rc;
 
+use entra_token_core::page;
 use entra_token_core::status::{Status, json};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, MapType};
 
 use crate::host;
 use crate::root::Active;
+
+const JSON: &str = "application/json";
 
 /// One request to the status listener.
 pub(crate) struct StatusRequest {
@@ -49,16 +52,35 @@ impl HttpContext for StatusRequest {
         let status = self.status();
         let code = match path.split('?').next() {
             Some("/ready") if !status.ready => 503,
-            Some("/ready" | "/status") => 200,
+            Some("/ready") => 200,
+            Some("/status") => return page_or_json(&status),
             _ => return Action::Continue,
         };
-        let headers = [
-            ("content-type", "application/json"),
-            ("cache-control", "no-store"),
-        ];
-        match host::respond(code, "entra_auth_status", &headers, &json(&status)) {
-            Ok(()) => Action::Pause,
-            Err(_) => Action::Continue,
-        }
+        answer(code, JSON, &json(&status))
+    }
+}
+
+/// `/status` is a page for whoever asks for one, and JSON for programs.
+fn page_or_json(status: &Status) -> Action {
+    let accepts = host::header(MapType::HttpRequestHeaders, "accept").unwrap_or_default();
+    if accepts.contains("text/html") {
+        answer(
+            200,
+            "text/html; charset=utf-8",
+            page::render(status).as_bytes(),
+        )
+    } else {
+        answer(200, JSON, &json(status))
+    }
+}
+
+fn answer(code: u32, content_type: &str, body: &[u8]) -> Action {
+    let headers = [
+        ("content-type", content_type),
+        ("cache-control", "no-store"),
+    ];
+    match host::respond(code, "entra_auth_status", &headers, body) {
+        Ok(()) => Action::Pause,
+        Err(_) => Action::Continue,
     }
 }

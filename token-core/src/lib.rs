@@ -12,7 +12,7 @@
 //!   one record in shared data.
 //! * [`config`]: the plugin configuration: strict JSON in, types that cannot be wrong out.
 //! * [`host`], [`cluster`]: which requests get which token, and which never do.
-//! * [`status`]: what `/ready` and `/status` say.
+//! * [`status`], [`page`]: what `/ready` and `/status` say.
 //!
 //! There is no I/O, no clock, no environment and no proxy-wasm in this crate, so every rule of
 //! the product can be tested in simulated time, natively and on wasm.
@@ -33,6 +33,7 @@ pub mod host;
 pub mod http;
 pub mod identity;
 pub mod member;
+pub mod page;
 pub mod record;
 pub mod reply;
 pub mod schedule;

@@ -4,6 +4,7 @@ mod common;
 
 use common::{START, answer, at, exchange, policy, slot, token};
 use entra_token_core::config::SlotSpec;
+use entra_token_core::page;
 use entra_token_core::record::SlotKey;
 use entra_token_core::slot::{Slot, State};
 use entra_token_core::status::{NoToken, Status, TokenState, Unavailable, json};
@@ -114,4 +115,19 @@ fn a_request_without_a_token_learns_why_and_when_to_come_back() {
     assert!(text.contains("Identity not found"), "{text}");
     let waiting = Unavailable::new(NoToken::TooManyHeld, "default", &State::default(), at(1.0));
     assert_eq!(waiting.retry_after, 1);
+}
+
+#[test]
+fn the_page_escapes_what_a_server_said() {
+    let mut slot = slot();
+    let body = r#"{"error":"<script>alert(1)</script>","error_description":"a & \"b\""}"#;
+    exchange(&mut slot, START, answer(400, body));
+    let spec = spec(None);
+    let page = page::render(&Status::of([(&spec, slot.state())], at(1.0)));
+    assert!(page.contains("not ready"), "{page}");
+    assert!(
+        page.contains("&lt;script&gt;alert(1)&lt;/script&gt;: a &amp; &quot;b&quot;"),
+        "{page}"
+    );
+    assert!(!page.contains("<script"), "{page}");
 }

@@ -2,6 +2,7 @@
 
 mod cold_start;
 mod configuration;
+mod demo;
 mod downstream;
 mod imds;
 mod main_job;

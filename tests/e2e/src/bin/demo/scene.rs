@@ -4,33 +4,22 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use azure_sim::{
-    AZURE_MONITOR, AzureSim, EchoReport, Options, Settings, StateReport, TokenSummary,
-};
+use azure_sim::{EchoReport, Options, Settings, StateReport, TokenSummary};
+use e2e::azure::{Azure, ECHO, WRITE};
 use e2e::{Prometheus, Proxy, RemoteWrite, eventually_ok, free_port, http, is_free};
 use serde_json::Value;
-use tempfile::TempDir;
 
 /// Short enough for a person to see tokens being renewed, in seconds.
 const TOKEN_LIFETIME: i64 = 120;
-
-/// Where Azure Monitor takes Prometheus' samples.
-const WRITE: &str = "/dataCollectionRules/dcr-0123456789abcdef0123456789abcdef\
-                     /streams/Microsoft-PrometheusMetrics/api/v1/write?api-version=2023-04-24";
-
-/// A path at which the target answers with the claims that it has verified.
-const ECHO: &str = "/echo";
 
 /// The players. Fields are dropped in this order: first who sends, last who receives.
 #[derive(Debug)]
 pub(crate) struct Scene {
     pub(crate) prometheus: Prometheus,
     pub(crate) proxy: Proxy,
-    pub(crate) azure: AzureSim,
+    pub(crate) azure: Azure,
     /// The claims of the first token, as the target verified them.
     pub(crate) token: TokenSummary,
-    /// Holds the authority that the proxy trusts.
-    _folder: TempDir,
 }
 
 /// What can be seen at one moment.
@@ -54,28 +43,13 @@ impl Scene {
             false => Ok(()),
         };
         let azure = start_azure()?;
-        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let authority = folder.path().join("authority.pem");
-        azure
-            .write_ca(&authority)
-            .map_err(|error| error.to_string())?;
-        let addresses = azure.addresses();
         going()?;
 
-        let proxy = Proxy::to(&format!(
-            "https://localhost:{}",
-            addresses.target_tls.port()
-        ))
-        .set("IDENTITY_TYPE", "systemAssigned")
-        .set(
-            "AZURE_POD_IDENTITY_AUTHORITY_HOST",
-            format!("http://{}", addresses.imds),
-        )
-        .set("AUDIENCE", AZURE_MONITOR)
-        .set("SSL_CERT_FILE", authority)
-        .set("LISTENING_PORT", preferred(8081).to_string())
-        .set("STATUS_PORT", preferred(9464).to_string())
-        .try_start()?;
+        let proxy = azure
+            .proxy()
+            .set("LISTENING_PORT", preferred(8081).to_string())
+            .set("STATUS_PORT", preferred(9464).to_string())
+            .try_start()?;
         going()?;
 
         let prometheus = Prometheus::writing_to(&proxy.url(WRITE))
@@ -91,7 +65,6 @@ impl Scene {
             proxy,
             azure,
             token,
-            _folder: folder,
         })
     }
 
@@ -130,16 +103,15 @@ impl Scene {
     }
 }
 
-fn start_azure() -> Result<AzureSim, String> {
+fn start_azure() -> Result<Azure, String> {
     let settings = Settings {
         token_lifetime_seconds: TOKEN_LIFETIME,
         ..Settings::default()
     };
-    AzureSim::start_blocking(Options {
+    Azure::try_start(Options {
         settings,
         ..Options::default()
     })
-    .map_err(|error| format!("the simulated Azure could not be started: {error}"))
 }
 
 /// The port that people expect, or a free one.
