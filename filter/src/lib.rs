@@ -14,6 +14,10 @@
     clippy::panic,
     clippy::indexing_slicing
 )]
+#![allow(
+    rustdoc::private_intra_doc_links,
+    reason = "the module has exports for Envoy and none for Rust"
+)]
 
 mod host;
 mod metrics;

@@ -1,7 +1,7 @@
 //! The plugin configuration: the JSON that users write, as types.
 //!
 //! The types hold parsed values, so that one which exists is right in itself; [`read`] lists
-//! every mistake of a text at once, and [`compile`] makes the working form of it. The JSON
+//! every mistake of a text at once, and [`compile()`] makes the working form of it. The JSON
 //! Schema under `docs/` is generated from these types.
 
 mod compile;

@@ -1,0 +1,63 @@
+//! What the HTTP connection managers of both listeners have in common: a message passes as it
+//! came. Envoy's defaults are those of an edge proxy, which normalises, adds and believes headers.
+
+use serde_json::{Value, json};
+
+use super::{typed, with};
+
+/// HTTP/2 flow control windows: Envoy's own are so large that a few slow readers could hold
+/// hundreds of megabytes. These let one stream of 64 KiB per millisecond through at 16 ms.
+pub(super) const HTTP2_STREAM_WINDOW: u32 = 1 << 20;
+pub(super) const HTTP2_CONNECTION_WINDOW: u32 = 16 << 20;
+
+/// Envoy waits this long for the headers of a request, so that half-open clients go away; nothing
+/// bounds the time of a body or a response.
+const REQUEST_HEADERS_TIMEOUT: &str = "30s";
+
+/// A connection manager filter with this route table and these HTTP filters before the router.
+pub(super) fn connection_manager(
+    stat_prefix: &str,
+    virtual_host: &Value,
+    filters: Vec<Value>,
+    more: Value,
+) -> Value {
+    let mut http_filters = filters;
+    http_filters.push(typed(
+        "envoy.filters.http.router",
+        "envoy.extensions.filters.http.router.v3.Router",
+        // Neither believes nor adds x-envoy-* headers.
+        json!({ "suppress_envoy_headers": true }),
+    ));
+    let config = json!({
+        "stat_prefix": stat_prefix,
+        "route_config": { "name": stat_prefix, "virtual_hosts": [virtual_host] },
+        "http_filters": http_filters,
+
+        "normalize_path": false,
+        "merge_slashes": false,
+        "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
+
+        "generate_request_id": false,
+        "preserve_external_request_id": true,
+        "server_header_transformation": "PASS_THROUGH",
+        "forward_client_cert_details": "ALWAYS_FORWARD_ONLY",
+        // The address of the connection is the client's; X-Forwarded-For is only passed on.
+        "use_remote_address": true,
+        "skip_xff_append": true,
+        "internal_address_config": {},
+
+        "request_headers_timeout": REQUEST_HEADERS_TIMEOUT,
+        "request_timeout": "0s",
+        "stream_idle_timeout": "0s",
+
+        "http2_protocol_options": {
+            "initial_stream_window_size": HTTP2_STREAM_WINDOW,
+            "initial_connection_window_size": HTTP2_CONNECTION_WINDOW,
+        },
+    });
+    typed(
+        "envoy.filters.network.http_connection_manager",
+        "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        with(config, more),
+    )
+}

@@ -1,0 +1,65 @@
+//! What Envoy answers by itself, as JSON with a stable code, like the filter's own answers. Where
+//! the target could not be asked it is 503 with `Retry-After`, so that the client tries again.
+
+use serde_json::{Value, json};
+
+use super::{status_from, typed, with};
+
+/// Seconds after which a client may try again: the time of a few connection attempts.
+const RETRY_AFTER: &str = "5";
+
+/// Envoy's flags for "the target did not answer", beside UF for a connection that failed: no
+/// address, DNS, connection ended, resets of either side, circuit breaker, retries used up,
+/// protocol error.
+const UPSTREAM_FLAGS: [&str; 8] = ["UH", "DF", "UC", "UR", "LR", "UO", "URX", "UPE"];
+
+pub(super) fn config() -> Value {
+    json!({ "mappers": [
+        { "filter": of_our_filter() },
+        unavailable(&flags(&["UF"]), "upstream_unavailable", CONNECTION_REASON),
+        unavailable(&flags(&UPSTREAM_FLAGS), "upstream_unavailable", "%LOCAL_REPLY_BODY%"),
+        unavailable(&status_from(500), "proxy_unavailable", "%LOCAL_REPLY_BODY% (%RESPONSE_CODE_DETAILS%)"),
+        // Envoy's own short name for what happened; the body it comes with is empty or says less.
+        mapper(&status_from(400), "bad_request", "%RESPONSE_CODE_DETAILS%"),
+    ] })
+}
+
+/// How TLS or the connection failed; Envoy's own text leaves it out after a retry.
+const CONNECTION_REASON: &str = "%LOCAL_REPLY_BODY% (%UPSTREAM_TRANSPORT_FAILURE_REASON%)";
+
+/// Our filter's own answers come by here too, although it sits in the target's cluster: Envoy
+/// sends a local reply of an upstream filter as one of the listener's. They are complete; the
+/// first mapper that matches is the only one.
+fn of_our_filter() -> Value {
+    let cel = typed(
+        "envoy.access_loggers.extension_filters.cel",
+        "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
+        json!({ "expression": "response.code_details.contains('entra_auth_no_token')" }),
+    );
+    json!({ "extension_filter": cel })
+}
+
+fn flags(flags: &[&str]) -> Value {
+    json!({ "response_flag_filter": { "flags": flags } })
+}
+
+fn mapper(filter: &Value, code: &str, message: &str) -> Value {
+    json!({
+        "filter": filter,
+        "body_format_override": {
+            "json_format": { "error": { "code": code, "message": message } },
+        },
+    })
+}
+
+/// A reply that asks the client to try again.
+fn unavailable(filter: &Value, code: &str, message: &str) -> Value {
+    let try_again = json!({
+        "status_code": 503,
+        "headers_to_add": [{
+            "header": { "key": "retry-after", "value": RETRY_AFTER },
+            "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+        }],
+    });
+    with(mapper(filter, code, message), try_again)
+}

@@ -1,0 +1,78 @@
+//! Envoy's bootstrap, built from checked [`Settings`]: one small file for each piece of it. No
+//! secret stands in it, because Envoy prints it whole where it cannot use it.
+//!
+//! Field names and types are Envoy's (`envoy.config.bootstrap.v3.Bootstrap`, Envoy 1.40).
+
+mod access_log;
+mod admin;
+mod http;
+mod listener;
+mod local_replies;
+mod metadata_cluster;
+pub mod overload;
+mod plugin;
+mod proxy_listener;
+mod stats;
+mod status_listener;
+mod target_cluster;
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::settings::Settings;
+pub use proxy_listener::header_variable;
+
+/// The bootstrap for these settings; what belongs to one run lies in `run_dir`.
+#[must_use]
+pub fn build(settings: &Settings, run_dir: &Path) -> Value {
+    json!({
+        "admin": admin::interface(run_dir),
+        "bootstrap_extensions": [plugin::singleton(settings)],
+        "layered_runtime": { "layers": [{
+            "name": "static",
+            "static_layer": {
+                // A reply to a dispatched call is held in the plugin's memory, which never
+                // shrinks; Envoy's own bound is 32 MiB. No token endpoint sends this much.
+                "http.async_response_buffer_limit": 65536,
+            },
+        }] },
+        "overload_manager": overload::manager(settings.memory_limit),
+        "static_resources": {
+            "listeners": [
+                proxy_listener::listener(settings),
+                status_listener::listener(settings),
+            ],
+            "clusters": [
+                target_cluster::cluster(settings),
+                metadata_cluster::cluster(&settings.metadata_service),
+                admin::cluster(run_dir),
+                status_listener::cluster(settings),
+            ],
+        },
+        "stats_config": stats::config(),
+    })
+}
+
+/// A typed extension's configuration.
+fn typed(name: &str, type_name: &str, config: Value) -> Value {
+    let type_url = format!("type.googleapis.com/{type_name}");
+    json!({ "name": name, "typed_config": with(config, json!({ "@type": type_url })) })
+}
+
+/// A filter, of log lines or of Envoy's own answers, for this status and those above it.
+fn status_from(code: u16) -> Value {
+    json!({ "status_code_filter": { "comparison": {
+        "op": "GE",
+        // Envoy wants a runtime key, by which nobody changes anything.
+        "value": { "default_value": code, "runtime_key": format!("entra_auth.status_{code}") },
+    } } })
+}
+
+/// An object and the members of another one.
+fn with(mut object: Value, more: Value) -> Value {
+    if let (Value::Object(members), Value::Object(more)) = (&mut object, more) {
+        members.extend(more);
+    }
+    object
+}

@@ -1,0 +1,81 @@
+//! The listener for operators: `/health` by Envoy itself, `/ready` and `/status` by the filter,
+//! `/metrics` from the admin interface, of which nothing else can be reached.
+
+use serde_json::{Value, json};
+
+use super::{admin, http, listener, plugin};
+use crate::settings::Settings;
+
+/// The cluster by which the proxy listener asks for `/ready`.
+pub(super) const CLUSTER: &str = "status";
+
+pub(super) fn listener(settings: &Settings) -> Value {
+    let virtual_host = json!({
+        "name": "status",
+        "domains": ["*"],
+        "routes": [
+            health(),
+            {
+                "match": {
+                    "path": "/metrics",
+                    "headers": [method("GET")],
+                },
+                "route": {
+                    "cluster": admin::CLUSTER,
+                    "prefix_rewrite": "/stats/prometheus",
+                    "timeout": "30s",
+                },
+            },
+            {
+                // /ready and /status do not come here: the filter answers them before.
+                "match": { "prefix": "/" },
+                "direct_response": {
+                    "status": 404,
+                    "body": { "inline_string": "Here are /health, /ready, /status and /metrics.\n" },
+                },
+            },
+        ],
+    });
+    let manager = http::connection_manager(
+        "status",
+        &virtual_host,
+        vec![plugin::status(settings)],
+        json!({}),
+    );
+    listener::listener(
+        "status",
+        settings.status_port,
+        settings.ipv6,
+        &manager,
+        // Probes and metrics are wanted most when there is too much of everything else.
+        json!({ "bypass_overload_manager": true, "ignore_global_conn_limit": true }),
+    )
+}
+
+/// The route of `/health`: 200 while Envoy serves.
+pub(super) fn health() -> Value {
+    json!({
+        "match": { "path": "/health", "headers": [method("GET|HEAD")] },
+        "direct_response": { "status": 200, "body": { "inline_string": "OK\n" } },
+    })
+}
+
+/// Only these methods; a request of another passes to the next route.
+pub(super) fn method(regex: &str) -> Value {
+    json!({ "name": ":method", "string_match": { "safe_regex": { "regex": regex } } })
+}
+
+pub(super) fn cluster(settings: &Settings) -> Value {
+    json!({
+        "name": CLUSTER,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "load_assignment": {
+            "cluster_name": CLUSTER,
+            "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": { "socket_address": {
+                "address": "127.0.0.1",
+                "port_value": settings.status_port,
+            } } } }] }],
+        },
+    })
+}

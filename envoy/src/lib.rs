@@ -1,0 +1,13 @@
+//! The launcher: environment → checked settings → Envoy's bootstrap → Envoy under supervision.
+//!
+//! It decides nothing about tokens: the filter inside Envoy does, with the configuration that
+//! [`bootstrap`] writes for it.
+
+pub mod bootstrap;
+pub mod cli;
+pub mod launch;
+pub mod limits;
+pub mod machine;
+pub mod run_dir;
+pub mod settings;
+pub mod supervise;

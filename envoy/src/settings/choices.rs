@@ -1,0 +1,163 @@
+//! Variables that take a word or a small number: ports, percentages, worker counts, log levels.
+
+use std::ops::RangeInclusive;
+
+use entra_token_core::config::Percent;
+
+use super::mistake::{Problem, quoted};
+
+/// How much Envoy writes to its own log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogLevel(&'static str);
+
+impl LogLevel {
+    /// The level unless a variable says otherwise.
+    pub const DEFAULT: Self = Self("info");
+
+    /// Reads `LOG_LEVEL`: Envoy's own names, and `warn`.
+    pub fn parse(value: &str) -> Result<Self, Problem> {
+        const LEVELS: [&str; 7] = [
+            "trace", "debug", "info", "warning", "error", "critical", "off",
+        ];
+        let lower = value.to_ascii_lowercase();
+        let lower = if lower == "warn" { "warning" } else { &lower };
+        LEVELS
+            .into_iter()
+            .find(|level| *level == lower)
+            .map(Self)
+            .ok_or_else(|| unknown(value, &LEVELS))
+    }
+
+    /// As Envoy's `--log-level` takes it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.0
+    }
+}
+
+/// Which requests get a line in the access log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccessLog {
+    /// Every request.
+    All,
+    /// Those that failed: status 400 and above, and those that were cut short.
+    Errors,
+    /// None.
+    Off,
+}
+
+impl AccessLog {
+    /// Reads `ACCESS_LOG`.
+    pub fn parse(value: &str) -> Result<Self, Problem> {
+        match value.to_ascii_lowercase().as_str() {
+            "all" => Ok(Self::All),
+            "errors" => Ok(Self::Errors),
+            "off" => Ok(Self::Off),
+            _ => Err(unknown(value, &["all", "errors", "off"])),
+        }
+    }
+}
+
+/// Reads a variable that is `on` or `off`.
+pub fn on_or_off(value: &str) -> Result<bool, Problem> {
+    match value.to_ascii_lowercase().as_str() {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(unknown(value, &["on", "off"])),
+    }
+}
+
+/// Reads a port.
+pub fn port(value: &str) -> Result<u16, Problem> {
+    number(value, 1..=u16::MAX)
+}
+
+/// Reads a percentage from 1 to 99.
+pub fn percent(value: &str) -> Result<Percent, Problem> {
+    Percent::try_from(number(value, 1..=99)?).map_err(|why| Problem::of_value(value, &why))
+}
+
+/// Reads a whole number within bounds.
+pub fn number<N>(value: &str, bounds: RangeInclusive<N>) -> Result<N, Problem>
+where
+    N: std::str::FromStr + PartialOrd + std::fmt::Display,
+{
+    let digits_only = value.bytes().all(|b| b.is_ascii_digit());
+    match value.parse() {
+        Ok(number) if digits_only && bounds.contains(&number) => Ok(number),
+        _ => {
+            let (from, to) = bounds.into_inner();
+            Err(Problem::new(
+                format!(
+                    "is {}, which is no whole number from {from} to {to}",
+                    quoted(value)
+                ),
+                "Correct it, or leave it unset for the default.",
+            ))
+        }
+    }
+}
+
+fn unknown(value: &str, known: &[&str]) -> Problem {
+    Problem::new(
+        format!("is {}, which is unknown", quoted(value)),
+        format!("Use one of {}.", known.join(", ")),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_levels_are_envoys_and_warn() {
+        assert_eq!(LogLevel::parse("INFO").unwrap().as_str(), "info");
+        assert_eq!(LogLevel::parse("warn").unwrap().as_str(), "warning");
+        assert_eq!(LogLevel::parse("off").unwrap().as_str(), "off");
+        let problem = LogLevel::parse("verbose").unwrap_err();
+        assert_eq!(problem.wrong, "is \"verbose\", which is unknown");
+        assert!(problem.fix.contains("trace, debug, info"));
+    }
+
+    #[test]
+    fn access_logs_are_all_errors_or_off() {
+        assert_eq!(AccessLog::parse("all"), Ok(AccessLog::All));
+        assert_eq!(AccessLog::parse("Errors"), Ok(AccessLog::Errors));
+        assert_eq!(AccessLog::parse("OFF"), Ok(AccessLog::Off));
+        assert!(AccessLog::parse("true").is_err());
+    }
+
+    #[test]
+    fn switches_are_on_or_off() {
+        assert_eq!(on_or_off("on"), Ok(true));
+        assert_eq!(on_or_off("Off"), Ok(false));
+        assert!(on_or_off("yes").is_err());
+    }
+
+    #[test]
+    fn numbers_stay_within_their_bounds() {
+        assert_eq!(port("8081"), Ok(8081));
+        for value in [
+            "0",
+            "65536",
+            "-1",
+            "+1",
+            "1.5",
+            "http",
+            "8081 ",
+            "tcp://10.0.0.1:80",
+        ] {
+            assert!(
+                port(value).unwrap_err().wrong.contains("from 1 to 65535"),
+                "{value}"
+            );
+        }
+        assert_eq!(percent("99").unwrap().get(), 99);
+        for value in ["0", "100", "10%"] {
+            assert!(
+                percent(value).unwrap_err().wrong.contains("from 1 to 99"),
+                "{value}"
+            );
+        }
+    }
+}

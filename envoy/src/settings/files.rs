@@ -1,0 +1,241 @@
+//! The files that the environment names or that are searched for: the trust store, the filter and
+//! Envoy itself. Each is looked into before Envoy starts, because Envoy's own message would come
+//! late and with the whole bootstrap in it.
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+
+use super::mistake::{Problem, quoted};
+
+/// The filter's file name, beside the launcher.
+pub const MODULE: &str = "entra_auth_filter.wasm";
+
+/// Where the trust store of a system is: Debian and Alpine, Fedora and RHEL, openSUSE, CentOS,
+/// macOS and the BSDs.
+pub const SYSTEM_TRUST_STORES: [&str; 5] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// Checks `SSL_CERT_FILE`: a PEM file with certificates in it.
+pub fn trust_store(value: &str) -> Result<PathBuf, Problem> {
+    const FIX: &str = "Name a PEM file with the authorities' certificates, or leave it unset.";
+    let unreadable = |error: &dyn std::fmt::Display| {
+        Problem::new(
+            format!("is {}, which cannot be read: {error}", quoted(value)),
+            FIX,
+        )
+    };
+    let content = fs::read(value).map_err(|error| unreadable(&error))?;
+    let certificates = CertificateDer::pem_slice_iter(&content)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| unreadable(&error))?;
+    if certificates.is_empty() {
+        return Err(Problem::new(
+            format!("is {}, which holds no PEM certificate", quoted(value)),
+            FIX,
+        ));
+    }
+    Ok(absolute(value))
+}
+
+/// The system's trust store: the first of the usual files that can be used.
+pub fn system_trust_store(candidates: &[PathBuf]) -> Result<PathBuf, Problem> {
+    candidates
+        .iter()
+        .find(|path| path.to_str().is_some_and(|path| trust_store(path).is_ok()))
+        .cloned()
+        .ok_or_else(|| {
+            Problem::new(
+                "is not set, and the system has no trust store in a usual place",
+                "Install the package ca-certificates, or name a PEM file of authorities.",
+            )
+        })
+}
+
+/// Checks `ENTRA_AUTH_MODULE`, or finds the filter beside the launcher.
+pub fn module(value: Option<&str>, launcher_dir: Option<&Path>) -> Result<PathBuf, Problem> {
+    let path = match (value, launcher_dir) {
+        (Some(value), _) => absolute(value),
+        (None, Some(directory)) => directory.join(MODULE),
+        (None, None) => {
+            return Err(Problem::new(
+                "is not set, and the launcher's own directory is unknown",
+                format!("Set it to the path of {MODULE}."),
+            ));
+        }
+    };
+    let path_shown = quoted(&path.to_string_lossy());
+    let is = match value {
+        Some(_) => format!("is {path_shown}, which"),
+        None => format!("is not set, and {path_shown}"),
+    };
+    let fix = format!("Set it to the path of {MODULE}, or put that file beside the launcher.");
+    let mut magic = [0; 4];
+    fs::File::open(&path)
+        .and_then(|mut file| file.read_exact(&mut magic))
+        .map_err(|error| Problem::new(format!("{is} cannot be read: {error}"), fix.as_str()))?;
+    if magic != *b"\0asm" {
+        return Err(Problem::new(format!("{is} is no Wasm module"), fix));
+    }
+    Ok(path)
+}
+
+/// Checks `ENVOY_BINARY`, or finds `envoy` beside the launcher or on `PATH`. A value without a
+/// slash is a name to search for, as in a shell.
+pub fn envoy(
+    value: Option<&str>,
+    launcher_dir: Option<&Path>,
+    search_path: Option<&str>,
+) -> Result<PathBuf, Problem> {
+    const FIX: &str = "Set it to Envoy's program, or put envoy beside the launcher or on PATH.";
+    if let Some(value) = value.filter(|value| value.contains('/')) {
+        let path = absolute(value);
+        let shown = quoted(value);
+        return match fs::metadata(&path) {
+            Ok(_) if is_program(&path) => Ok(path),
+            Ok(_) => Err(Problem::new(
+                format!("is {shown}, which is not executable"),
+                FIX,
+            )),
+            Err(error) => Err(Problem::new(
+                format!("is {shown}, which cannot be read: {error}"),
+                FIX,
+            )),
+        };
+    }
+    let name = value.unwrap_or("envoy");
+    let beside = launcher_dir.into_iter().map(Path::to_path_buf);
+    beside
+        .chain(search_path.into_iter().flat_map(std::env::split_paths))
+        .map(|directory| directory.join(name))
+        .find(|path| is_program(path))
+        .ok_or_else(|| {
+            let state = match value {
+                Some(value) => format!("is {}", quoted(value)),
+                None => "is not set".to_owned(),
+            };
+            Problem::new(
+                format!("{state}, and {name} is neither beside the launcher nor on PATH"),
+                FIX,
+            )
+        })
+}
+
+fn is_program(path: &Path) -> bool {
+    fs::metadata(path)
+        .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}
+
+/// A bootstrap outlives the directory that the launcher was called in.
+fn absolute(value: &str) -> PathBuf {
+    std::path::absolute(value).unwrap_or_else(|_| PathBuf::from(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A self-signed certificate is not needed: that the PEM block decodes is what is checked.
+    const PEM: &str = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+
+    fn file(directory: &Path, name: &str, content: &[u8], mode: u32) -> PathBuf {
+        let path = directory.join(name);
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_trust_store_must_exist_and_hold_certificates() {
+        let directory = tempfile::tempdir().unwrap();
+        let good = file(directory.path(), "ca.pem", PEM.as_bytes(), 0o600);
+        assert_eq!(trust_store(good.to_str().unwrap()), Ok(good));
+
+        let key = "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n";
+        for content in ["", "no PEM at all", key] {
+            let bad = file(directory.path(), "bad.pem", content.as_bytes(), 0o600);
+            let problem = trust_store(bad.to_str().unwrap()).unwrap_err();
+            assert!(
+                problem.wrong.contains("holds no PEM certificate"),
+                "{content}"
+            );
+        }
+        let damaged = PEM.replace("MAA=", "M*");
+        let damaged = file(directory.path(), "damaged.pem", damaged.as_bytes(), 0o600);
+        let missing = directory.path().join("missing.pem");
+        for path in [damaged.as_path(), missing.as_path(), directory.path()] {
+            let problem = trust_store(path.to_str().unwrap()).unwrap_err();
+            assert!(problem.wrong.contains("cannot be read"), "{problem:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_usable_trust_store_of_the_system_is_taken() {
+        let directory = tempfile::tempdir().unwrap();
+        let missing = directory.path().join("missing.pem");
+        let empty = file(directory.path(), "empty.pem", b"", 0o600);
+        let good = file(directory.path(), "good.pem", PEM.as_bytes(), 0o600);
+        let candidates = [missing.clone(), empty, good.clone()];
+        assert_eq!(system_trust_store(&candidates), Ok(good));
+        let problem = system_trust_store(&[missing]).unwrap_err();
+        assert!(problem.fix.contains("ca-certificates"));
+    }
+
+    #[test]
+    fn the_module_is_named_or_lies_beside_the_launcher() {
+        let directory = tempfile::tempdir().unwrap();
+        let problem = module(None, Some(directory.path())).unwrap_err();
+        assert!(problem.wrong.contains("cannot be read"));
+        assert!(problem.fix.contains(MODULE));
+
+        let beside = file(directory.path(), MODULE, b"\0asm\x01\0\0\0", 0o600);
+        assert_eq!(module(None, Some(directory.path())), Ok(beside));
+
+        let other = file(directory.path(), "other", b"\0asm\x01\0\0\0", 0o600);
+        assert_eq!(module(other.to_str(), Some(directory.path())), Ok(other));
+
+        let text = file(directory.path(), "text", b"text", 0o600);
+        let problem = module(text.to_str(), None).unwrap_err();
+        assert!(problem.wrong.contains("which is no Wasm module"));
+        assert!(module(None, None).unwrap_err().wrong.contains("is not set"));
+    }
+
+    #[test]
+    fn envoy_is_named_or_lies_beside_the_launcher_or_on_the_path() {
+        let directory = tempfile::tempdir().unwrap();
+        let other = tempfile::tempdir().unwrap();
+        let (here, on_path) = (Some(directory.path()), other.path().to_str());
+
+        let problem = envoy(None, here, on_path).unwrap_err();
+        assert!(
+            problem
+                .wrong
+                .contains("neither beside the launcher nor on PATH")
+        );
+
+        file(other.path(), "envoy", b"", 0o600);
+        assert!(envoy(None, here, on_path).is_err(), "not executable");
+        let found = file(other.path(), "envoy", b"", 0o755);
+        assert_eq!(envoy(None, here, on_path), Ok(found.clone()));
+        assert_eq!(envoy(Some("envoy"), here, on_path), Ok(found));
+
+        let beside = file(directory.path(), "envoy", b"", 0o755);
+        assert_eq!(envoy(None, here, on_path), Ok(beside.clone()));
+        assert_eq!(envoy(beside.to_str(), None, None), Ok(beside));
+
+        let plain = file(directory.path(), "plain", b"", 0o600);
+        let problem = envoy(plain.to_str(), here, on_path).unwrap_err();
+        assert!(problem.wrong.contains("which is not executable"));
+        let problem = envoy(Some("/nowhere/envoy"), here, on_path).unwrap_err();
+        assert!(problem.wrong.contains("cannot be read"));
+    }
+}

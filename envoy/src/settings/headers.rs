@@ -1,0 +1,192 @@
+//! `OVERRIDE_REQUEST_HEADERS`: request headers that are set on every request to the target. Their
+//! values may be secrets: they are never shown, and reach Envoy by its environment, so that they
+//! stand neither in the bootstrap nor in a log.
+
+use http::{HeaderName, HeaderValue};
+use serde_json::Value;
+
+use super::mistake::{Problem, quoted};
+
+/// A header to set.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HeaderOverride {
+    /// Its name, in lower case.
+    pub name: HeaderName,
+    /// Its value.
+    pub value: String,
+}
+
+impl std::fmt::Debug for HeaderOverride {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: …", self.name)
+    }
+}
+
+/// What a proxy decides by itself: the token, the target, and how a message is framed
+/// (RFC 9110 §7.6.1).
+const REFUSED: [(&str, &str); 14] = [
+    ("authorization", "the token goes there"),
+    ("host", "it is TARGET_HOST"),
+    ("connection", HOP_BY_HOP),
+    ("content-length", FRAMING),
+    ("expect", FRAMING),
+    ("http2-settings", HOP_BY_HOP),
+    ("keep-alive", HOP_BY_HOP),
+    ("proxy-authenticate", HOP_BY_HOP),
+    ("proxy-authorization", HOP_BY_HOP),
+    ("proxy-connection", HOP_BY_HOP),
+    ("te", HOP_BY_HOP),
+    ("trailer", FRAMING),
+    ("transfer-encoding", FRAMING),
+    ("upgrade", HOP_BY_HOP),
+];
+const HOP_BY_HOP: &str = "it concerns one connection only";
+const FRAMING: &str = "it belongs to the message's framing";
+
+const FIX: &str = r#"Write a JSON object of strings, as {"X-Scope-OrgID": "team-a"}."#;
+
+/// Reads the variable.
+pub fn parse(value: &str) -> Result<Vec<HeaderOverride>, Problem> {
+    // serde_json's syntax errors name a position, never a value.
+    let json: Value = serde_json::from_str(value)
+        .map_err(|error| Problem::new(format!("is no JSON ({error})"), FIX))?;
+    let Value::Object(members) = json else {
+        return Err(Problem::new("is no JSON object", FIX));
+    };
+    let mut headers: Vec<HeaderOverride> = Vec::with_capacity(members.len());
+    for (name, value) in &members {
+        let header = header(name, value)?;
+        if headers.iter().any(|other| other.name == header.name) {
+            return Err(Problem::new(
+                format!("names {} twice", quoted(name)),
+                "Keep one; the case of a header's name has no meaning.",
+            ));
+        }
+        headers.push(header);
+    }
+    Ok(headers)
+}
+
+fn header(name: &str, value: &Value) -> Result<HeaderOverride, Problem> {
+    let Ok(header_name) = HeaderName::from_bytes(name.as_bytes()) else {
+        return Err(Problem::new(
+            format!("names {}, which is no header", quoted(name)),
+            "Correct the name; pseudo headers as :path cannot be set.",
+        ));
+    };
+    let refused = REFUSED.iter().find(|(refused, _)| *refused == header_name);
+    if let Some((_, reason)) = refused {
+        return Err(Problem::new(
+            format!("may not set {header_name}: {reason}"),
+            "Remove it.",
+        ));
+    }
+    if header_name.as_str().starts_with("x-envoy-") {
+        return Err(Problem::new(
+            format!("may not set {header_name}: such headers steer Envoy and stay inside"),
+            "Remove it.",
+        ));
+    }
+    let Value::String(value) = value else {
+        return Err(Problem::new(
+            format!("gives {header_name} a value that is no string"),
+            FIX,
+        ));
+    };
+    // Envoy's own idea of a value: no control characters, and no white space to trim.
+    match HeaderValue::from_str(value) {
+        Ok(_) if value.trim() == value => Ok(HeaderOverride {
+            name: header_name,
+            value: value.clone(),
+        }),
+        _ => Err(Problem::new(
+            format!("gives {header_name} a value that no header can have"),
+            "Use visible ASCII characters and spaces between them.",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(value: &str) -> Vec<(String, String)> {
+        parse(value)
+            .unwrap()
+            .into_iter()
+            .map(|header| (header.name.to_string(), header.value))
+            .collect()
+    }
+
+    #[test]
+    fn a_json_object_of_strings_is_read() {
+        assert_eq!(read("{}"), []);
+        assert_eq!(
+            read(r#"{"X-Scope-OrgID": "100% a", "x-b": ""}"#),
+            [
+                ("x-scope-orgid".into(), "100% a".into()),
+                ("x-b".into(), String::new())
+            ]
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_set_is_a_mistake_that_shows_no_value() {
+        let cases = [
+            ("secret", "is no JSON"),
+            (r#"["secret"]"#, "is no JSON object"),
+            (r#""secret""#, "is no JSON object"),
+            (r#"{"x-a": "secret"#, "is no JSON"),
+            (
+                r#"{"x-a": ["secret"]}"#,
+                "gives x-a a value that is no string",
+            ),
+            (r#"{"x-a": 1}"#, "gives x-a a value that is no string"),
+            (
+                r#"{"x-a": "secret\nx-b: 1"}"#,
+                "a value that no header can have",
+            ),
+            (
+                r#"{"x-a": "secret\u0000"}"#,
+                "a value that no header can have",
+            ),
+            (r#"{"x-a": " secret"}"#, "a value that no header can have"),
+            (r#"{"x a": "secret"}"#, "names \"x a\", which is no header"),
+            (r#"{"": "secret"}"#, "which is no header"),
+            (r#"{":path": "secret"}"#, "which is no header"),
+            (r#"{"x-a": "secret", "X-A": "secret"}"#, "twice"),
+            (
+                r#"{"Authorization": "secret"}"#,
+                "may not set authorization",
+            ),
+            (r#"{"HOST": "secret"}"#, "may not set host"),
+            (
+                r#"{"Transfer-Encoding": "secret"}"#,
+                "may not set transfer-encoding",
+            ),
+            (
+                r#"{"X-Envoy-Retry-On": "secret"}"#,
+                "may not set x-envoy-retry-on",
+            ),
+        ];
+        for (value, reason) in cases {
+            let problem = parse(value).unwrap_err();
+            assert!(problem.wrong.contains(reason), "{value}: {problem:?}");
+            assert!(!format!("{problem:?}").contains("secret"), "{problem:?}");
+        }
+    }
+
+    #[test]
+    fn every_header_that_a_proxy_decides_itself_is_refused() {
+        for (name, reason) in REFUSED {
+            let problem = parse(&format!(r#"{{"{name}": "x"}}"#)).unwrap_err();
+            assert_eq!(problem.wrong, format!("may not set {name}: {reason}"));
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_header_value() {
+        let headers = parse(r#"{"x-api-key": "secret"}"#).unwrap();
+        assert_eq!(format!("{headers:?}"), "[x-api-key: …]");
+    }
+}

@@ -1,0 +1,342 @@
+//! The environment variables that the launcher knows: one table for `--help`, for the search of
+//! misspelt names and for those that are known but not served yet; and the map they are read from.
+
+use std::collections::BTreeMap;
+
+/// The variables of a process: a map, so that reading them needs no process environment.
+#[derive(Debug, Default)]
+pub struct Variables(BTreeMap<String, String>);
+
+impl Variables {
+    /// The variables of this process. Bytes that are not UTF-8 become U+FFFD, which no variable
+    /// of ours accepts but in a path, and there the file is then not found.
+    #[must_use]
+    pub fn of_this_process() -> Self {
+        std::env::vars_os()
+            .map(|(name, value)| {
+                (
+                    name.to_string_lossy().into_owned(),
+                    value.to_string_lossy().into_owned(),
+                )
+            })
+            .collect()
+    }
+
+    /// A variable's value; an empty one counts as unset, because templates often leave it so.
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<&str> {
+        self.0
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.0
+            .iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, _)| name.as_str())
+    }
+}
+
+impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Variables {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
+        Self(
+            pairs
+                .into_iter()
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+        )
+    }
+}
+
+/// A variable in the table.
+pub struct Known {
+    /// Its name.
+    pub name: &'static str,
+    /// What it means, for `--help`.
+    pub meaning: &'static str,
+}
+
+/// Variables that this version acts on, in the order in which `--help` shows them.
+pub const SERVED: &[Known] = &[
+    known(
+        "TARGET_HOST",
+        "host to forward to, with optional scheme and port; https unless http:// names a loopback host (required)",
+    ),
+    known(
+        "IDENTITY_TYPE",
+        "systemAssigned or userAssigned, any case (required)",
+    ),
+    known(
+        "AAD_CLIENT_ID",
+        "userAssigned: the identity's client id; wins over AZURE_CLIENT_ID",
+    ),
+    known(
+        "AAD_OBJECT_ID",
+        "userAssigned: the identity's object id, instead of its client id",
+    ),
+    known(
+        "AAD_RESOURCE_ID",
+        "userAssigned: the identity's resource id, instead of its client id",
+    ),
+    known("AUDIENCE", "audience of the token [from TARGET_HOST]"),
+    known(
+        "AZURE_CLOUD",
+        "public, usgovernment or china: checks the audience taken from TARGET_HOST",
+    ),
+    known(
+        "AAD_TOKEN_REFRESH_INTERVAL_IN_PERCENTAGE",
+        "1-99: how much of a token's life is left when it is renewed [10]",
+    ),
+    known("LISTENING_PORT", "port of the proxy [8081]"),
+    known(
+        "STATUS_PORT",
+        "port of /metrics, /status, /health and /ready [9464]",
+    ),
+    known(
+        "PROXY_HEALTH_PATHS",
+        "on or off: whether the proxy port, too, answers GET /health and GET /ready [on]",
+    ),
+    known(
+        "OVERRIDE_REQUEST_HEADERS",
+        "JSON object of request headers to set; not Authorization",
+    ),
+    known(
+        "SSL_CERT_FILE",
+        "PEM file of the authorities trusted for the target's certificate [the system's]",
+    ),
+    known(
+        "AZURE_POD_IDENTITY_AUTHORITY_HOST",
+        "where the instance metadata service is [http://169.254.169.254]",
+    ),
+    known(
+        "ENVOY_CONCURRENCY",
+        "Envoy's worker threads [the container's CPU limit, else 2]",
+    ),
+    known(
+        "MEMORY_LIMIT",
+        "bytes or a quantity as 256Mi: beyond it new requests get 503 [the container's limit]",
+    ),
+    known(
+        "LOG_LEVEL",
+        "trace, debug, info, warning, error, critical or off [info]",
+    ),
+    known("ACCESS_LOG", "all, errors or off [all]"),
+    known(
+        "ENVOY_BINARY",
+        "Envoy's program [envoy beside the launcher, else on PATH]",
+    ),
+    known(
+        "ENTRA_AUTH_MODULE",
+        "the filter [entra_auth_filter.wasm beside the launcher]",
+    ),
+];
+
+/// Variables that say nothing to the identities of this version; set by workload identity's
+/// webhook or kept from a deployment of aad-auth-proxy.
+const SILENT: &[&str] = &["AAD_TENANT_ID"];
+
+/// Variables that belong together and are not served yet.
+struct NotServed {
+    names: &'static [&'static str],
+    consequence: &'static str,
+}
+
+const NOT_SERVED: &[NotServed] = &[
+    NotServed {
+        names: &["OTEL_SERVICE_NAME", "OTEL_GRPC_ENDPOINT"],
+        consequence: "no telemetry is sent by OTLP; /metrics on STATUS_PORT serves Prometheus",
+    },
+    NotServed {
+        names: &[
+            "AAD_CLIENT_CERTIFICATE_PATH",
+            "AAD_CLIENT_CERTIFICATE_PASSWORD_FILE",
+            "AAD_CLIENT_SECRET_FILE",
+        ],
+        consequence: "certificates and client secrets are not used; tokens come from the managed identity",
+    },
+    NotServed {
+        names: &["HTTPS_PROXY", "https_proxy"],
+        consequence: "the target is reached directly, not through that proxy",
+    },
+    NotServed {
+        names: &["IDENTITY_ENDPOINT", "IDENTITY_HEADER"],
+        consequence: "tokens are asked of the instance metadata service, not of that endpoint",
+    },
+    NotServed {
+        names: &[
+            "APPLICATIONINSIGHTS_CONNECTION_STRING",
+            "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
+        ],
+        consequence: "no target is made from them; TARGET_HOST is the only one",
+    },
+    NotServed {
+        names: &["AUTH_ERRORS_RETRYABLE"],
+        consequence: "the target's 401 and 403 pass to the client",
+    },
+    NotServed {
+        names: &["DRAIN_SECONDS"],
+        consequence: "Envoy ends at once on SIGTERM",
+    },
+];
+
+const fn known(name: &'static str, meaning: &'static str) -> Known {
+    Known { name, meaning }
+}
+
+/// One warning for each kind of variable that is set and not served yet.
+#[must_use]
+pub fn warnings_of_not_served(variables: &Variables) -> Vec<String> {
+    NOT_SERVED
+        .iter()
+        .filter_map(|kind| {
+            let set: Vec<&str> = kind
+                .names
+                .iter()
+                .copied()
+                .filter(|name| variables.value(name).is_some())
+                .collect();
+            let verb = if set.len() > 1 { "are" } else { "is" };
+            (!set.is_empty()).then(|| {
+                format!(
+                    "{} {verb} not served yet by this version: {}",
+                    set.join(" and "),
+                    kind.consequence
+                )
+            })
+        })
+        .collect()
+}
+
+/// A warning for each variable that carries a prefix of ours and that nobody reads.
+#[must_use]
+pub fn warnings_of_unknown(variables: &Variables) -> Vec<String> {
+    variables
+        .names()
+        .filter(|name| name.starts_with("AAD_") || name.starts_with("ENTRA_AUTH_"))
+        .filter(|name| !all_names().any(|known| known == *name) && !is_service_link(name))
+        .map(|name| match nearest(name) {
+            Some(near) => format!("{name} is unknown and ignored; did you mean {near}?"),
+            None => format!("{name} is unknown and ignored"),
+        })
+        .collect()
+}
+
+fn all_names() -> impl Iterator<Item = &'static str> {
+    let not_served = NOT_SERVED.iter().flat_map(|kind| kind.names).copied();
+    SERVED
+        .iter()
+        .map(|known| known.name)
+        .chain(SILENT.iter().copied())
+        .chain(not_served)
+}
+
+/// Kubernetes sets such variables for every Service in the namespace, and one may well be called
+/// `aad-auth-proxy` (Kubernetes: "Discovering services", Docker-links form).
+fn is_service_link(name: &str) -> bool {
+    let after = |marker: &str| name.split_once(marker).map(|(_, rest)| rest);
+    name.ends_with("_SERVICE_HOST")
+        || after("_SERVICE_PORT").is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+        || name.ends_with("_PORT")
+        || after("_PORT_").is_some_and(|rest| {
+            rest.starts_with(|first: char| first.is_ascii_digit()) && rest.contains("_TCP")
+                || rest.contains("_UDP")
+        })
+}
+
+/// The known name that a misspelt one most probably means.
+fn nearest(name: &str) -> Option<&'static str> {
+    /// Below this likeness (0 to 1) a proposal would only confuse.
+    const LIKE_ENOUGH: f64 = 0.7;
+    all_names()
+        .map(|known| (known, strsim::normalized_damerau_levenshtein(name, known)))
+        .filter(|(_, likeness)| *likeness >= LIKE_ENOUGH)
+        .max_by(|(_, a), (_, b)| a.total_cmp(b))
+        .map(|(known, _)| known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(names: &[&str]) -> Variables {
+        names.iter().map(|name| (*name, "x")).collect()
+    }
+
+    #[test]
+    fn an_empty_variable_counts_as_unset() {
+        let variables: Variables = [("AAD_X", ""), ("OTEL_SERVICE_NAME", "")]
+            .into_iter()
+            .collect();
+        assert_eq!(variables.value("AAD_X"), None);
+        assert!(warnings_of_unknown(&variables).is_empty());
+        assert!(warnings_of_not_served(&variables).is_empty());
+    }
+
+    #[test]
+    fn a_misspelt_variable_is_warned_about_with_the_nearest_name() {
+        let cases = [
+            ("AAD_CLIENTID", "AAD_CLIENT_ID"),
+            ("AAD_TENANT", "AAD_TENANT_ID"),
+            ("ENTRA_AUTH_MODUL", "ENTRA_AUTH_MODULE"),
+            (
+                "AAD_TOKEN_REFRESH_INTERVAL_IN_MINUTES",
+                "AAD_TOKEN_REFRESH_INTERVAL_IN_PERCENTAGE",
+            ),
+        ];
+        for (misspelt, meant) in cases {
+            assert_eq!(
+                warnings_of_unknown(&of(&[misspelt])),
+                [format!(
+                    "{misspelt} is unknown and ignored; did you mean {meant}?"
+                )]
+            );
+        }
+        assert_eq!(
+            warnings_of_unknown(&of(&["ENTRA_AUTH_WHATEVER_ELSE_THERE_IS"])),
+            ["ENTRA_AUTH_WHATEVER_ELSE_THERE_IS is unknown and ignored"]
+        );
+    }
+
+    #[test]
+    fn known_variables_and_those_of_others_are_not_warned_about() {
+        let names: Vec<&str> = all_names()
+            .chain(["PATH", "AZURE_WHATEVER", "OTEL_OTHER"])
+            .collect();
+        assert!(warnings_of_unknown(&of(&names)).is_empty());
+    }
+
+    #[test]
+    fn the_variables_that_kubernetes_sets_for_a_service_are_not_warned_about() {
+        let links = [
+            "AAD_AUTH_PROXY_SERVICE_HOST",
+            "AAD_AUTH_PROXY_SERVICE_PORT",
+            "AAD_AUTH_PROXY_SERVICE_PORT_HTTP",
+            "AAD_AUTH_PROXY_PORT",
+            "AAD_AUTH_PROXY_PORT_80_TCP",
+            "AAD_AUTH_PROXY_PORT_80_TCP_ADDR",
+            "ENTRA_AUTH_ENVOY_PORT_8081_TCP_PROTO",
+        ];
+        assert!(warnings_of_unknown(&of(&links)).is_empty());
+    }
+
+    #[test]
+    fn each_kind_that_is_not_served_yet_is_one_warning() {
+        let warnings = warnings_of_not_served(&of(&["OTEL_SERVICE_NAME", "OTEL_GRPC_ENDPOINT"]));
+        assert_eq!(warnings.len(), 1);
+        assert!(warnings[0].starts_with(
+            "OTEL_SERVICE_NAME and OTEL_GRPC_ENDPOINT are not served yet by this version"
+        ));
+
+        let everything: Vec<&str> = NOT_SERVED
+            .iter()
+            .flat_map(|kind| kind.names)
+            .copied()
+            .collect();
+        assert_eq!(
+            warnings_of_not_served(&of(&everything)).len(),
+            NOT_SERVED.len()
+        );
+    }
+}

@@ -1,0 +1,221 @@
+//! The command line as a user meets it: output, messages and exit codes; and that Envoy takes every
+//! bootstrap that can come out.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+use crate::support::files;
+use crate::support::secure_target::Authority;
+
+const ID: &str = "abcd1234-1243-abcd-9876-1234abcd5678";
+const TARGET: &str = "abc.eastus-1.metrics.ingest.monitor.azure.com";
+
+/// Runs the launcher with these variables and no others.
+fn launcher(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    Command::new(files::LAUNCHER)
+        .args(arguments)
+        .env_clear()
+        .envs(variables.iter().copied())
+        .output()
+        .expect("the launcher runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A directory with a filter and a trust store, and the variables that name them.
+struct Place {
+    directory: TempDir,
+    module: String,
+    store: String,
+}
+
+impl Place {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let module = files::module(directory.path()).display().to_string();
+        let store = Authority::new(directory.path()).file.display().to_string();
+        Self {
+            directory,
+            module,
+            store,
+        }
+    }
+
+    fn render(&self, variables: &[(&str, &str)]) -> Output {
+        let mut all = vec![
+            ("TARGET_HOST", TARGET),
+            ("IDENTITY_TYPE", "systemAssigned"),
+            ("ENTRA_AUTH_MODULE", &self.module),
+            ("SSL_CERT_FILE", &self.store),
+        ];
+        all.extend(variables);
+        launcher(&["render"], &all)
+    }
+}
+
+#[test]
+fn render_prints_the_bootstrap_on_stdout_and_warnings_on_stderr() {
+    let output = Place::new().render(&[
+        ("OTEL_SERVICE_NAME", "x"),
+        ("OTEL_GRPC_ENDPOINT", "y"),
+        ("AAD_CLIENTID", ID),
+    ]);
+    assert_eq!(output.status.code(), Some(0));
+    let bootstrap: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        bootstrap["static_resources"]["listeners"][0]["name"],
+        "proxy"
+    );
+    let warnings = text(&output.stderr);
+    assert_eq!(warnings.lines().count(), 2, "{warnings}");
+    assert!(warnings.contains("warning: OTEL_SERVICE_NAME and OTEL_GRPC_ENDPOINT are not served"));
+    assert!(warnings.contains("AAD_CLIENTID is unknown and ignored; did you mean AAD_CLIENT_ID?"));
+}
+
+#[test]
+fn no_value_of_an_overridden_header_is_rendered() {
+    let headers = r#"{"X-Api-Key": "header-secret"}"#;
+    let output = Place::new().render(&[("OVERRIDE_REQUEST_HEADERS", headers)]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output.stdout).contains("x-api-key"));
+    for stream in [text(&output.stdout), text(&output.stderr)] {
+        assert!(!stream.contains("header-secret"));
+    }
+    assert!(text(&output.stderr).contains("set ENTRA_AUTH_HEADER_0 for Envoy"));
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_with_exit_code_64() {
+    for command in ["run", "render"] {
+        let output = launcher(
+            &[command],
+            &[
+                ("TARGET_HOST", "https://user:password-secret@abc.example"),
+                ("IDENTITY_TYPE", "certificate"),
+                ("STATUS_PORT", "8081"),
+                ("ENTRA_AUTH_MODULE", "/nowhere.wasm"),
+                ("ENVOY_BINARY", "/nowhere/envoy"),
+                (
+                    "OVERRIDE_REQUEST_HEADERS",
+                    r#"{"Authorization": "header-secret"}"#,
+                ),
+            ],
+        );
+        assert_eq!(output.status.code(), Some(64), "{command}");
+        assert_eq!(text(&output.stdout), "");
+        let told = text(&output.stderr);
+        let count = if command == "run" { 6 } else { 5 };
+        assert!(
+            told.contains(&format!("{count} mistakes in the environment:")),
+            "{told}"
+        );
+        assert_eq!(told.lines().count(), count + 1, "{told}");
+        for variable in [
+            "TARGET_HOST",
+            "IDENTITY_TYPE",
+            "STATUS_PORT",
+            "ENTRA_AUTH_MODULE",
+            "OVERRIDE_REQUEST_HEADERS",
+        ] {
+            assert!(
+                told.contains(&format!("\n  {variable} ")),
+                "{variable}: {told}"
+            );
+        }
+        assert_eq!(told.contains("ENVOY_BINARY"), command == "run");
+        assert!(!told.contains("secret"), "{told}");
+    }
+}
+
+#[test]
+fn a_wrong_command_is_told_with_exit_code_64() {
+    for arguments in [&[][..], &["start"], &["run", "--now"]] {
+        let output = launcher(arguments, &[]);
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}");
+        assert!(text(&output.stderr).contains("Usage"));
+    }
+}
+
+#[test]
+fn help_lists_every_variable() {
+    let output = launcher(&["--help"], &[]);
+    assert_eq!(output.status.code(), Some(0));
+    let help = text(&output.stdout);
+    for known in entra_auth_envoy::settings::variables::SERVED {
+        assert!(help.contains(known.name), "{}", known.name);
+        assert!(help.contains(known.meaning), "{}", known.meaning);
+    }
+}
+
+#[test]
+fn a_program_that_cannot_be_executed_is_told_by_name() {
+    let place = Place::new();
+    let script = place.directory.path().join("broken-envoy");
+    std::fs::write(&script, "#!/nowhere/interpreter\n").unwrap();
+    std::fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
+    let output = launcher(
+        &["run"],
+        &[
+            ("TARGET_HOST", TARGET),
+            ("IDENTITY_TYPE", "systemAssigned"),
+            ("ENTRA_AUTH_MODULE", &place.module),
+            ("SSL_CERT_FILE", &place.store),
+            ("ENVOY_BINARY", script.to_str().unwrap()),
+        ],
+    );
+    assert_eq!(output.status.code(), Some(127));
+    assert!(text(&output.stderr).contains("broken-envoy"));
+}
+
+#[test]
+fn envoy_accepts_what_every_kind_of_settings_renders() {
+    let place = Place::new();
+    let user = ("IDENTITY_TYPE", "userAssigned");
+    let resource = format!(
+        "/subscriptions/{ID}/resourceGroups/g/providers/Microsoft.ManagedIdentity/\
+         userAssignedIdentities/i"
+    );
+    let audience = ("AUDIENCE", "api://x");
+    let cases: &[&[(&str, &str)]] = &[
+        &[],
+        &[user, ("AAD_CLIENT_ID", ID)],
+        &[user, ("AAD_OBJECT_ID", ID)],
+        &[user, ("AAD_RESOURCE_ID", &resource)],
+        &[audience, ("TARGET_HOST", "192.0.2.1:8443")],
+        &[audience, ("TARGET_HOST", "[2001:db8::1]:8443")],
+        &[audience, ("TARGET_HOST", "http://localhost:9090/")],
+        &[audience, ("TARGET_HOST", "http://[::1]")],
+        &[(
+            "AZURE_POD_IDENTITY_AUTHORITY_HOST",
+            "http://imds.example:4040",
+        )],
+        &[("MEMORY_LIMIT", "96Mi")],
+        &[("MEMORY_LIMIT", "1Ti")],
+        &[("ACCESS_LOG", "errors")],
+        &[("ACCESS_LOG", "errors"), ("PROXY_HEALTH_PATHS", "off")],
+        &[("ACCESS_LOG", "off")],
+        &[("OVERRIDE_REQUEST_HEADERS", r#"{"X-A": "%%", "X-B": ""}"#)],
+    ];
+    for variables in cases {
+        let output = place.render(variables);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        let file = place.directory.path().join("bootstrap.json");
+        std::fs::write(&file, &output.stdout).unwrap();
+        let validation = Command::new(files::envoy())
+            .args(["--mode", "validate", "--log-level", "warning", "-c"])
+            .arg(&file)
+            .output()
+            .expect("Envoy runs");
+        let said = text(&validation.stderr);
+        assert!(validation.status.success(), "{variables:?}: {said}");
+        assert!(
+            !said.to_lowercase().contains("deprecated"),
+            "{variables:?}: {said}"
+        );
+    }
+}

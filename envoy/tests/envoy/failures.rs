@@ -1,0 +1,110 @@
+//! What a client gets when the target cannot be asked: 503, a reason it can read, and the advice to
+//! try again; and what is tried again without its help.
+
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::support::proxy::{Proxy, free_port};
+use crate::support::recorder::{OK, Recorder};
+use crate::support::wire::{Connection, Message};
+
+/// Checks the form of such an answer and gives its message.
+pub(crate) fn unavailable(response: &Message) -> String {
+    assert_eq!(response.status(), 503, "{response:?}");
+    assert_eq!(response.value("retry-after"), Some("5"));
+    assert_eq!(response.value("content-type"), Some("application/json"));
+    let error = &response.json()["error"];
+    assert_eq!(error["code"], "upstream_unavailable", "{error}");
+    error["message"].as_str().expect("a message").to_owned()
+}
+
+#[test]
+fn a_target_that_refuses_connections_is_503_with_the_reason() {
+    let nobody = free_port();
+    let proxy = Proxy::with(&[("TARGET_HOST", &format!("http://127.0.0.1:{nobody}"))]);
+    for request in [
+        &b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"[..],
+        b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc",
+    ] {
+        let message = unavailable(&proxy.send(request));
+        assert!(message.contains("Connection_refused"), "{message}");
+    }
+}
+
+#[test]
+fn a_request_that_the_target_has_seen_is_not_repeated() {
+    let target = Recorder::answering(|_, _| Err(io::ErrorKind::ConnectionReset.into()));
+    let proxy = Proxy::to(&target);
+    let message =
+        unavailable(&proxy.send(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"));
+    assert!(
+        message.contains("disconnect/reset before headers"),
+        "{message}"
+    );
+    assert_eq!(target.received().len(), 1);
+}
+
+#[test]
+fn an_answer_that_is_no_http_is_503() {
+    let target =
+        Recorder::answering(|_, connection| connection.stream.write_all(b"220 smtp\r\n\r\n"));
+    let proxy = Proxy::to(&target);
+    unavailable(&proxy.send(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"));
+}
+
+#[test]
+fn a_connection_that_the_target_closed_while_idle_costs_no_request() {
+    let connections = AtomicUsize::new(0);
+    let target = Recorder::answering(move |_, connection| {
+        connections.fetch_add(1, Ordering::Relaxed);
+        connection.stream.write_all(OK)?;
+        // Closed after each answer without a word, as an idle time-out does.
+        Err(io::ErrorKind::ConnectionAborted.into())
+    });
+    let proxy = Proxy::to(&target);
+    let mut client = Connection::to(proxy.port);
+    for _ in 0..20 {
+        client.send(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_eq!(client.response("GET").status(), 200);
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert_eq!(target.received().len(), 20);
+}
+
+#[test]
+fn an_answer_that_breaks_off_is_not_taken_for_a_whole_one() {
+    let target = Recorder::answering(|_, connection| {
+        connection
+            .stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")?;
+        Err(io::ErrorKind::ConnectionAborted.into())
+    });
+    let proxy = Proxy::to(&target);
+    let mut client = Connection::to(proxy.port);
+    client.send(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+    let mut head = client.head().unwrap();
+    assert_eq!(head.status(), 200);
+    assert!(client.body(&mut head).is_err());
+}
+
+#[test]
+fn the_targets_own_refusal_passes_as_it_is() {
+    let target = Recorder::answering(|request, connection| {
+        let status = request.start.split('/').nth(1).unwrap_or_default();
+        let status = status.split(' ').next().unwrap_or_default();
+        write!(
+            connection.stream,
+            "HTTP/1.1 {status} No\r\nContent-Length: 4\r\n\r\nmine"
+        )
+    });
+    let proxy = Proxy::to(&target);
+    for status in [400, 403, 404, 413, 429, 500, 502, 503, 504, 599] {
+        let response = proxy.send(format!("GET /{status} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
+        assert_eq!(
+            (response.status(), response.text().as_str()),
+            (status, "mine")
+        );
+        assert_eq!(response.value("retry-after"), None);
+    }
+    assert_eq!(target.received().len(), 10);
+}

@@ -1,0 +1,192 @@
+//! Headers: the target gets the client's, the client the target's; ours and Envoy's stay inside.
+
+use std::fs;
+use std::io::Write;
+
+use crate::support::proxy::Proxy;
+use crate::support::recorder::{Recorder, names_beside_the_token};
+
+#[test]
+fn nothing_is_added_to_a_bare_request_but_the_token() {
+    let target = Recorder::new();
+    let proxy = Proxy::to(&target);
+    proxy.send(b"GET /a HTTP/1.1\r\nHost: whatever.example\r\n\r\n");
+    let received = target.only_request();
+    assert_eq!(names_beside_the_token(&received), ["host"]);
+    let host = format!("127.0.0.1:{}", target.port);
+    assert_eq!(received.value("host"), Some(host.as_str()));
+}
+
+#[test]
+fn nothing_is_added_to_a_post_either() {
+    let target = Recorder::new();
+    let proxy = Proxy::to(&target);
+    proxy.send(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc");
+    let received = target.only_request();
+    assert_eq!(
+        names_beside_the_token(&received),
+        ["content-length", "host"]
+    );
+    assert_eq!(received.body, b"abc");
+}
+
+#[test]
+fn a_clients_headers_pass_unchanged() {
+    let target = Recorder::new();
+    let proxy = Proxy::to(&target);
+    let headers = [
+        ("X-Forwarded-For", "10.0.0.1, 203.0.113.7"),
+        ("X-Forwarded-Proto", "gopher"),
+        ("X-Forwarded-Host", "front.example"),
+        ("X-Forwarded-Client-Cert", "By=spiffe://x;Hash=abc"),
+        ("Forwarded", "for=192.0.2.60;proto=http"),
+        ("X-Real-IP", "10.0.0.1"),
+        ("X-Request-Id", "not-a-uuid"),
+        ("X-Client-Trace-Id", "7"),
+        (
+            "Traceparent",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        ),
+        ("X-B3-Sampled", "1"),
+        ("Via", "1.1 front"),
+        ("User-Agent", "Prometheus/2.42.0"),
+        ("Cookie", "a=b; c=d"),
+        ("Accept-Encoding", "gzip, br;q=0.1"),
+        ("Range", "bytes=0-1"),
+        ("If-None-Match", "W/\"x\""),
+        ("X-Prometheus-Remote-Write-Version", "0.1.0"),
+        ("X-Under_Score", "1"),
+        ("Grpc-Timeout", "1n"),
+        ("Max-Forwards", "0"),
+        ("X-Empty", ""),
+        ("X-Long", &"y".repeat(16 << 10)),
+    ];
+    let mut request = String::from("GET /a HTTP/1.1\r\nHost: x\r\n");
+    for (name, value) in &headers {
+        request.push_str(&format!("{name}: {value}\r\n"));
+    }
+    let response = proxy.send(format!("{request}\r\n").as_bytes());
+    assert_eq!(response.status(), 200);
+
+    let received = target.only_request();
+    for (name, value) in headers {
+        assert_eq!(received.value(name), Some(value), "{name}");
+    }
+    let mut expected: Vec<String> = headers
+        .iter()
+        .map(|(n, _)| n.to_ascii_lowercase())
+        .collect();
+    expected.push("host".into());
+    expected.sort_unstable();
+    assert_eq!(names_beside_the_token(&received), expected);
+}
+
+#[test]
+fn a_clients_credentials_never_reach_the_target() {
+    let target = Recorder::new();
+    let proxy = Proxy::to(&target);
+    let credentials = [
+        "Authorization: Basic Y2xpZW50",
+        "authorization: Bearer Y2xpZW50\r\nAUTHORIZATION: Basic Y2xpZW50",
+        "Authorization: Bearer Y2xpZW50\r\nConnection: Authorization",
+        "Connection: keep-alive, authorization\r\nAuthorization: Y2xpZW50",
+        "Proxy-Authorization: Basic Y2xpZW50",
+    ];
+    for credential in credentials {
+        let request = format!("GET /a HTTP/1.1\r\nHost: x\r\n{credential}\r\n\r\n");
+        let response = proxy.send(request.as_bytes());
+        assert_eq!(response.status(), 200, "{credential}");
+        let received = target.last_request();
+        assert_eq!(names_beside_the_token(&received), ["host"], "{credential}");
+        assert!(!format!("{received:?}").contains("Y2xpZW50"));
+    }
+}
+
+#[test]
+fn the_targets_headers_pass_unchanged_and_alone() {
+    let target = Recorder::answering(|_, connection| {
+        connection.stream.write_all(
+            b"HTTP/1.1 418 Short And Stout\r\nServer: recorder/1\r\n\
+              Date: Thu, 01 Jan 1970 00:00:00 GMT\r\nX-Ms-Request-Id: abc\r\n\
+              X-Request-Id: def\r\nX-Envoy-Custom: theirs\r\nVia: 1.1 theirs\r\n\
+              WWW-Authenticate: Bearer error=\"x\"\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n\
+              Retry-After: 7\r\nContent-Type: text/weird\r\nContent-Length: 6\r\n\r\nteapot",
+        )
+    });
+    let proxy = Proxy::to(&target);
+    let response = proxy.send(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(response.status(), 418);
+    assert_eq!(response.text(), "teapot");
+    let headers: Vec<(&str, &str)> = response
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    let expected = [
+        ("server", "recorder/1"),
+        ("date", "Thu, 01 Jan 1970 00:00:00 GMT"),
+        ("x-ms-request-id", "abc"),
+        ("x-request-id", "def"),
+        ("x-envoy-custom", "theirs"),
+        ("via", "1.1 theirs"),
+        ("www-authenticate", "Bearer error=\"x\""),
+        ("set-cookie", "a=1"),
+        ("set-cookie", "b=2"),
+        ("retry-after", "7"),
+        ("content-type", "text/weird"),
+        ("content-length", "6"),
+    ];
+    assert_eq!(headers, expected);
+}
+
+#[test]
+fn no_server_is_named_where_the_target_names_none() {
+    let target = Recorder::answering(|_, connection| {
+        connection
+            .stream
+            .write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
+    });
+    let proxy = Proxy::to(&target);
+    let response = proxy.send(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(response.status(), 204);
+    // A proxy with a clock adds the date (RFC 9110 §6.6.1).
+    assert_eq!(response.names(), ["date"]);
+}
+
+#[test]
+fn overridden_headers_replace_the_clients_and_stay_out_of_bootstrap_and_log() {
+    let target = Recorder::new();
+    let override_headers = serde_json::json!({
+        "X-Scope-OrgID": "100% %REQ(x)% {a} \"b\" \\",
+        "X-Api-Key": "override-secret",
+        "X-Forwarded-Proto": "https",
+        "X-Nothing": "",
+    });
+    let proxy = Proxy::with(&[
+        ("TARGET_HOST", &format!("http://127.0.0.1:{}", target.port)),
+        ("OVERRIDE_REQUEST_HEADERS", &override_headers.to_string()),
+        ("LOG_LEVEL", "debug"),
+    ]);
+    proxy.send(
+        b"GET /a HTTP/1.1\r\nHost: x\r\nX-Api-Key: a\r\nX-Api-Key: b\r\nX-Nothing: c\r\n\r\n",
+    );
+    let received = target.only_request();
+    assert_eq!(
+        received.value("x-scope-orgid"),
+        Some("100% %REQ(x)% {a} \"b\" \\")
+    );
+    assert_eq!(received.value("x-api-key"), Some("override-secret"));
+    assert_eq!(received.value("x-forwarded-proto"), Some("https"));
+    assert_eq!(received.value("x-nothing"), Some(""));
+
+    let run_dir = fs::read_dir(proxy.temporary_directory())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.is_dir())
+        .unwrap();
+    let bootstrap = fs::read_to_string(run_dir.join("bootstrap.json")).unwrap();
+    assert!(bootstrap.contains("x-api-key"));
+    for text in [bootstrap, proxy.stdout()] {
+        assert!(!text.contains("override-secret"));
+    }
+}

@@ -1,0 +1,162 @@
+//! Envoy under the launcher: signals reach it, its end is the launcher's, and it never stays behind.
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::support::proxy::{Proxy, accepts};
+use crate::support::recorder::Recorder;
+
+/// The process ids of a process's children (proc(5): the fourth field of `stat`).
+fn children(parent: u32) -> Vec<u32> {
+    fs::read_dir("/proc")
+        .expect("a system with /proc")
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
+        .filter(|pid| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+            after_name.split_whitespace().nth(1) == Some(parent.to_string().as_str())
+        })
+        .collect()
+}
+
+fn envoy_of(proxy: &Proxy) -> u32 {
+    let launcher = proxy.pid().as_raw_nonzero().get().unsigned_abs();
+    let children = children(launcher);
+    assert_eq!(children.len(), 1);
+    children[0]
+}
+
+fn is_gone(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // A zombie has ended, too; whoever adopted it collects it.
+    stat.is_empty()
+        || stat
+            .rsplit_once(')')
+            .is_some_and(|(_, rest)| rest.trim().starts_with('Z'))
+}
+
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not within 10 s: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn run_dir(proxy: &Proxy) -> PathBuf {
+    fs::read_dir(proxy.temporary_directory())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.is_dir())
+        .expect("a private directory")
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn a_signal_to_the_launcher_ends_envoy_and_everything_with_it() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let target = Recorder::new();
+        let mut proxy = Proxy::to(&target);
+        let envoy = envoy_of(&proxy);
+        let run_dir = run_dir(&proxy);
+        proxy.signal(signal);
+        assert_eq!(proxy.wait().code(), Some(0), "{}", proxy.stderr());
+        assert!(is_gone(envoy));
+        assert!(!run_dir.exists());
+        assert!(!accepts(proxy.port) && !accepts(proxy.status_port));
+    }
+}
+
+#[test]
+fn a_hangup_does_not_end_envoy() {
+    let target = Recorder::new();
+    let proxy = Proxy::to(&target);
+    proxy.signal(Signal::HUP);
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(
+        proxy.send(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n").status(),
+        200
+    );
+}
+
+#[test]
+fn a_killed_envoy_ends_the_launcher_with_the_signals_code() {
+    let target = Recorder::new();
+    let mut proxy = Proxy::to(&target);
+    let envoy = rustix::process::Pid::from_raw(envoy_of(&proxy).cast_signed()).unwrap();
+    rustix::process::kill_process(envoy, Signal::KILL).unwrap();
+    assert_eq!(proxy.wait().code(), Some(137));
+}
+
+#[test]
+fn a_killed_launcher_leaves_no_envoy_behind() {
+    let target = Recorder::new();
+    let mut proxy = Proxy::to(&target);
+    let envoy = envoy_of(&proxy);
+    proxy.signal(Signal::KILL);
+    assert_eq!(proxy.wait().signal(), Some(9));
+    wait_until("Envoy has ended", || is_gone(envoy));
+    wait_until("its sockets are closed", || !accepts(proxy.port));
+}
+
+#[test]
+fn an_envoy_that_cannot_start_ends_the_launcher_with_its_code() {
+    let taken = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let mut proxy = Proxy::start(&[
+        ("TARGET_HOST", "http://127.0.0.1:1"),
+        ("LISTENING_PORT", &port),
+    ]);
+    assert_eq!(proxy.wait().code(), Some(1));
+    assert!(
+        proxy.stderr().contains("Address already in use"),
+        "{}",
+        proxy.stderr()
+    );
+}
+
+#[test]
+fn only_this_user_can_enter_the_directory_of_the_run() {
+    let target = Recorder::new();
+    let proxy = Proxy::to(&target);
+    let run_dir = run_dir(&proxy);
+    assert_eq!(mode(&run_dir), 0o700);
+    assert_eq!(mode(&run_dir.join("bootstrap.json")), 0o600);
+    let socket = run_dir.join("admin.sock");
+    assert!(fs::metadata(&socket).unwrap().file_type().is_socket());
+    assert_eq!(mode(&socket), 0o600);
+}
+
+#[test]
+fn a_read_only_place_for_temporary_files_does_not_stop_the_launcher() {
+    let target = Recorder::new();
+    let proxy = Proxy::with(&[
+        ("TARGET_HOST", &format!("http://127.0.0.1:{}", target.port)),
+        ("TMPDIR", "/proc"),
+    ]);
+    assert_eq!(
+        proxy.send(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n").status(),
+        200
+    );
+}
+
+#[test]
+fn envoy_may_have_as_many_connections_open_as_the_system_allows() {
+    let target = Recorder::new();
+    let proxy = Proxy::to(&target);
+    let limits = fs::read_to_string(format!("/proc/{}/limits", envoy_of(&proxy))).unwrap();
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"))
+        .unwrap();
+    let numbers: Vec<&str> = line.split_whitespace().skip(3).take(2).collect();
+    assert_eq!(numbers[0], numbers[1], "{line}");
+}

@@ -1,0 +1,165 @@
+//! A target by TLS: HTTP/2 or HTTP/1.1 as its ALPN says, with a certificate of its own authority.
+
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response, Version};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::version::{TLS12, TLS13};
+use tokio_rustls::rustls::{ServerConfig, SupportedProtocolVersion, crypto::aws_lc_rs};
+
+/// Which TLS versions a target has.
+#[derive(Clone, Copy)]
+pub(crate) enum Tls {
+    /// 1.2 and 1.3.
+    Current,
+    /// 1.2 only.
+    Only12,
+}
+
+impl Tls {
+    fn versions(self) -> Vec<&'static SupportedProtocolVersion> {
+        match self {
+            Self::Current => vec![&TLS13, &TLS12],
+            Self::Only12 => vec![&TLS12],
+        }
+    }
+}
+
+/// A request as the target saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) version: Version,
+    pub(crate) uri: String,
+    pub(crate) host: Option<String>,
+    pub(crate) server_name: Option<String>,
+    pub(crate) header_names: Vec<String>,
+}
+
+/// A running target.
+pub(crate) struct SecureTarget {
+    pub(crate) port: u16,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    // Dropped with the target, which ends it.
+    _runtime: Runtime,
+}
+
+/// A certificate authority, whose certificate lies in a file.
+pub(crate) struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    /// The PEM file.
+    pub(crate) file: PathBuf,
+}
+
+impl Authority {
+    /// A new one, with its file in this directory.
+    pub(crate) fn new(directory: &Path) -> Self {
+        let mut params = CertificateParams::default();
+        // A name other than the default of the certificates it signs: those would pass for
+        // self-signed ones.
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "test authority");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        let issuer = CertifiedIssuer::self_signed(params, key).expect("a certificate");
+        let file = directory.join("authority.pem");
+        std::fs::write(&file, issuer.pem()).expect("the directory can be written to");
+        Self { issuer, file }
+    }
+
+    /// A target whose certificate names these hosts and which offers these protocols.
+    pub(crate) fn target(&self, names: &[&str], protocols: &[&str], tls: Tls) -> SecureTarget {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let key = KeyPair::generate().expect("a key");
+        let params = CertificateParams::new(names).expect("valid names");
+        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
+        let mut config = ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())
+            .with_protocol_versions(&tls.versions())
+            .expect("known versions")
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![CertificateDer::from(certificate)],
+                PrivateKeyDer::try_from(key.serialize_der()).expect("a key"),
+            )
+            .expect("a certificate and its key");
+        config.alpn_protocols = protocols
+            .iter()
+            .map(|name| name.as_bytes().to_vec())
+            .collect();
+        SecureTarget::start(config)
+    }
+}
+
+impl SecureTarget {
+    fn start(config: ServerConfig) -> Self {
+        let runtime = Runtime::new().expect("a runtime");
+        let listener = runtime
+            .block_on(TcpListener::bind("127.0.0.1:0"))
+            .expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        runtime.spawn(serve(listener, acceptor, Arc::clone(&seen)));
+        Self {
+            port,
+            seen,
+            _runtime: runtime,
+        }
+    }
+
+    /// Every request so far.
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().expect("no test thread panicked").clone()
+    }
+
+    /// The latest request.
+    pub(crate) fn last(&self) -> Seen {
+        self.seen().pop().expect("a request has come")
+    }
+}
+
+async fn serve(listener: TcpListener, acceptor: TlsAcceptor, seen: Arc<Mutex<Vec<Seen>>>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let (acceptor, seen) = (acceptor.clone(), Arc::clone(&seen));
+        tokio::spawn(async move {
+            let Ok(stream) = acceptor.accept(stream).await else {
+                return;
+            };
+            let server_name = stream.get_ref().1.server_name().map(str::to_owned);
+            let service = service_fn(|request| {
+                record(&request, server_name.clone(), &seen);
+                async { Ok::<_, Infallible>(Response::new(Full::new(Bytes::from("hello")))) }
+            });
+            // A client that goes away is no error here.
+            let _ = auto::Builder::new(TokioExecutor::new())
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}
+
+fn record(request: &Request<Incoming>, server_name: Option<String>, seen: &Mutex<Vec<Seen>>) {
+    let host = request
+        .headers()
+        .get("host")
+        .and_then(|value| value.to_str().ok());
+    let authority = request.uri().authority().map(ToString::to_string);
+    seen.lock().expect("no test thread panicked").push(Seen {
+        version: request.version(),
+        uri: request.uri().to_string(),
+        host: host.map(str::to_owned).or(authority),
+        server_name,
+        header_names: request.headers().keys().map(ToString::to_string).collect(),
+    });
+}
