@@ -23,7 +23,8 @@ pub struct Arguments {
 pub enum Command {
     /// Run Envoy with the settings of the environment
     Run,
-    /// Print Envoy's bootstrap for the settings of the environment
+    /// Print Envoy's bootstrap for the settings of the environment; its admin socket lies in
+    /// /run/entra-auth-envoy
     Render,
 }
 

@@ -6,9 +6,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::bootstrap;
+use crate::bootstrap::{self, header_overrides};
 use crate::cli::Command;
-use crate::machine::Machine;
+use crate::machine::{self, Machine};
 use crate::run_dir::RunDir;
 use crate::settings::authority::Scheme;
 use crate::settings::mistake::Mistake;
@@ -41,7 +41,10 @@ pub fn launch(command: Command) -> ExitCode {
             .outcome
             .map_or_else(|wrong| refuse(&wrong), |s| render(&s)),
         Command::Run => match (reading.outcome, settings::envoy(&variables, &machine)) {
-            (Ok(settings), Ok(envoy)) => run(&settings, envoy),
+            (Ok(settings), Ok(envoy)) => match machine::taken_ports(&settings) {
+                taken if taken.is_empty() => run(&settings, envoy),
+                taken => refuse(&taken),
+            },
             (Ok(_), Err(mistake)) => refuse(&[mistake]),
             (Err(mut mistakes), envoy) => {
                 mistakes.extend(envoy.err());
@@ -75,7 +78,7 @@ fn render(settings: &Settings) -> u8 {
         say(&format!(
             "the value of {} is not in the bootstrap: set {} for Envoy",
             header.name,
-            bootstrap::header_variable(index)
+            header_overrides::variable(index)
         ));
     }
     match writeln!(io::stdout(), "{bootstrap:#}") {
@@ -139,16 +142,26 @@ fn summary(settings: &Settings) -> String {
 }
 
 fn arguments(settings: &Settings, bootstrap: PathBuf) -> Vec<OsString> {
-    vec![
+    let level = settings.log_level.as_str();
+    let mut arguments: Vec<OsString> = vec![
         "--config-path".into(),
         bootstrap.into(),
         "--concurrency".into(),
         settings.concurrency.to_string().into(),
         "--log-level".into(),
-        settings.log_level.as_str().into(),
+        level.into(),
         // Its shared memory would clash with that of another Envoy on the machine.
         "--disable-hot-restart".into(),
-    ]
+    ];
+    if matches!(level, "info" | "warning") {
+        // At every start Envoy lists its extensions, a hundred lines (main), and warns that the
+        // field for custom methods is work in progress (misc): nothing that a user can act on.
+        arguments.extend([
+            "--component-log-level".into(),
+            "main:warning,misc:error".into(),
+        ]);
+    }
+    arguments
 }
 
 fn header_values(settings: &Settings) -> Vec<(String, String)> {
@@ -156,6 +169,6 @@ fn header_values(settings: &Settings) -> Vec<(String, String)> {
         .override_headers
         .iter()
         .enumerate()
-        .map(|(index, header)| (bootstrap::header_variable(index), header.value.clone()))
+        .map(|(index, header)| (header_overrides::variable(index), header.value.clone()))
         .collect()
 }

@@ -1,11 +1,13 @@
 //! What the launcher looks up about the machine it runs on, once and before anything is decided.
 //! Tests make one by hand.
 
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use crate::limits::Limits;
+use crate::settings::Settings;
 use crate::settings::files::SYSTEM_TRUST_STORES;
+use crate::settings::mistake::{Mistake, Problem};
 
 /// The machine, as far as it matters.
 #[derive(Debug, Clone, Default)]
@@ -36,4 +38,28 @@ impl Machine {
             limits: Limits::detect(Path::new("/")),
         }
     }
+}
+
+/// The ports of these settings that cannot be listened on. Envoy would not notice another Envoy of
+/// the same user: the two would share the port, each with a part of the connections.
+#[must_use]
+pub fn taken_ports(settings: &Settings) -> Vec<Mistake> {
+    let ports = [
+        ("LISTENING_PORT", settings.listening_port),
+        ("STATUS_PORT", settings.status_port),
+    ];
+    let taken = ports.into_iter().filter_map(|(variable, port)| {
+        let attempt = if settings.ipv6 {
+            TcpListener::bind((Ipv6Addr::UNSPECIFIED, port))
+        } else {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))
+        };
+        let error = attempt.err()?;
+        let problem = Problem::new(
+            format!("is {port}, which cannot be listened on: {error}"),
+            "Stop what listens there, or set another port.",
+        );
+        Some(problem.of(variable))
+    });
+    taken.collect()
 }

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::{typed, with};
 
-/// HTTP/2 flow control windows: Envoy's own are so large that a few slow readers could hold
-/// hundreds of megabytes. These let one stream of 64 KiB per millisecond through at 16 ms.
+/// HTTP/2 flow control windows, in bytes. They bound what a peer may send unread; Envoy's own are
+/// many times as large. 1 MiB lets a stream have 64 MB/s at a round trip of 16 ms.
 pub(super) const HTTP2_STREAM_WINDOW: u32 = 1 << 20;
 pub(super) const HTTP2_CONNECTION_WINDOW: u32 = 16 << 20;
 

@@ -18,14 +18,16 @@ pub(super) fn config() -> Value {
         { "filter": of_our_filter() },
         unavailable(&flags(&["UF"]), "upstream_unavailable", CONNECTION_REASON),
         unavailable(&flags(&UPSTREAM_FLAGS), "upstream_unavailable", "%LOCAL_REPLY_BODY%"),
-        unavailable(&status_from(500), "proxy_unavailable", "%LOCAL_REPLY_BODY% (%RESPONSE_CODE_DETAILS%)"),
-        // Envoy's own short name for what happened; the body it comes with is empty or says less.
-        mapper(&status_from(400), "bad_request", "%RESPONSE_CODE_DETAILS%"),
+        unavailable(&status_from(500), "proxy_unavailable", DETAILS),
+        mapper(&status_from(400), "bad_request", DETAILS),
     ] })
 }
 
 /// How TLS or the connection failed; Envoy's own text leaves it out after a retry.
 const CONNECTION_REASON: &str = "%LOCAL_REPLY_BODY% (%UPSTREAM_TRANSPORT_FAILURE_REASON%)";
+
+/// Envoy's own short name for what happened; the body it comes with is empty or says less.
+const DETAILS: &str = "%RESPONSE_CODE_DETAILS%";
 
 /// Our filter's own answers come by here too, although it sits in the target's cluster: Envoy
 /// sends a local reply of an upstream filter as one of the listener's. They are complete; the

@@ -5,11 +5,12 @@
 
 mod access_log;
 mod admin;
+pub mod header_overrides;
 mod http;
 mod listener;
 mod local_replies;
 mod metadata_cluster;
-pub mod overload;
+mod overload;
 mod plugin;
 mod proxy_listener;
 mod stats;
@@ -21,7 +22,6 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::settings::Settings;
-pub use proxy_listener::header_variable;
 
 /// The bootstrap for these settings; what belongs to one run lies in `run_dir`.
 #[must_use]
@@ -76,3 +76,6 @@ fn with(mut object: Value, more: Value) -> Value {
     }
     object
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,7 +29,8 @@ pub(super) fn manager(memory_limit: Option<u64>) -> Value {
         json!({ "max_heap_size_bytes": heap_bound(limit).to_string() }),
     );
     json!({
-        "refresh_interval": "0.25s",
+        // What comes in between two looks is not bounded.
+        "refresh_interval": "0.1s",
         "resource_monitors": [heap, connections],
         "actions": [
             action("envoy.overload_actions.shrink_heap", 0.8),
@@ -49,14 +50,40 @@ fn action(name: &str, threshold: f64) -> Value {
     })
 }
 
+/// A quarter is left for what the requests that were taken before still bring, and for memory that
+/// was freed and not yet given back.
 fn heap_bound(memory_limit: u64) -> u64 {
-    memory_limit.saturating_sub(OUTSIDE_HEAP) / 10 * 9
+    memory_limit.saturating_sub(OUTSIDE_HEAP) / 4 * 3
 }
 
 /// How many client connections Envoy takes; each may need another one to the target.
-#[must_use]
-pub fn most_connections(memory_limit: Option<u64>) -> u64 {
+fn most_connections(memory_limit: Option<u64>) -> u64 {
     memory_limit.map_or(MOST_CONNECTIONS, |limit| {
         (heap_bound(limit) / BYTES_PER_CONNECTION).min(MOST_CONNECTIONS)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::quantity::LEAST;
+
+    #[test]
+    fn the_heap_bound_stays_well_below_the_containers_limit() {
+        for limit in [LEAST, 256 << 20, 1 << 30, 64 << 30] {
+            let config = manager(Some(limit));
+            let heap = &config["resource_monitors"][0]["typed_config"]["max_heap_size_bytes"];
+            let heap: u64 = heap.as_str().unwrap().parse().unwrap();
+            assert!(heap + OUTSIDE_HEAP < limit / 10 * 9, "{limit}");
+            // An idle Envoy's heap is 31 MB.
+            assert!(heap / 10 * 8 > 38_000_000, "{limit}");
+        }
+    }
+
+    #[test]
+    fn connections_are_bounded_by_memory_and_in_any_case() {
+        assert_eq!(most_connections(None), MOST_CONNECTIONS);
+        assert_eq!(most_connections(Some(1 << 40)), MOST_CONNECTIONS);
+        assert_eq!(most_connections(Some(256 << 20)), 5376);
+    }
 }

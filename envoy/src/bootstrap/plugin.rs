@@ -14,6 +14,8 @@ use crate::settings::identity::{Identity, Selector};
 /// Separates our shared data from that of any other plugin, and joins our three places.
 const VM_ID: &str = "entra-auth";
 const ROOT_ID: &str = "entra-auth";
+/// The filter's name in a listener and in a cluster.
+pub(super) const HTTP_FILTER: &str = "envoy.filters.http.wasm";
 const IDENTITY: &str = "default";
 
 /// The service that gets tokens, on Envoy's main thread.
@@ -43,7 +45,7 @@ fn http_filter(settings: &Settings, mode: Mode) -> Value {
     // A trapped VM is loaded again; until then requests get 503, never pass without a token.
     let policy = json!({ "failure_policy": "FAIL_RELOAD" });
     typed(
-        "envoy.filters.http.wasm",
+        HTTP_FILTER,
         "envoy.extensions.filters.http.wasm.v3.Wasm",
         json!({ "config": plugin(settings, mode, policy) }),
     )

@@ -10,12 +10,6 @@ use crate::settings::Settings;
 /// Holds a client's X-Forwarded-Proto while Envoy, which sets its own, handles the request.
 const CLIENT_PROTO: &str = "x-envoy-client-forwarded-proto";
 
-/// The variable by which Envoy gets the value of an overridden header, counted from 0.
-#[must_use]
-pub fn header_variable(index: usize) -> String {
-    format!("ENTRA_AUTH_HEADER_{index}")
-}
-
 pub(super) fn listener(settings: &Settings) -> Value {
     let mut routes = Vec::new();
     if settings.proxy_health_paths {
@@ -59,22 +53,6 @@ pub(super) fn listener(settings: &Settings) -> Value {
 
 /// Every request. (Envoy itself refuses what has no path: `OPTIONS *` and `CONNECT`.)
 fn target(settings: &Settings) -> Value {
-    let override_headers: Vec<Value> = settings
-        .override_headers
-        .iter()
-        .enumerate()
-        .map(|(index, header)| {
-            json!({
-                "header": {
-                    "key": header.name.as_str(),
-                    // By name: values may be secrets, and % has no meaning in them this way.
-                    "value": format!("%ENVIRONMENT({})%", header_variable(index)),
-                },
-                "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-                "keep_empty_value": true,
-            })
-        })
-        .collect();
     json!({
         "match": { "prefix": "/" },
         "route": {
@@ -90,7 +68,6 @@ fn target(settings: &Settings) -> Value {
         },
         // What a client puts there is for us, not for the target; the filter sets the token.
         "request_headers_to_remove": ["authorization", "proxy-authorization"],
-        "request_headers_to_add": override_headers,
     })
 }
 

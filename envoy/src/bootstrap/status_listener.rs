@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{admin, http, listener, plugin};
+use super::{admin, http, listener, plugin, with};
 use crate::settings::Settings;
 
 /// The cluster by which the proxy listener asks for `/ready`.
@@ -14,18 +14,8 @@ pub(super) fn listener(settings: &Settings) -> Value {
         "name": "status",
         "domains": ["*"],
         "routes": [
-            health(),
-            {
-                "match": {
-                    "path": "/metrics",
-                    "headers": [method("GET")],
-                },
-                "route": {
-                    "cluster": admin::CLUSTER,
-                    "prefix_rewrite": "/stats/prometheus",
-                    "timeout": "30s",
-                },
-            },
+            with(health(), without_filter()),
+            with(metrics(), without_filter()),
             {
                 // /ready and /status do not come here: the filter answers them before.
                 "match": { "prefix": "/" },
@@ -58,6 +48,25 @@ pub(super) fn health() -> Value {
         "match": { "path": "/health", "headers": [method("GET|HEAD")] },
         "direct_response": { "status": 200, "body": { "inline_string": "OK\n" } },
     })
+}
+
+fn metrics() -> Value {
+    json!({
+        "match": { "path": "/metrics", "headers": [method("GET")] },
+        "route": {
+            "cluster": admin::CLUSTER,
+            "prefix_rewrite": "/stats/prometheus",
+            "timeout": "30s",
+        },
+    })
+}
+
+/// Health and metrics do not depend on the filter: they are wanted when it has failed.
+fn without_filter() -> Value {
+    json!({ "typed_per_filter_config": { plugin::HTTP_FILTER: {
+        "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig",
+        "disabled": true,
+    } } })
 }
 
 /// Only these methods; a request of another passes to the next route.

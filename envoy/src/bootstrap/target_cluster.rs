@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::http::{HTTP2_CONNECTION_WINDOW, HTTP2_STREAM_WINDOW};
-use super::{listener, plugin, typed, with};
+use super::{header_overrides, listener, plugin, typed, with};
 use crate::settings::Settings;
 use crate::settings::authority::{Endpoint, Host, Scheme};
 
@@ -124,17 +124,17 @@ fn protocols(settings: &Settings) -> Value {
         } }),
         Scheme::Http => json!({ "explicit_http_config": { "http_protocol_options": http1 } }),
     };
+    let mut filters = vec![plugin::authorize(settings)];
+    filters.extend(header_overrides::filter(&settings.override_headers));
+    filters.push(typed(
+        "envoy.filters.http.upstream_codec",
+        "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec",
+        json!({}),
+    ));
     let options = json!({
         "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
         "common_http_protocol_options": { "idle_timeout": IDLE_TIMEOUT },
-        "http_filters": [
-            plugin::authorize(settings),
-            typed(
-                "envoy.filters.http.upstream_codec",
-                "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec",
-                json!({}),
-            ),
-        ],
+        "http_filters": filters,
     });
     with(options, version)
 }

@@ -4,6 +4,7 @@
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::support::files;
 use crate::support::proxy::{Proxy, free_port};
 use crate::support::recorder::{OK, Recorder};
 use crate::support::wire::{Connection, Message};
@@ -107,4 +108,36 @@ fn the_targets_own_refusal_passes_as_it_is() {
         assert_eq!(response.value("retry-after"), None);
     }
     assert_eq!(target.received().len(), 10);
+}
+
+#[test]
+fn a_filter_that_crashed_is_503_and_health_and_metrics_go_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let target = Recorder::new();
+    let proxy = Proxy::with(&[
+        ("TARGET_HOST", &format!("http://127.0.0.1:{}", target.port)),
+        (
+            "ENTRA_AUTH_MODULE",
+            files::crashing_module(directory.path()).to_str().unwrap(),
+        ),
+    ]);
+    for _ in 0..3 {
+        let response = proxy.send(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_eq!(
+            (response.status(), response.value("retry-after")),
+            (503, Some("5"))
+        );
+        assert_eq!(response.json()["error"]["code"], "proxy_unavailable");
+    }
+    assert_eq!(target.received(), []);
+    assert_eq!(
+        proxy
+            .send(b"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n")
+            .status(),
+        503
+    );
+    for path in ["/health", "/metrics"] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_eq!(proxy.status(request.as_bytes()).status(), 200, "{path}");
+    }
 }

@@ -186,7 +186,7 @@ fn overridden_headers_replace_the_clients_and_stay_out_of_bootstrap_and_log() {
         .unwrap();
     let bootstrap = fs::read_to_string(run_dir.join("bootstrap.json")).unwrap();
     assert!(bootstrap.contains("x-api-key"));
-    for text in [bootstrap, proxy.stdout()] {
+    for text in [bootstrap, proxy.stdout(), proxy.stderr()] {
         assert!(!text.contains("override-secret"));
     }
 }

@@ -7,6 +7,7 @@
 mod support;
 
 mod access_log;
+mod addresses;
 mod commands;
 mod envoy_headers;
 
@@ -14,6 +15,8 @@ mod example;
 mod failures;
 mod headers;
 mod health;
+mod http2;
+mod overload;
 mod request_line;
 mod streaming;
 mod supervision;

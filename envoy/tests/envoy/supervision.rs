@@ -109,17 +109,45 @@ fn a_killed_launcher_leaves_no_envoy_behind() {
 
 #[test]
 fn an_envoy_that_cannot_start_ends_the_launcher_with_its_code() {
-    let taken = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
-    let port = taken.local_addr().unwrap().port().to_string();
+    let directory = tempfile::tempdir().unwrap();
+    let damaged = directory.path().join("damaged.wasm");
+    fs::write(&damaged, b"\0asm\x01\0\0\0damaged").unwrap();
     let mut proxy = Proxy::start(&[
         ("TARGET_HOST", "http://127.0.0.1:1"),
-        ("LISTENING_PORT", &port),
+        ("ENTRA_AUTH_MODULE", damaged.to_str().unwrap()),
     ]);
     assert_eq!(proxy.wait().code(), Some(1));
     assert!(
-        proxy.stderr().contains("Address already in use"),
+        proxy.stderr().contains("Unable to create Wasm plugin"),
         "{}",
         proxy.stderr()
+    );
+}
+
+#[test]
+fn a_port_that_is_taken_is_told_by_its_variable() {
+    let taken = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    for variable in ["LISTENING_PORT", "STATUS_PORT"] {
+        let mut proxy = Proxy::start(&[("TARGET_HOST", "http://127.0.0.1:1"), (variable, &port)]);
+        assert_eq!(proxy.wait().code(), Some(64));
+        let told = format!("{variable} is {port}, which cannot be listened on");
+        assert!(proxy.stderr().contains(&told), "{}", proxy.stderr());
+    }
+}
+
+#[test]
+fn a_second_proxy_does_not_take_a_part_of_the_connections() {
+    let target = Recorder::new();
+    let first = Proxy::to(&target);
+    let mut second = Proxy::start(&[
+        ("TARGET_HOST", "http://127.0.0.1:1"),
+        ("LISTENING_PORT", &first.port.to_string()),
+    ]);
+    assert_eq!(second.wait().code(), Some(64));
+    assert_eq!(
+        first.send(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n").status(),
+        200
     );
 }
 

@@ -38,6 +38,20 @@ pub(crate) fn filter_is_real() -> bool {
     std::env::var_os("ENTRA_AUTH_MODULE").is_some()
 }
 
+/// A filter that crashes at every request.
+pub(crate) fn crashing_module(directory: &Path) -> PathBuf {
+    let crash = r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+        unreachable))"#;
+    let path = directory.join("crashing.wasm");
+    let text = STAND_IN
+        .trim_end()
+        .strip_suffix(')')
+        .expect("a module ends with )");
+    let bytes = wat::parse_str(format!("{text}\n{crash}")).expect("it is a module");
+    std::fs::write(&path, bytes).expect("the test's directory can be written to");
+    path
+}
+
 /// The filter: the real one where a variable names it, else the stand-in.
 pub(crate) fn module(directory: &Path) -> PathBuf {
     if let Some(real) = std::env::var_os("ENTRA_AUTH_MODULE") {

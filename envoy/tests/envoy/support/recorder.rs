@@ -29,7 +29,15 @@ impl Recorder {
     pub(crate) fn answering(
         answer: impl Fn(&Message, &mut Connection) -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Self::at("127.0.0.1:0", answer)
+    }
+
+    /// One at this address.
+    pub(crate) fn at(
+        address: &str,
+        answer: impl Fn(&Message, &mut Connection) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(address).expect("a free port");
         let port = listener.local_addr().expect("an address").port();
         let received = Arc::new(Mutex::new(Vec::new()));
         let answer: Arc<Answer> = Arc::new(answer);
