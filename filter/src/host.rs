@@ -174,10 +174,19 @@ pub(crate) fn header(map: MapType, name: &str) -> Option<String> {
 
 /// Sets a header of the request, in place of all that have its name.
 pub(crate) fn replace_request_header(name: &str, value: &str) -> Result<()> {
+    replace_header(MapType::HttpRequestHeaders, name, value)
+}
+
+/// Sets a header of the response, in place of all that have its name.
+pub(crate) fn replace_response_header(name: &str, value: &str) -> Result<()> {
+    replace_header(MapType::HttpResponseHeaders, name, value)
+}
+
+fn replace_header(map: MapType, name: &str, value: &str) -> Result<()> {
     // SAFETY: both slices outlive the call.
     check(unsafe {
         proxy_replace_header_map_value(
-            MapType::HttpRequestHeaders as u32,
+            map as u32,
             name.as_ptr(),
             name.len(),
             value.as_ptr(),
@@ -188,11 +197,21 @@ pub(crate) fn replace_request_header(name: &str, value: &str) -> Result<()> {
 
 /// A property of the effective context that is text.
 pub(crate) fn property(path: &[&str]) -> Option<String> {
+    String::from_utf8(property_bytes(path)?).ok()
+}
+
+/// A property of the effective context that is a number.
+pub(crate) fn number_property(path: &[&str]) -> Option<u64> {
+    property_bytes(path)?
+        .try_into()
+        .ok()
+        .map(u64::from_le_bytes)
+}
+
+fn property_bytes(path: &[&str]) -> Option<Vec<u8>> {
     let path = path.join("\0");
     // SAFETY: `path` outlives the call; both out-pointers are live during it.
-    let value =
-        bytes(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) });
-    String::from_utf8(value.ok()?).ok()
+    bytes(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) }).ok()
 }
 
 /// Lets a parked request of the effective context go on.

@@ -3,7 +3,8 @@
 
 use std::cell::Cell;
 
-use entra_token_core::slot::{Event, State};
+use entra_token_core::slot::Event;
+use entra_token_core::state::State;
 use proxy_wasm::types::MetricType;
 
 use crate::host::Metric;
@@ -48,6 +49,8 @@ pub(crate) struct RequestMetrics {
     pub(crate) authorized: Counter,
     /// Had to wait for it.
     pub(crate) held: Counter,
+    /// Was refused by the target and went on with a newer token.
+    pub(crate) unauthorized_refreshed: Counter,
     /// Was answered 503.
     pub(crate) unavailable: Counter,
     /// Went on untouched: the cluster may not have the token.
@@ -65,6 +68,7 @@ impl RequestMetrics {
         Self {
             authorized: counter("authorized"),
             held: counter("held"),
+            unauthorized_refreshed: counter("unauthorized_refreshed"),
             unavailable: counter("unavailable"),
             passed: counter("passed"),
         }
@@ -74,6 +78,7 @@ impl RequestMetrics {
         for counter in [
             &self.authorized,
             &self.held,
+            &self.unauthorized_refreshed,
             &self.unavailable,
             &self.passed,
         ] {

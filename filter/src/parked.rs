@@ -1,9 +1,10 @@
 //! The requests that wait for one slot's token in this VM.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use entra_token_core::{Mono, Now};
+use entra_token_core::{Generation, Mono, Now};
 
 use crate::root::Active;
 
@@ -15,8 +16,12 @@ pub(crate) struct Waiting {
     pub(crate) active: Rc<Active>,
     /// Index of its target there.
     pub(crate) target: usize,
+    /// The generation that the target refused; 0 if it waits for the first token.
+    pub(crate) refused: Generation,
     /// When it is answered at the latest.
     pub(crate) deadline: Mono,
+    /// Where its context learns which token it got.
+    pub(crate) sent: Rc<Cell<Generation>>,
 }
 
 /// Waiting requests by context id, which grows: the oldest comes first.
@@ -37,16 +42,12 @@ impl Parked {
         self.0.remove(&context).is_some()
     }
 
-    /// Takes all out.
-    pub(crate) fn take_all(&mut self) -> Vec<Waiting> {
-        core::mem::take(&mut self.0).into_values().collect()
-    }
-
-    /// Takes out those that have waited as long as they may.
-    pub(crate) fn take_overdue(&mut self, now: Now) -> Vec<Waiting> {
+    /// Takes out those that are served, and those that have waited as long as they may.
+    pub(crate) fn take(&mut self, now: Now, is_served: impl Fn(&Waiting) -> bool) -> Vec<Waiting> {
+        let over = |waiting: &Waiting| now.mono >= waiting.deadline || is_served(waiting);
         self.0
-            .extract_if(.., |_, waiting| now.mono >= waiting.deadline)
-            .map(|(_, w)| w)
+            .extract_if(.., |_, waiting| over(waiting))
+            .map(|(_, waiting)| waiting)
             .collect()
     }
 }

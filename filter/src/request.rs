@@ -1,10 +1,14 @@
-//! One request: its token at once, after a wait, or an answer that makes the client retry.
+//! One request: its token at once, after a wait, or an answer that makes the client retry; and
+//! what the target thought of the token.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
-use entra_token_core::Now;
 use entra_token_core::cluster::AllowedClusters;
+use entra_token_core::config::{AuthErrorsRetryable, Placement};
+use entra_token_core::state::Refusal;
 use entra_token_core::status::{self, NoToken, Unavailable};
+use entra_token_core::{Generation, Now};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, MapType};
 
@@ -15,12 +19,27 @@ use crate::vm::Keeper;
 
 const AUTHORIZATION: &str = "authorization";
 
-/// One request's context.
+/// Prometheus sends it with every remote-write request, and nobody else does.
+const REMOTE_WRITE: &str = "x-prometheus-remote-write-version";
+
+/// Seconds after which a client may send again what a fresh token will heal.
+const RETRY_AFTER_REFRESH: &str = "1";
+
+/// Seconds after which a client may send again what only a person can heal.
+const RETRY_AFTER_DENIAL: &str = "30";
+
+/// One request's context; in upstream placement one try of it.
 pub(crate) struct Request {
     id: u32,
     active: Rc<Active>,
+    /// Index of its target, once it has a token or waits for one.
+    target: Option<usize>,
+    /// Which token it got; 0 for none.
+    sent: Rc<Cell<Generation>>,
     /// Where it waits or has waited.
     parked_at: Option<Rc<Keeper>>,
+    /// Whether it is one of Prometheus'. Known in downstream placement only.
+    is_remote_write: bool,
 }
 
 impl Request {
@@ -28,12 +47,58 @@ impl Request {
         Self {
             id,
             active,
+            target: None,
+            sent: Rc::default(),
             parked_at: None,
+            is_remote_write: false,
         }
     }
 
-    /// Waits for the token, if one more may.
-    fn park(&mut self, index: usize, target: &ActiveTarget<'_>, now: Now) -> Action {
+    /// Sends the token, or waits for it.
+    fn send(&mut self, index: usize, target: &ActiveTarget<'_>) -> Action {
+        if let Some(action) = self.try_send(target) {
+            return action;
+        }
+        let now = host::now();
+        target.keeper.refresh(now);
+        self.try_send(target)
+            .unwrap_or_else(|| self.park(index, target, Generation::default(), now))
+    }
+
+    fn try_send(&self, target: &ActiveTarget<'_>) -> Option<Action> {
+        let header = target.keeper.header()?;
+        if host::replace_request_header(AUTHORIZATION, &header.value).is_err() {
+            return Some(refuse(target, NoToken::NotSet, host::now()));
+        }
+        self.sent.set(header.generation);
+        target.metrics.authorized.count();
+        Some(Action::Continue)
+    }
+
+    /// A further try of Envoy's after the target refused the token in `value`.
+    fn retry(&mut self, index: usize, target: &ActiveTarget<'_>, value: &str) -> Action {
+        let now = host::now();
+        match target.keeper.refused(value, now) {
+            (refused, Refusal::Refreshing) => self.park(index, target, refused, now),
+            (_, Refusal::Outdated) => {
+                target.metrics.unauthorized_refreshed.count();
+                self.send(index, target)
+            }
+            (_, Refusal::Final) => {
+                target.keeper.denied(401);
+                self.send(index, target)
+            }
+        }
+    }
+
+    /// Waits for a token newer than `refused`, if one more may.
+    fn park(
+        &mut self,
+        index: usize,
+        target: &ActiveTarget<'_>,
+        refused: Generation,
+        now: Now,
+    ) -> Action {
         if target.keeper.held_count() >= target.spec.hold.max_requests {
             return refuse(target, NoToken::TooManyHeld, now);
         }
@@ -41,7 +106,9 @@ impl Request {
             context: self.id,
             active: Rc::clone(&self.active),
             target: index,
+            refused,
             deadline: now.mono.after(target.spec.hold.timeout),
+            sent: Rc::clone(&self.sent),
         });
         target.metrics.held.count();
         self.parked_at = Some(Rc::clone(target.keeper));
@@ -49,15 +116,69 @@ impl Request {
         let _ = host::set_tick_period(HURRIED_TICK);
         Action::Pause
     }
+
+    /// The target that has seen this request's token.
+    fn judged(&self) -> Option<ActiveTarget<'_>> {
+        (self.sent.get() != Generation::default()).then_some(())?;
+        self.active.target(self.target?)
+    }
+
+    /// Turns a 401 or 403 into 503 where the client should come back.
+    fn judge(&self, target: &ActiveTarget<'_>, status: u64) {
+        let refusal = match status {
+            401 => target
+                .keeper
+                .refused_generation(self.sent.get(), host::now()),
+            _ => Refusal::Final,
+        };
+        let healing = refusal != Refusal::Final;
+        let retryable = healing
+            || match target.spec.auth_errors_retryable {
+                AuthErrorsRetryable::Always => true,
+                AuthErrorsRetryable::RemoteWrite => self.is_remote_write,
+                AuthErrorsRetryable::Never => false,
+            };
+        if healing {
+            target.metrics.unauthorized_refreshed.count();
+        } else {
+            target.keeper.denied(status);
+        }
+        if retryable {
+            let wait = if healing {
+                RETRY_AFTER_REFRESH
+            } else {
+                RETRY_AFTER_DENIAL
+            };
+            // Should one fail, the client sees the target's own answer.
+            let _ = host::replace_response_header(":status", "503")
+                .and_then(|()| host::replace_response_header("retry-after", wait));
+        }
+    }
 }
 
-impl Context for Request {}
+impl Context for Request {
+    fn on_done(&mut self) -> bool {
+        if self.active.plugin.placement == Placement::Upstream
+            && let Some(target) = self.judged()
+            && target.keeper.wants_status(self.sent.get())
+            && let Some(status) = host::number_property(&["response", "code"])
+        {
+            match status {
+                200..=299 => target.keeper.accepted(self.sent.get()),
+                // A 401 is for the next try to judge.
+                403 => target.keeper.denied(status),
+                _ => {}
+            }
+        }
+        true
+    }
+}
 
 impl HttpContext for Request {
     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
+        let header = |name| host::header(MapType::HttpRequestHeaders, name);
         let active = Rc::clone(&self.active);
-        let index = host::header(MapType::HttpRequestHeaders, ":authority")
-            .and_then(|authority| active.plugin.hosts.find(&authority));
+        let index = header(":authority").and_then(|authority| active.plugin.hosts.find(&authority));
         let Some((index, target)) = index.and_then(|i| Some((i, active.target(i)?))) else {
             return Action::Continue;
         };
@@ -65,15 +186,33 @@ impl HttpContext for Request {
             target.metrics.passed.count();
             return Action::Continue;
         }
-        if let Some(set) = target.keeper.with_header(set_authorization) {
-            return authorized(&target, set);
+        self.target = Some(index);
+        match active.plugin.placement {
+            Placement::Upstream => match header(AUTHORIZATION).filter(|_| was_answered()) {
+                Some(value) => self.retry(index, &target, &value),
+                None => self.send(index, &target),
+            },
+            Placement::Downstream => {
+                self.is_remote_write = header(REMOTE_WRITE).is_some();
+                self.send(index, &target)
+            }
         }
-        let now = host::now();
-        target.keeper.refresh(now);
-        match target.keeper.with_header(set_authorization) {
-            Some(set) => authorized(&target, set),
-            None => self.park(index, &target, now),
+    }
+
+    fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
+        if self.active.plugin.placement == Placement::Downstream
+            && let Some(target) = self.judged()
+            && let Some(status) = host::header(MapType::HttpResponseHeaders, ":status")
+        {
+            match status.parse() {
+                Ok(status @ (401 | 403)) => self.judge(&target, status),
+                Ok(200..=299) if target.keeper.wants_status(self.sent.get()) => {
+                    target.keeper.accepted(self.sent.get());
+                }
+                _ => {}
+            }
         }
+        Action::Continue
     }
 }
 
@@ -90,33 +229,28 @@ pub(crate) fn release(waiting: &Waiting, now: Now) {
     let Some(target) = waiting.active.target(waiting.target) else {
         return;
     };
-    match target.keeper.with_header(set_authorization) {
-        Some(Ok(())) => {
-            target.metrics.authorized.count();
-            // A stream that ended meanwhile needs nothing more.
-            let _ = host::resume_request();
-        }
-        Some(Err(_)) => {
-            refuse(&target, NoToken::NotSet, now);
-        }
-        None => {
-            refuse(&target, NoToken::HeldTooLong, now);
-        }
+    let Some(header) = target.keeper.header() else {
+        refuse(&target, NoToken::HeldTooLong, now);
+        return;
+    };
+    if host::replace_request_header(AUTHORIZATION, &header.value).is_err() {
+        refuse(&target, NoToken::NotSet, now);
+        return;
     }
+    waiting.sent.set(header.generation);
+    target.metrics.authorized.count();
+    if waiting.refused != Generation::default() && header.generation > waiting.refused {
+        target.metrics.unauthorized_refreshed.count();
+    }
+    drop(header);
+    // A stream that ended meanwhile needs nothing more.
+    let _ = host::resume_request();
 }
 
-fn set_authorization(value: &str) -> host::Result<()> {
-    host::replace_request_header(AUTHORIZATION, value)
-}
-
-fn authorized(target: &ActiveTarget<'_>, set: host::Result<()>) -> Action {
-    match set {
-        Ok(()) => {
-            target.metrics.authorized.count();
-            Action::Continue
-        }
-        Err(_) => refuse(target, NoToken::NotSet, host::now()),
-    }
+/// Whether the target has answered an earlier try, which Envoy retries only on 401; a retry
+/// after a failed connection says nothing of the token.
+fn was_answered() -> bool {
+    host::property(&["response", "code_details"]).is_some_and(|details| details == "via_upstream")
 }
 
 /// Whether Envoy sends the request to a cluster that may have the token. One that cannot be

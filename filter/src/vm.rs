@@ -4,7 +4,7 @@
 //! the old root context lives on until its last request ends, and both tick. So everything
 //! about a token is kept by slot, not by root context.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::rc::Rc;
@@ -15,7 +15,8 @@ use entra_token_core::http::Response;
 use entra_token_core::member::{Call, Member, Outcome};
 use entra_token_core::record::{OwnerId, SlotKey};
 use entra_token_core::slot::{CallId, Event};
-use entra_token_core::{Mono, Now, Wall};
+use entra_token_core::state::Refusal;
+use entra_token_core::{Audience, Generation, Mono, Now, Wall};
 
 use crate::host::{self, Shared};
 use crate::metrics::{HeldGauge, TokenMetrics};
@@ -25,8 +26,11 @@ use crate::parked::{Parked, Waiting};
 const SCHEME: &str = "Bearer ";
 
 /// The ready-made value of `authorization`.
-struct Header {
-    value: String,
+pub(crate) struct Header {
+    /// What is sent.
+    pub(crate) value: String,
+    /// Of the token in it.
+    pub(crate) generation: Generation,
     /// The end of the token as both clocks saw it at the last tick.
     until: Wall,
 }
@@ -34,7 +38,7 @@ struct Header {
 /// One slot in this VM.
 pub(crate) struct Keeper {
     identity: String,
-    audience: String,
+    audience: Audience,
     member: RefCell<Member>,
     header: RefCell<Option<Header>>,
     parked: RefCell<Parked>,
@@ -43,6 +47,10 @@ pub(crate) struct Keeper {
     /// The failure that was logged last; the same again is not news.
     reported: RefCell<Option<String>>,
     clock_reported: Cell<bool>,
+    /// The refusal (401, 403) that was logged last; 0 when the target accepts the token.
+    denied: Cell<u64>,
+    /// Whether the next answer's status is looked at.
+    sample_status: Cell<bool>,
 }
 
 thread_local! {
@@ -66,7 +74,7 @@ pub(crate) fn keeper(spec: &SlotSpec) -> Rc<Keeper> {
             let me = ME.with(|me| *me);
             let keeper = Rc::new(Keeper {
                 identity: spec.identity.clone(),
-                audience: spec.plan.audience.to_string(),
+                audience: spec.plan.audience.clone(),
                 member: RefCell::new(Member::new(me, plan, policy)),
                 header: RefCell::default(),
                 parked: RefCell::default(),
@@ -74,6 +82,8 @@ pub(crate) fn keeper(spec: &SlotSpec) -> Rc<Keeper> {
                 metrics: TokenMetrics::new(&spec.identity),
                 reported: RefCell::default(),
                 clock_reported: Cell::new(false),
+                denied: Cell::new(0),
+                sample_status: Cell::new(false),
             });
             keepers.insert(spec.key.clone(), Rc::clone(&keeper));
             keeper
@@ -82,13 +92,11 @@ pub(crate) fn keeper(spec: &SlotSpec) -> Rc<Keeper> {
 }
 
 impl Keeper {
-    /// Gives the value of `authorization` to `send` if there is a token that may be sent now.
-    pub(crate) fn with_header<T>(&self, send: impl FnOnce(&str) -> T) -> Option<T> {
-        let header = self.header.borrow();
-        let header = header
-            .as_ref()
-            .filter(|header| host::wall() < header.until)?;
-        Some(send(&header.value))
+    /// The value of `authorization`, if there is a token that may be sent now.
+    pub(crate) fn header(&self) -> Option<Ref<'_, Header>> {
+        Ref::filter_map(self.header.borrow(), Option::as_ref)
+            .ok()
+            .filter(|header| host::wall() < header.until)
     }
 
     /// Looks whether another VM has published a token meanwhile.
@@ -99,6 +107,7 @@ impl Keeper {
 
     /// Lets time pass; the call that comes of it, if any, must be dispatched.
     pub(crate) fn step(&self, now: Now) -> Option<Call> {
+        self.sample_status.set(true);
         let outcome = self.member.borrow_mut().step(now, &Shared);
         self.settle(now, outcome)
     }
@@ -121,7 +130,7 @@ impl Keeper {
     }
 
     /// Reads the member, as of the last step or refresh.
-    pub(crate) fn member(&self) -> std::cell::Ref<'_, Member> {
+    pub(crate) fn member(&self) -> Ref<'_, Member> {
         self.member.borrow()
     }
 
@@ -141,19 +150,67 @@ impl Keeper {
         }
     }
 
-    /// Takes out the parked requests that need wait no longer: all if there is a token, else
-    /// those whose time is up.
+    /// Takes out the parked requests that need wait no longer.
     pub(crate) fn take_released(&self, now: Now) -> Vec<Waiting> {
-        let mut parked = self.parked.borrow_mut();
-        let released = match self.with_header(|_| ()) {
-            Some(()) => parked.take_all(),
-            None => parked.take_overdue(now),
-        };
+        let has_token = self.header().is_some();
+        let member = self.member.borrow();
+        let released = self.parked.borrow_mut().take(now, |waiting| {
+            has_token
+                && (waiting.refused == Generation::default()
+                    || member.refusal(now, waiting.refused) != Refusal::Refreshing)
+        });
         match i64::try_from(released.len()) {
             Ok(0) | Err(_) => {}
             Ok(count) => self.held.change(-count),
         }
         released
+    }
+
+    /// The target refused a request with this value of `authorization`: which token was that,
+    /// and what becomes of the request?
+    pub(crate) fn refused(&self, value: &str, now: Now) -> (Generation, Refusal) {
+        let generation = match self.header.borrow().as_ref() {
+            Some(header) if header.value == value => header.generation,
+            // Every value that is not the newest is older.
+            _ => return (Generation::default(), Refusal::Outdated),
+        };
+        (generation, self.refused_generation(generation, now))
+    }
+
+    /// The target refused a request with the token of this generation.
+    pub(crate) fn refused_generation(&self, generation: Generation, now: Now) -> Refusal {
+        let refusal = self.member.borrow_mut().refused(now, generation, &Shared);
+        self.renew_header(now);
+        refusal
+    }
+
+    /// Whether the status of an answer to a request with the token of this generation is worth
+    /// a look: until the target has accepted the token, and once a tick after that.
+    pub(crate) fn wants_status(&self, generation: Generation) -> bool {
+        let state = self.member.borrow();
+        let state = state.slot().state();
+        (state.generation() == generation && !state.accepted) || self.sample_status.take()
+    }
+
+    /// The target accepted the token of this generation.
+    pub(crate) fn accepted(&self, generation: Generation) {
+        self.denied.set(0);
+        let known = self.member.borrow().slot().state().accepted;
+        if !known {
+            let mut member = self.member.borrow_mut();
+            member.accepted(host::now(), generation, &Shared);
+        }
+    }
+
+    /// The target refuses the identity, and no fresh token heals it: tells people, once.
+    pub(crate) fn denied(&self, status: u64) {
+        if self.denied.replace(status) != status {
+            let (identity, audience) = (&self.identity, &self.audience);
+            let advice = audience.role_advice();
+            log::warn!(
+                "identity `{identity}`: the target answers {status} to its token for {audience}. {advice}"
+            );
+        }
     }
 
     fn settle(&self, now: Now, outcome: Outcome) -> Option<Call> {
@@ -182,6 +239,7 @@ impl Keeper {
             _ => {
                 *header = Some(Header {
                     value: format!("{SCHEME}{secret}"),
+                    generation: token.generation,
                     until,
                 });
             }

@@ -21,6 +21,30 @@ impl Audience {
     }
 }
 
+impl Audience {
+    /// What a person should grant when the target knows the identity and refuses it.
+    #[must_use]
+    pub fn role_advice(&self) -> &'static str {
+        let host = self
+            .0
+            .trim_end_matches('/')
+            .strip_prefix("https://")
+            .unwrap_or_default();
+        match host.strip_prefix("prometheus.").unwrap_or(host) {
+            "monitor.azure.com" | "monitor.azure.us" | "monitor.azure.cn" => {
+                if host.starts_with("prometheus.") {
+                    "Grant it the role `Monitoring Data Reader` on the Azure Monitor workspace."
+                } else {
+                    "Grant it the role `Monitoring Metrics Publisher` on the data collection rule \
+                     (or on the Application Insights resource); this takes up to half an hour to \
+                     have effect."
+                }
+            }
+            _ => "Grant it the role that the target wants for this request.",
+        }
+    }
+}
+
 impl fmt::Display for Audience {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -6,6 +6,7 @@
 //!   either says so.
 //! * [`slot`]: the life of one token as a state machine that knows no clock, network or
 //!   storage. Events and the time go in; calls, tokens and reports come out.
+//! * [`state`]: what outlives a call, and what a refusal by the target means.
 //! * [`schedule`]: the pure functions that say how long to wait.
 //! * [`reply`], [`failure`]: what an endpoint answered, or why that is no token.
 //! * [`member`], [`record`]: how the many VMs of one Envoy process agree on who asks, through
@@ -39,6 +40,7 @@ pub mod reply;
 pub mod schedule;
 mod secret;
 pub mod slot;
+pub mod state;
 pub mod status;
 pub mod time;
 mod token;

@@ -12,6 +12,7 @@ use crate::http::{Endpoint, Request, Response};
 use crate::identity::Plan;
 use crate::record::{Lease, OwnerId, Record, SlotKey};
 use crate::slot::{CALL_GRACE, CallId, Event, Input, Output, Policy, Slot};
+use crate::state::Refusal;
 use crate::{Generation, Mono, Now, Token};
 
 /// Version of a value in shared data, as the host gave it.
@@ -114,7 +115,8 @@ impl Member {
         } else {
             wakeup
         };
-        self.lease.opens_to(self.me, due, self.token(now).is_none())
+        let urgent = self.token(now).is_none() || self.slot.state().is_forced();
+        self.lease.opens_to(self.me, due, urgent)
     }
 
     /// Takes in what others have published, and does nothing else.
@@ -167,13 +169,41 @@ impl Member {
         self.finish(now, Input::CallFailed(id, why), shared)
     }
 
-    /// The target refused the token of this generation.
-    pub fn unauthorized(&mut self, now: Now, refused: Generation, shared: &impl SharedData) {
+    /// The target accepted the token of this generation.
+    pub fn accepted(&mut self, now: Now, generation: Generation, shared: &impl SharedData) {
+        self.tell(now, &Input::Accepted(generation), shared);
+    }
+
+    /// The target refused the token of this generation: what becomes of the request?
+    pub fn refused(
+        &mut self,
+        now: Now,
+        generation: Generation,
+        shared: &impl SharedData,
+    ) -> Refusal {
+        self.tell(now, &Input::Unauthorized(generation), shared);
+        self.refusal(now, generation)
+    }
+
+    /// What becomes of a request whose token of this generation was refused, as of the last
+    /// step.
+    #[must_use]
+    pub fn refusal(&self, now: Now, generation: Generation) -> Refusal {
+        match self.slot.state().refusal(generation, now) {
+            // A call of any VM is in flight.
+            Refusal::Final if self.lease.until > now.mono => Refusal::Refreshing,
+            refusal => refusal,
+        }
+    }
+
+    /// Hands an input to the machine that changes the state without a call, and shares what
+    /// came of it.
+    fn tell(&mut self, now: Now, input: &Input, shared: &impl SharedData) {
         for _ in 0..WRITE_ATTEMPTS {
             let cas = self.sync(shared);
-            let before = self.slot.state().next_attempt;
-            self.slot.handle(now, Input::Unauthorized(refused));
-            if self.slot.state().next_attempt == before
+            let before = self.slot.state().clone();
+            self.slot.handle(now, input.clone());
+            if *self.slot.state() == before
                 || shared.write(self.key.as_str(), &self.record(self.lease).encode(), cas)
             {
                 return;

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::Mono;
 use crate::identity::Plan;
-use crate::slot::State;
+use crate::state::State;
 
 const VERSION: u8 = 1;
 const CHECKSUM_BYTES: usize = 4;
@@ -62,8 +62,8 @@ impl Lease {
     /// same context goes on refreshing as long as it lives.
     const AFFINITY: Duration = Duration::from_secs(2);
 
-    /// From when on `me` may take the lease for work that is due at `due`. A slot without a
-    /// valid token (`urgent`) waits for nobody but a call in flight.
+    /// From when on `me` may take the lease for work that is due at `due`. A slot that
+    /// requests wait for (`urgent`) waits for nobody but a call in flight.
     #[must_use]
     pub fn opens_to(&self, me: OwnerId, due: Mono, urgent: bool) -> Mono {
         let last_holder = self.owner == me || self.owner == OwnerId::default();

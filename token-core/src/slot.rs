@@ -11,13 +11,13 @@ use core::time::Duration;
 use std::collections::VecDeque;
 
 use fastrand::Rng;
-use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, NoAnswer};
 use crate::http::{Endpoint, Request, Response};
 use crate::identity::Plan;
 use crate::reply::{self, Ends, Reply, ReplyError};
 use crate::schedule;
+use crate::state::State;
 use crate::time::millis;
 use crate::{Generation, Mono, Now, Token};
 
@@ -33,9 +33,6 @@ pub struct Policy {
 /// How long after the call's own time-out the machine still waits for whoever carries it out.
 pub const CALL_GRACE: Duration = Duration::from_secs(1);
 
-/// At most this often is a token asked for because the target refused the current one.
-const FORCED_REFRESH_INTERVAL: Duration = Duration::from_secs(30);
-
 /// Names one call; an answer to any other is ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CallId(pub u64);
@@ -49,6 +46,8 @@ pub enum Input {
     HttpResponse(CallId, Response),
     /// There will be no answer.
     CallFailed(CallId, NoAnswer),
+    /// The target accepted the token of this generation.
+    Accepted(Generation),
     /// The target refused the token of this generation.
     Unauthorized(Generation),
 }
@@ -100,21 +99,6 @@ pub enum Event {
     },
 }
 
-/// Everything about a slot that outlives a call and is shared between the VMs of a process.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct State {
-    /// The newest token, which may be over.
-    pub token: Option<Token>,
-    /// When the next call is due.
-    pub next_attempt: Mono,
-    /// Failures in a row since the last success.
-    pub failures: u32,
-    /// Why the last attempt failed; absent after a success.
-    pub last_failure: Option<Failure>,
-    /// When the target's refusal last made the slot ask.
-    pub forced_at: Option<Mono>,
-}
-
 #[derive(Debug)]
 struct InFlight {
     id: CallId,
@@ -163,7 +147,12 @@ impl Slot {
                     self.failed(now, Failure::no_answer(why));
                 }
             }
-            Input::Unauthorized(generation) => self.unauthorized(now, generation),
+            Input::Accepted(generation) => {
+                self.state.accept(generation);
+            }
+            // The answer that is on its way may heal it.
+            Input::Unauthorized(_) if self.is_calling() => {}
+            Input::Unauthorized(generation) => self.state.refuse(generation, now),
         }
     }
 
@@ -288,9 +277,12 @@ impl Slot {
         }
         let percent = self.policy.refresh_before_expiry_percent;
         let held = self.state.token.take();
+        let repeated = held
+            .as_ref()
+            .is_some_and(|held| held.secret == reply.secret);
         let (token, wait) = match held {
             // IMDS caches: the same bytes are no newer generation, and are asked about again.
-            Some(held) if held.secret == reply.secret => {
+            Some(held) if repeated => {
                 let token = Token {
                     expires_mono: ends.mono,
                     expires_wall: ends.wall,
@@ -313,12 +305,9 @@ impl Slot {
                     lifetime: ends.lifetime,
                     after_failures: self.state.failures,
                 });
-                let wait = schedule::refresh_after(
-                    ends.lifetime,
-                    reply.refresh_in,
-                    percent,
-                    &mut self.rng,
-                );
+                let refresh_in = reply.refresh_in;
+                let wait =
+                    schedule::refresh_after(ends.lifetime, refresh_in, percent, &mut self.rng);
                 (token, wait)
             }
         };
@@ -329,6 +318,8 @@ impl Slot {
             next_attempt: now.mono.after(wait),
             failures: 0,
             last_failure: None,
+            accepted: repeated && self.state.accepted,
+            repeated,
             forced_at: self.state.forced_at,
         };
     }
@@ -347,25 +338,6 @@ impl Slot {
             attempt: self.state.failures,
             retry_in,
         });
-    }
-
-    /// The target refused a token. Only the current one is worth replacing, and a target that
-    /// refuses every token must not cost a call per request.
-    fn unauthorized(&mut self, now: Now, refused: Generation) {
-        let current = self.state.token.as_ref().map(|token| token.generation);
-        if current != Some(refused) || self.in_flight.is_some() {
-            return;
-        }
-        let soonest = Mono(now.mono.0.saturating_add(1));
-        let allowed = self
-            .state
-            .forced_at
-            .map_or(soonest, |at| at.after(FORCED_REFRESH_INTERVAL));
-        let next = allowed.max(soonest);
-        if next < self.state.next_attempt {
-            self.state.next_attempt = next;
-            self.state.forced_at = Some(next);
-        }
     }
 
     fn report(&mut self, event: Event) {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::Now;
 use crate::config::SlotSpec;
 use crate::failure::Failure;
-use crate::slot::State;
+use crate::state::State;
 
 /// The longest `Retry-After` that a client gets: the token may come earlier than planned.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);

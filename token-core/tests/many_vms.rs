@@ -11,6 +11,7 @@ use entra_token_core::failure::NoAnswer;
 use entra_token_core::member::{Call, Cas, Member, SharedData};
 use entra_token_core::record::{OwnerId, Record, SlotKey};
 use entra_token_core::slot::Event;
+use entra_token_core::state::Refusal;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
@@ -229,15 +230,40 @@ fn a_damaged_or_foreign_record_counts_as_absent() {
 }
 
 #[test]
-fn a_target_that_refuses_the_token_makes_one_vm_fetch_the_next() {
+fn a_target_that_refuses_the_token_makes_one_vm_fetch_the_next_without_delay() {
     let (shared, mut members) = (OneKey::default(), members(4));
-    first_token(&mut members, &shared, 3600);
+    let owner = first_token(&mut members, &shared, 3600);
     let now = seconds(START, 60);
-    let generation = shared.record().state.token.expect("a token").generation;
+    let refused = shared.record().state.generation();
     for member in &mut members {
-        member.unauthorized(now, generation, &shared);
+        assert_eq!(member.refused(now, refused, &shared), Refusal::Refreshing);
     }
-    assert_eq!(round(&mut members, seconds(now, 3), &shared).len(), 1);
+    // Whoever has waiting requests need not wait for the last owner's tick.
+    members.rotate_left(owner + 1);
+    let soon = later(now, Duration::from_millis(20));
+    let calls = round(&mut members, soon, &shared);
+    assert_eq!(calls.len(), 1);
+    let (n, call) = &calls[0];
+    for member in &mut members {
+        assert_eq!(member.refused(soon, refused, &shared), Refusal::Refreshing);
+    }
+    members[*n].answered(soon, call.id, token("t2", 3600), &shared);
+    for member in &mut members {
+        assert_eq!(member.refused(soon, refused, &shared), Refusal::Outdated);
+    }
+}
+
+#[test]
+fn that_a_target_accepts_the_token_is_known_to_all_vms() {
+    let (shared, mut members) = (OneKey::default(), members(3));
+    first_token(&mut members, &shared, 3600);
+    let now = seconds(START, 1);
+    let generation = shared.record().state.generation();
+    members[2].accepted(now, generation, &shared);
+    let written = shared.0.borrow().as_ref().map(|(_, cas)| *cas);
+    members[1].accepted(now, generation, &shared);
+    assert_eq!(written, shared.0.borrow().as_ref().map(|(_, cas)| *cas));
+    assert!(shared.record().state.accepted);
 }
 
 #[test]

@@ -31,6 +31,7 @@ enum Step {
         late: bool,
         why: NoAnswer,
     },
+    Accepted(u64),
     Unauthorized(u64),
     Reconfigure,
 }
@@ -74,6 +75,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         8 => Just(Step::Tick),
         6 => (any::<bool>(), responses()).prop_map(|(late, response)| Step::Answer { late, response }),
         2 => (any::<bool>(), why).prop_map(|(late, why)| Step::Fail { late, why }),
+        2 => (0..5_u64).prop_map(Step::Accepted),
         2 => (0..5_u64).prop_map(Step::Unauthorized),
         1 => Just(Step::Reconfigure),
     ];
@@ -121,6 +123,10 @@ impl World {
             Step::Fail { late, why } => {
                 let id = call(late, &self.calls);
                 self.slot.handle(self.now, Input::CallFailed(id, why));
+            }
+            Step::Accepted(generation) => {
+                self.slot
+                    .handle(self.now, Input::Accepted(Generation(generation)));
             }
             Step::Unauthorized(generation) => {
                 self.slot

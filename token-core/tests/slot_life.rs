@@ -348,29 +348,6 @@ fn a_token_that_is_over_when_its_reply_comes_is_a_failure() {
 }
 
 #[test]
-fn a_refused_token_is_replaced_at_once_but_at_most_every_thirty_seconds() {
-    let mut slot = slot();
-    exchange(&mut slot, START, token("one", 3600));
-    slot.handle(at(100.0), Input::Unauthorized(Generation(1)));
-    assert!(wakeup(&slot) < 100.1);
-    exchange(&mut slot, at(101.0), token("two", 3600));
-    slot.handle(at(102.0), Input::Unauthorized(Generation(2)));
-    let due = wakeup(&slot);
-    assert!((130.0..=130.1).contains(&due), "due after {due} s");
-}
-
-#[test]
-fn the_refusal_of_an_older_token_costs_no_call() {
-    let mut slot = slot();
-    exchange(&mut slot, START, token("one", 3600));
-    exchange(&mut slot, at(3300.0), token("two", 3600));
-    let due = wakeup(&slot);
-    slot.handle(at(3301.0), Input::Unauthorized(Generation(1)));
-    slot.handle(at(3301.0), Input::Unauthorized(Generation(7)));
-    assert!((wakeup(&slot) - due).abs() < 0.001);
-}
-
-#[test]
 fn an_unanswered_call_is_given_up_and_its_late_answer_ignored() {
     let mut slot = slot();
     let id = call(&mut slot, START);

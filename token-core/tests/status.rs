@@ -6,7 +6,8 @@ use common::{START, answer, at, exchange, policy, slot, token};
 use entra_token_core::config::SlotSpec;
 use entra_token_core::page;
 use entra_token_core::record::SlotKey;
-use entra_token_core::slot::{Slot, State};
+use entra_token_core::slot::Slot;
+use entra_token_core::state::State;
 use entra_token_core::status::{NoToken, Status, TokenState, Unavailable, json};
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
 use wasm_bindgen_test::wasm_bindgen_test as test;

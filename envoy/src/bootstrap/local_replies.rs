@@ -15,7 +15,7 @@ const UPSTREAM_FLAGS: [&str; 8] = ["UH", "DF", "UC", "UR", "LR", "UO", "URX", "U
 
 pub(super) fn config() -> Value {
     json!({ "mappers": [
-        { "filter": of_our_filter() },
+        { "filter": of_our_own() },
         unavailable(&flags(&["UF"]), "upstream_unavailable", CONNECTION_REASON),
         unavailable(&flags(&UPSTREAM_FLAGS), "upstream_unavailable", "%LOCAL_REPLY_BODY%"),
         unavailable(&status_from(500), "proxy_unavailable", DETAILS),
@@ -30,13 +30,14 @@ const CONNECTION_REASON: &str = "%LOCAL_REPLY_BODY% (%UPSTREAM_TRANSPORT_FAILURE
 const DETAILS: &str = "%RESPONSE_CODE_DETAILS%";
 
 /// Our filter's own answers come by here too, although it sits in the target's cluster: Envoy
-/// sends a local reply of an upstream filter as one of the listener's. They are complete; the
-/// first mapper that matches is the only one.
-fn of_our_filter() -> Value {
+/// sends a local reply of an upstream filter as one of the listener's. So do those that
+/// `auth_errors` makes of a 401 or 403, which alone have no details. Both are complete; the first
+/// mapper that matches is the only one.
+fn of_our_own() -> Value {
     let cel = typed(
         "envoy.access_loggers.extension_filters.cel",
         "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
-        json!({ "expression": "response.code_details.contains('entra_auth_no_token')" }),
+        json!({ "expression": "response.code_details in ['entra_auth_no_token', '']" }),
     );
     json!({ "extension_filter": cel })
 }

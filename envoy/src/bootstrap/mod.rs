@@ -5,6 +5,7 @@
 
 mod access_log;
 mod admin;
+mod auth_errors;
 pub mod header_overrides;
 mod http;
 mod listener;

@@ -4,7 +4,9 @@
 
 use std::str::FromStr;
 
-use entra_token_core::config::{self, Hold, IdentityType, Imds, Mode, PluginConfig, Target};
+use entra_token_core::config::{
+    self, Hold, IdentityType, Imds, Mode, Placement, PluginConfig, Target,
+};
 use serde_json::{Value, json};
 
 use super::{metadata_cluster, typed, with};
@@ -72,6 +74,7 @@ fn plugin(settings: &Settings, mode: Mode, more: Value) -> Value {
 fn configuration(settings: &Settings, mode: Mode) -> PluginConfig {
     PluginConfig {
         mode,
+        placement: Placement::Upstream,
         identities: vec![identity(settings)],
         targets: vec![Target {
             hosts: vec![settings.target_pattern.clone()],
@@ -81,8 +84,10 @@ fn configuration(settings: &Settings, mode: Mode) -> PluginConfig {
             clusters: Some(vec![constant("*")]),
             required: Some(true),
             hold: None,
+            auth_errors_retryable: None,
         }],
         hold: Hold::default(),
+        auth_errors_retryable: settings.auth_errors_retryable,
         refresh_before_expiry_percent: settings.refresh_before_expiry,
     }
 }

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::status_listener::{self, method};
-use super::{access_log, http, listener, local_replies, target_cluster, typed};
+use super::{access_log, auth_errors, http, listener, local_replies, target_cluster, typed};
 use crate::settings::Settings;
 
 /// Holds a client's X-Forwarded-Proto while Envoy, which sets its own, handles the request.
@@ -22,10 +22,12 @@ pub(super) fn listener(settings: &Settings) -> Value {
     routes.push(target(settings));
     let virtual_host = json!({ "name": "target", "domains": ["*"], "routes": routes });
 
+    let mut filters = vec![restore_forwarded_proto()];
+    filters.extend(auth_errors::filter(settings.auth_errors_retryable));
     let manager = http::connection_manager(
         "proxy",
         &virtual_host,
-        vec![restore_forwarded_proto()],
+        filters,
         json!({
             "early_header_mutation_extensions": [ignore_envoy_headers()],
             "http_protocol_options": {
@@ -60,12 +62,9 @@ fn target(settings: &Settings) -> Value {
             "host_rewrite_literal": settings.target.authority(),
             "timeout": "0s",
             "idle_timeout": "0s",
-            "retry_policy": {
-                // Only where the target has not seen the request.
-                "retry_on": "connect-failure,refused-stream,reset-before-request",
-                "num_retries": 2,
-            },
+            "retry_policy": auth_errors::retry_policy(),
         },
+        "request_body_buffer_limit": auth_errors::kept_body_bytes(),
         // What a client puts there is for us, not for the target; the filter sets the token.
         "request_headers_to_remove": ["authorization", "proxy-authorization"],
     })

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use entra_token_core::config::Percent;
+use entra_token_core::config::{AuthErrorsRetryable, Percent};
 
 use super::mistake::{Problem, quoted};
 
@@ -55,6 +55,16 @@ impl AccessLog {
             "off" => Ok(Self::Off),
             _ => Err(unknown(value, &["all", "errors", "off"])),
         }
+    }
+}
+
+/// Reads `AUTH_ERRORS_RETRYABLE`.
+pub fn auth_errors_retryable(value: &str) -> Result<AuthErrorsRetryable, Problem> {
+    match value.to_ascii_lowercase().as_str() {
+        "remotewrite" => Ok(AuthErrorsRetryable::RemoteWrite),
+        "always" => Ok(AuthErrorsRetryable::Always),
+        "never" => Ok(AuthErrorsRetryable::Never),
+        _ => Err(unknown(value, &["remoteWrite", "always", "never"])),
     }
 }
 
@@ -117,6 +127,15 @@ mod tests {
         let problem = LogLevel::parse("verbose").unwrap_err();
         assert_eq!(problem.wrong, "is \"verbose\", which is unknown");
         assert!(problem.fix.contains("trace, debug, info"));
+    }
+
+    #[test]
+    fn auth_errors_are_retryable_for_remote_write_always_or_never() {
+        let parse = auth_errors_retryable;
+        assert_eq!(parse("RemoteWrite"), Ok(AuthErrorsRetryable::RemoteWrite));
+        assert_eq!(parse("always"), Ok(AuthErrorsRetryable::Always));
+        assert_eq!(parse("NEVER"), Ok(AuthErrorsRetryable::Never));
+        assert!(parse("true").is_err());
     }
 
     #[test]

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use entra_token_core::Audience;
-use entra_token_core::config::{self, Percent};
+use entra_token_core::config::{self, AuthErrorsRetryable, Percent};
 use entra_token_core::host::HostPattern;
 
 use crate::machine::Machine;
@@ -49,6 +49,8 @@ pub struct Settings {
     pub metadata_service: Endpoint,
     /// What requests to it are addressed to.
     pub metadata_authority: config::Authority,
+    /// Which requests get 503 in place of the target's 401 or 403.
+    pub auth_errors_retryable: AuthErrorsRetryable,
     /// Port of the proxy.
     pub listening_port: u16,
     /// Port of `/metrics`, `/status`, `/health` and `/ready`.
@@ -138,6 +140,11 @@ impl Reader<'_> {
         );
         let ports = self.ports();
         let proxy_health_paths = self.or("PROXY_HEALTH_PATHS", true, choices::on_or_off);
+        let auth_errors_retryable = self.or(
+            "AUTH_ERRORS_RETRYABLE",
+            AuthErrorsRetryable::default(),
+            choices::auth_errors_retryable,
+        );
         let override_headers = self.or("OVERRIDE_REQUEST_HEADERS", Vec::new(), headers::parse);
         let trust_store = self.trust_store(endpoint, machine);
         let metadata_service = self.metadata_service();
@@ -171,6 +178,7 @@ impl Reader<'_> {
             refresh_before_expiry: refresh?,
             metadata_service,
             metadata_authority,
+            auth_errors_retryable: auth_errors_retryable?,
             listening_port,
             status_port,
             proxy_health_paths: proxy_health_paths?,

@@ -89,6 +89,10 @@ pub const SERVED: &[Known] = &[
         "AAD_TOKEN_REFRESH_INTERVAL_IN_PERCENTAGE",
         "1-99: how much of a token's life is left when it is renewed [10]",
     ),
+    known(
+        "AUTH_ERRORS_RETRYABLE",
+        "remoteWrite, always or never: whose 401 and 403 that no fresh token heals become 503 [remoteWrite]",
+    ),
     known("LISTENING_PORT", "port of the proxy [8081]"),
     known(
         "STATUS_PORT",
@@ -170,10 +174,6 @@ const NOT_SERVED: &[NotServed] = &[
             "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
         ],
         consequence: "no target is made from them; TARGET_HOST is the only one",
-    },
-    NotServed {
-        names: &["AUTH_ERRORS_RETRYABLE"],
-        consequence: "the target's 401 and 403 pass to the client",
     },
     NotServed {
         names: &["DRAIN_SECONDS"],

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::{Hold, Identity, IdentityType, Mode, PluginConfig};
+use super::{AuthErrorsRetryable, Hold, Identity, IdentityType, Mode, Placement, PluginConfig};
 use crate::Audience;
 use crate::cluster::AllowedClusters;
 use crate::host::HostTable;
@@ -19,6 +19,8 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(4);
 pub struct Plugin {
     /// What this instance does.
     pub mode: Mode,
+    /// Where it stands.
+    pub placement: Placement,
     /// One for each distinct (identity, audience).
     pub slots: Vec<SlotSpec>,
     /// In the order of the configuration.
@@ -53,6 +55,8 @@ pub struct TargetSpec {
     pub clusters: AllowedClusters,
     /// How requests wait.
     pub hold: HoldLimits,
+    /// What becomes of a 401 or 403 that no fresh token heals.
+    pub auth_errors_retryable: AuthErrorsRetryable,
 }
 
 /// How requests wait for a token.
@@ -78,6 +82,7 @@ impl From<&Hold> for HoldLimits {
 pub fn compile(config: &PluginConfig) -> Plugin {
     let mut plugin = Plugin {
         mode: config.mode,
+        placement: config.placement,
         slots: Vec::new(),
         targets: Vec::new(),
         hosts: HostTable::new([]),
@@ -124,6 +129,9 @@ pub fn compile(config: &PluginConfig) -> Plugin {
             slot,
             clusters: clusters(target),
             hold: target.hold.as_ref().unwrap_or(&config.hold).into(),
+            auth_errors_retryable: target
+                .auth_errors_retryable
+                .unwrap_or(config.auth_errors_retryable),
         });
     }
     plugin.hosts = HostTable::new(patterns);

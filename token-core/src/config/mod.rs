@@ -34,6 +34,10 @@ pub struct PluginConfig {
     #[serde(default)]
     #[deserr(default)]
     pub mode: Mode,
+    /// Where in Envoy the filter stands.
+    #[serde(default)]
+    #[deserr(default)]
+    pub placement: Placement,
     /// Who asks for tokens.
     pub identities: Vec<Identity>,
     /// Which requests get a token, and which.
@@ -42,6 +46,11 @@ pub struct PluginConfig {
     #[serde(default)]
     #[deserr(default)]
     pub hold: Hold,
+    /// Which answers 401 and 403 that no fresh token can heal are turned into 503 with
+    /// `Retry-After`; a target may differ. In upstream placement this is the listener's to do.
+    #[serde(default)]
+    #[deserr(default)]
+    pub auth_errors_retryable: AuthErrorsRetryable,
     /// The share of a token's life before its end at which the next one is asked for.
     #[serde(default)]
     #[deserr(default)]
@@ -59,6 +68,37 @@ pub enum Mode {
     Authorize,
     /// Answers `GET /ready` and `GET /status`, and lets every other request pass.
     Status,
+}
+
+/// Where in Envoy the filter stands, which decides how a 401 of the target is healed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserr)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[deserr(rename_all = camelCase)]
+pub enum Placement {
+    /// On a listener, as Istio places it: a 401 that a fresh token may heal becomes 503 with
+    /// `Retry-After`, and the client sends its request again.
+    #[default]
+    Downstream,
+    /// In the target's cluster. The route removes the client's `authorization` and retries on
+    /// 401, so that Envoy sends the request again with a fresh token.
+    Upstream,
+}
+
+/// Which requests get 503 with `Retry-After` in place of a 401 or 403 that a fresh token does
+/// not heal. Prometheus drops a batch for ever on 401 and 403, and keeps it on 503.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserr)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[deserr(rename_all = camelCase)]
+pub enum AuthErrorsRetryable {
+    /// Those with `X-Prometheus-Remote-Write-Version`.
+    #[default]
+    RemoteWrite,
+    /// All.
+    Always,
+    /// None: the target's answer stands.
+    Never,
 }
 
 /// Who asks for tokens.
@@ -144,6 +184,10 @@ pub struct Target {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[deserr(default)]
     pub hold: Option<Hold>,
+    /// Which answers 401 and 403 are turned into 503 with `Retry-After`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[deserr(default)]
+    pub auth_errors_retryable: Option<AuthErrorsRetryable>,
 }
 
 /// What happens to requests while there is no token.

@@ -54,11 +54,12 @@ fn three_hundred_requests_wait_for_a_first_token_that_takes_two_seconds() {
         );
     }
     assert_eq!(azure.state().imds.calls, 1);
+    // A further try of Envoy's after a failed connection counts again.
     let outcome = |name| {
         eventually(Duration::from_secs(5), "the counters are flushed", || {
             let metrics = proxy.metrics()?;
             let count = metrics.sum_with("entra_auth_requests_total", &[("outcome", name)]);
-            if count == Some(300.0) {
+            if count >= Some(300.0) {
                 Ok(())
             } else {
                 Err(format!("{name}: {count:?}"))

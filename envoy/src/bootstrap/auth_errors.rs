@@ -1,0 +1,94 @@
+//! 401 and 403 of the target: what a fresh token may heal is sent again by the route, and what
+//! only a person can heal becomes 503 with `Retry-After` where the user wants it. Prometheus
+//! drops a batch for ever on 401 and 403, and keeps it on 503.
+
+use entra_token_core::config::AuthErrorsRetryable;
+use serde_json::{Value, json};
+
+use super::typed;
+
+/// Seconds after which a client may try again: somebody may be granting the role right now.
+const RETRY_AFTER: &str = "30";
+
+/// How much of a body the router keeps to send it again.
+const KEPT_BODY_BYTES: u32 = 16 << 20;
+
+/// Prometheus sends it with every remote-write request, and nobody else does.
+const REMOTE_WRITE: &str = "x-prometheus-remote-write-version";
+
+/// The route's retries: after a 401 our filter waits for a fresh token before it lets the next
+/// try go; the others are tries that the target has not seen.
+pub(super) fn retry_policy() -> Value {
+    json!({
+        "retry_on": "retriable-status-codes,connect-failure,refused-stream,reset-before-request",
+        "retriable_status_codes": [401],
+        "num_retries": 2,
+    })
+}
+
+/// How much of a body the route keeps for these retries.
+pub(super) fn kept_body_bytes() -> u32 {
+    KEPT_BODY_BYTES
+}
+
+/// The filter that turns 401 and 403 into 503; none where the target's answer stands.
+pub(super) fn filter(retryable: AuthErrorsRetryable) -> Option<Value> {
+    let refused = json!({ "or_matcher": { "predicate": [status("401"), status("403")] } });
+    let predicate = match retryable {
+        AuthErrorsRetryable::Never => return None,
+        AuthErrorsRetryable::Always => refused,
+        AuthErrorsRetryable::RemoteWrite => {
+            json!({ "and_matcher": { "predicate": [refused, remote_write()] } })
+        }
+    };
+    Some(typed(
+        "envoy.filters.http.custom_response",
+        "envoy.extensions.filters.http.custom_response.v3.CustomResponse",
+        json!({ "custom_response_matcher": { "matcher_list": { "matchers": [{
+            "predicate": predicate,
+            "on_match": { "action": come_back() },
+        }] } } }),
+    ))
+}
+
+fn status(code: &str) -> Value {
+    json!({ "single_predicate": {
+        "input": typed(
+            "status",
+            "envoy.type.matcher.v3.HttpResponseStatusCodeMatchInput",
+            json!({}),
+        ),
+        "value_match": { "exact": code },
+    } })
+}
+
+fn remote_write() -> Value {
+    json!({ "single_predicate": {
+        "input": typed(
+            "remote_write",
+            "envoy.type.matcher.v3.HttpRequestHeaderMatchInput",
+            json!({ "header_name": REMOTE_WRITE }),
+        ),
+        "value_match": { "safe_regex": { "google_re2": {}, "regex": ".*" } },
+    } })
+}
+
+/// Envoy names it in the access log's details.
+fn come_back() -> Value {
+    let body = json!({ "error": {
+        "code": "target_refuses_identity",
+        "message": "the target refuses the proxy's identity (401 or 403); it probably lacks a role there",
+    } });
+    typed(
+        "come_back",
+        "envoy.extensions.http.custom_response.local_response_policy.v3.LocalResponsePolicy",
+        json!({
+            "status_code": 503,
+            "body_format": { "json_format": body },
+            "response_headers_to_add": [{
+                "header": { "key": "retry-after", "value": RETRY_AFTER },
+                "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+            }],
+        }),
+    )
+}

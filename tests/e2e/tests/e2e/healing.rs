@@ -1,0 +1,203 @@
+//! A 401 or 403 of the target, in both placements: healed where a fresh token heals it, and kept
+//! from Prometheus where only a person can.
+
+use std::time::Duration;
+
+use azure_sim::{AZURE_MONITOR, CachedTokens, METRICS_PUBLISHER, Options, RoleAssignment};
+use e2e::azure::{Azure, ECHO};
+use e2e::{Envoy, Proxy, eventually, free_port, http};
+
+use crate::downstream;
+
+/// Sends a request as Prometheus' remote write does, or as another client.
+fn send(url: &str, host: &str, is_remote_write: bool) -> http::Response {
+    let mut request = http::Request::post(url).header("Host", host);
+    if is_remote_write {
+        request = request.header("X-Prometheus-Remote-Write-Version", "0.1.0");
+    }
+    http::send(request.body(b"body".to_vec()).expect("a request")).expect("an answer")
+}
+
+fn through(proxy: &Proxy, path: &str, is_remote_write: bool) -> http::Response {
+    send(&proxy.url(path), "x", is_remote_write)
+}
+
+fn remove_role(azure: &Azure) {
+    let object_id = azure.state().identities[0].object_id.clone();
+    azure.remove_role(RoleAssignment {
+        object_id,
+        audience: AZURE_MONITOR.into(),
+        role: METRICS_PUBLISHER.into(),
+    });
+}
+
+#[test]
+fn upstream_a_revoked_token_is_replaced_and_the_client_sees_one_success() {
+    let azure = Azure::start(Options::default());
+    let proxy = azure.proxy().start();
+    for revoked in 0..3 {
+        assert_eq!(through(&proxy, ECHO, false).status, 200);
+        azure.revoke(CachedTokens::Forget);
+        let answer = through(&proxy, ECHO, true);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(
+            azure.state().imds.calls,
+            2 + revoked,
+            "one call a revocation"
+        );
+    }
+    eventually(Duration::from_secs(5), "the retries are counted", || {
+        let outcome = [("outcome", "unauthorized_refreshed")];
+        let count = proxy
+            .metrics()?
+            .sum_with("entra_auth_requests_total", &outcome);
+        if count == Some(3.0) {
+            Ok(())
+        } else {
+            Err(format!("{count:?}"))
+        }
+    });
+    let log = proxy.process().logs();
+    assert!(!log.contains("Grant it the role"), "{log}");
+}
+
+#[test]
+fn upstream_a_body_is_sent_again_whole_with_the_fresh_token() {
+    let azure = Azure::start(Options::default());
+    let proxy = azure.proxy().start();
+    assert_eq!(through(&proxy, ECHO, false).status, 200);
+    for size in [10_000_usize, 3_000_000, 15_000_000] {
+        azure.revoke(CachedTokens::Forget);
+        let answer = http::post(&proxy.url(ECHO), vec![b'x'; size]).expect("an answer");
+        assert_eq!(answer.status, 200, "{size} bytes: {}", answer.text());
+        let echo: azure_sim::EchoReport = answer.json().expect("an echo");
+        assert_eq!(echo.body_length, size as u64);
+    }
+}
+
+#[test]
+fn upstream_a_target_that_always_refuses_costs_one_call_and_the_client_learns_it() {
+    let azure = Azure::start(Options::default());
+    let proxy = azure.proxy().start();
+    for _ in 0..20 {
+        // The status code is the target's own, whatever the token.
+        assert_eq!(through(&proxy, "/status/401", false).status, 401);
+    }
+    assert!(
+        azure.state().imds.calls <= 2,
+        "{} calls",
+        azure.state().imds.calls
+    );
+    let log = proxy.process().logs();
+    assert_eq!(
+        log.matches("Monitoring Metrics Publisher").count(),
+        1,
+        "{log}"
+    );
+}
+
+#[test]
+fn upstream_a_missing_role_is_503_for_remote_write_until_it_is_granted() {
+    let azure = Azure::start(Options::default());
+    remove_role(&azure);
+    let proxy = azure.proxy().start();
+    let answer = through(&proxy, ECHO, true);
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert!(
+        answer.header("retry-after").is_some(),
+        "{:?}",
+        answer.headers
+    );
+    let body: serde_json::Value = answer.json().expect("JSON");
+    assert_eq!(body["error"]["code"], "target_refuses_identity");
+    assert_eq!(through(&proxy, ECHO, false).status, 403);
+    eventually(
+        Duration::from_secs(5),
+        "the missing role is in the log",
+        || {
+            let log = proxy.process().logs();
+            if log.contains("Monitoring Metrics Publisher") {
+                Ok(())
+            } else {
+                Err(log)
+            }
+        },
+    );
+
+    azure.grant_role(RoleAssignment {
+        object_id: azure.state().identities[0].object_id.clone(),
+        audience: AZURE_MONITOR.into(),
+        role: METRICS_PUBLISHER.into(),
+    });
+    assert_eq!(through(&proxy, ECHO, true).status, 200);
+}
+
+#[test]
+fn upstream_auth_errors_retryable_says_who_gets_503() {
+    for (value, remote_write, others) in [("always", 503, 503), ("never", 403, 403)] {
+        let azure = Azure::start(Options::default());
+        remove_role(&azure);
+        let proxy = azure.proxy().set("AUTH_ERRORS_RETRYABLE", value).start();
+        assert_eq!(through(&proxy, ECHO, true).status, remote_write, "{value}");
+        assert_eq!(through(&proxy, ECHO, false).status, others, "{value}");
+    }
+}
+
+/// A plain Envoy with the plugin on its listener, and a URL there.
+fn istio_like(azure: &Azure, retryable: &str) -> (Envoy, String) {
+    let port = free_port();
+    let mut plugin = downstream::plugin(azure);
+    plugin["authErrorsRetryable"] = retryable.into();
+    let envoy = Envoy::start(&downstream::bootstrap(azure, port, &plugin), port);
+    (envoy, format!("http://127.0.0.1:{port}{ECHO}"))
+}
+
+#[test]
+fn downstream_a_revoked_token_is_503_once_and_the_next_request_has_a_fresh_one() {
+    let azure = Azure::start(Options::default());
+    let (_envoy, url) = istio_like(&azure, "never");
+    for revoked in 0..3 {
+        assert_eq!(send(&url, downstream::TARGET, false).status, 200);
+        azure.revoke(CachedTokens::Forget);
+        let answer = send(&url, downstream::TARGET, false);
+        assert_eq!(
+            (answer.status, answer.header("retry-after")),
+            (503, Some("1"))
+        );
+        eventually(Duration::from_secs(5), "a fresh token", || {
+            let answer = send(&url, downstream::TARGET, false);
+            if answer.status == 200 {
+                Ok(())
+            } else {
+                Err(answer.status)
+            }
+        });
+        assert_eq!(azure.state().imds.calls, 2 + revoked);
+    }
+}
+
+#[test]
+fn downstream_what_no_token_heals_is_503_for_whom_the_user_says() {
+    for (value, remote_write, others) in [
+        ("remoteWrite", 503, 403),
+        ("always", 503, 503),
+        ("never", 403, 403),
+    ] {
+        let azure = Azure::start(Options::default());
+        remove_role(&azure);
+        let (_envoy, url) = istio_like(&azure, value);
+        let answer = send(&url, downstream::TARGET, true);
+        assert_eq!(answer.status, remote_write, "{value}");
+        assert_eq!(
+            answer.header("retry-after").is_some(),
+            remote_write == 503,
+            "{value}"
+        );
+        assert_eq!(
+            send(&url, downstream::TARGET, false).status,
+            others,
+            "{value}"
+        );
+        assert_eq!(azure.state().imds.calls, 1, "a 403 asks for no token");
+    }
+}
