@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 
+use entra_token_core::Audience;
 use entra_token_core::slot::Event;
 use entra_token_core::state::State;
 use proxy_wasm::types::MetricType;
@@ -43,13 +44,19 @@ impl Counter {
     }
 }
 
-/// What became of the requests of one target.
+impl Drop for Counter {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+/// What became of the requests of one target; in upstream placement, of each try of Envoy's.
 pub(crate) struct RequestMetrics {
-    /// Went on with the token at once.
+    /// Went on with the token, at once or after a wait.
     pub(crate) authorized: Counter,
-    /// Had to wait for it.
+    /// Of these, those that had to wait for it.
     pub(crate) held: Counter,
-    /// Was refused by the target and went on with a newer token.
+    /// Of these, those that the target had refused with an older token.
     pub(crate) unauthorized_refreshed: Counter,
     /// Was answered 503.
     pub(crate) unavailable: Counter,
@@ -99,12 +106,14 @@ pub(crate) struct TokenMetrics {
 }
 
 impl TokenMetrics {
-    pub(crate) fn new(identity: &str) -> Self {
+    pub(crate) fn new(identity: &str, audience: &Audience) -> Self {
+        let token = [("identity", identity), ("audience", audience.resource())];
+        let gauge = |name| define(MetricType::Gauge, name, &token);
         let requests = |result| {
-            let labels = [("identity", identity), ("result", result)];
+            let [identity, audience] = token;
+            let labels = [identity, audience, ("result", result)];
             define(MetricType::Counter, "token_requests_total", &labels)
         };
-        let gauge = |name| define(MetricType::Gauge, name, &[("identity", identity)]);
         Self {
             succeeded: requests("success"),
             failed: requests("failure"),
@@ -118,7 +127,7 @@ impl TokenMetrics {
     /// Counts what the VM that called the endpoint saw.
     pub(crate) fn event(&self, event: &Event, wall_seconds: u64) {
         match event {
-            Event::Acquired { .. } | Event::Unchanged => {
+            Event::Acquired { .. } | Event::Unchanged { .. } => {
                 self.succeeded.add(1);
                 self.last_success.set(wall_seconds);
             }
@@ -138,6 +147,14 @@ impl TokenMetrics {
             self.expiry.set(expiry);
             self.failures.set(u64::from(state.failures));
         }
+    }
+}
+
+impl Drop for TokenMetrics {
+    /// No configuration names the token any more: 0 means none.
+    fn drop(&mut self) {
+        self.expiry.set(0);
+        self.failures.set(0);
     }
 }
 

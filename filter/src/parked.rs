@@ -33,6 +33,10 @@ impl Parked {
         self.0.len()
     }
 
+    pub(crate) fn contains(&self, context: u32) -> bool {
+        self.0.contains_key(&context)
+    }
+
     pub(crate) fn add(&mut self, waiting: Waiting) {
         self.0.insert(waiting.context, waiting);
     }

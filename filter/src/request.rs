@@ -112,8 +112,12 @@ impl Request {
         });
         target.metrics.held.count();
         self.parked_at = Some(Rc::clone(target.keeper));
-        // Should this fail, the idle tick still releases the request.
-        let _ = host::set_tick_period(HURRIED_TICK);
+        // Only for the first: setting the period starts it anew, and a steady stream of requests
+        // would put the tick off for ever.
+        if target.keeper.held_count() == 1 {
+            // Should this fail, the idle tick still releases the request.
+            let _ = host::set_tick_period(HURRIED_TICK);
+        }
         Action::Pause
     }
 
@@ -196,6 +200,15 @@ impl HttpContext for Request {
                 self.is_remote_write = header(REMOTE_WRITE).is_some();
                 self.send(index, &target)
             }
+        }
+    }
+
+    /// Envoy brings the body while the headers are paused only where the plugin's configuration
+    /// has `allow_on_headers_stop_iteration`.
+    fn on_http_request_body(&mut self, _: usize, _: bool) -> Action {
+        match &self.parked_at {
+            Some(keeper) if keeper.is_parked(self.id) => Action::Pause,
+            _ => Action::Continue,
         }
     }
 

@@ -25,6 +25,9 @@ const IDLE_TICK: Duration = Duration::from_secs(1);
 /// How often while requests wait. Nothing else wakes a VM when another gets the token.
 pub(crate) const HURRIED_TICK: Duration = Duration::from_millis(20);
 
+/// A longer reply is not read: Wasm memory never shrinks, and Envoy's own bound is 32 MiB.
+const MAX_REPLY_BYTES: usize = 64 * 1024;
+
 /// A configuration in use.
 pub(crate) struct Active {
     pub(crate) plugin: Plugin,
@@ -148,7 +151,7 @@ impl Root {
 }
 
 impl Context for Root {
-    fn on_http_call_response(&mut self, token: u32, headers: usize, _: usize, _: usize) {
+    fn on_http_call_response(&mut self, token: u32, headers: usize, body_size: usize, _: usize) {
         let Some((keeper, id)) = self.calls.remove(&token) else {
             return;
         };
@@ -157,7 +160,7 @@ impl Context for Root {
         let status = host::header(MapType::HttpCallResponseHeaders, ":status")
             .and_then(|status| status.parse().ok());
         match status {
-            Some(status) if headers > 0 => {
+            Some(status) if headers > 0 && body_size <= MAX_REPLY_BYTES => {
                 let response = Response {
                     status,
                     retry_after: host::header(MapType::HttpCallResponseHeaders, "retry-after"),

@@ -7,7 +7,7 @@
 use std::cell::{Cell, Ref, RefCell};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use entra_token_core::config::SlotSpec;
 use entra_token_core::failure::NoAnswer;
@@ -44,9 +44,8 @@ pub(crate) struct Keeper {
     parked: RefCell<Parked>,
     held: HeldGauge,
     metrics: TokenMetrics,
-    /// The failure that was logged last; the same again is not news.
-    reported: RefCell<Option<String>>,
-    clock_reported: Cell<bool>,
+    /// Whether it was logged that this machine's clock is off.
+    clock_is_off: Cell<bool>,
     /// The refusal (401, 403) that was logged last; 0 when the target accepts the token.
     denied: Cell<u64>,
     /// Whether the next answer's status is looked at.
@@ -54,41 +53,43 @@ pub(crate) struct Keeper {
 }
 
 thread_local! {
-    static KEEPERS: RefCell<HashMap<SlotKey, Rc<Keeper>>> = RefCell::default();
-    /// WASI's randomness, by way of the standard library's hash seeds.
-    static ME: OwnerId = OwnerId(RandomState::new().build_hasher().finish());
+    /// By slot and identity's name, which is in logs and metrics. Whoever uses a keeper keeps it
+    /// alive: what no configuration names any more goes with its last root context.
+    static KEEPERS: RefCell<HashMap<(SlotKey, String), Weak<Keeper>>> = RefCell::default();
 }
 
 /// The keeper of a slot in this VM; made if there is none, else told of the configuration.
 pub(crate) fn keeper(spec: &SlotSpec) -> Rc<Keeper> {
     let (plan, policy) = (spec.plan.clone(), spec.policy);
-    KEEPERS.with_borrow_mut(|keepers| match keepers.get(&spec.key) {
-        Some(keeper) => {
-            keeper
-                .member
-                .borrow_mut()
-                .reconfigure(plan, policy, host::now());
-            Rc::clone(keeper)
+    KEEPERS.with_borrow_mut(|keepers| {
+        keepers.retain(|_, keeper| keeper.strong_count() > 0);
+        let name = (spec.key.clone(), spec.identity.clone());
+        if let Some(keeper) = keepers.get(&name).and_then(Weak::upgrade) {
+            let mut member = keeper.member.borrow_mut();
+            member.reconfigure(plan, policy, host::now(), &Shared);
+            drop(member);
+            return keeper;
         }
-        None => {
-            let me = ME.with(|me| *me);
-            let keeper = Rc::new(Keeper {
-                identity: spec.identity.clone(),
-                audience: spec.plan.audience.clone(),
-                member: RefCell::new(Member::new(me, plan, policy)),
-                header: RefCell::default(),
-                parked: RefCell::default(),
-                held: HeldGauge::new(),
-                metrics: TokenMetrics::new(&spec.identity),
-                reported: RefCell::default(),
-                clock_reported: Cell::new(false),
-                denied: Cell::new(0),
-                sample_status: Cell::new(false),
-            });
-            keepers.insert(spec.key.clone(), Rc::clone(&keeper));
-            keeper
-        }
+        let keeper = Rc::new(Keeper {
+            identity: spec.identity.clone(),
+            audience: spec.plan.audience.clone(),
+            member: RefCell::new(Member::new(random_owner(), plan, policy)),
+            header: RefCell::default(),
+            parked: RefCell::default(),
+            held: HeldGauge::new(),
+            metrics: TokenMetrics::new(&spec.identity, &spec.plan.audience),
+            clock_is_off: Cell::new(false),
+            denied: Cell::new(0),
+            sample_status: Cell::new(false),
+        });
+        keepers.insert(name, Rc::downgrade(&keeper));
+        keeper
     })
+}
+
+/// WASI's randomness, by way of the standard library's hash seeds.
+fn random_owner() -> OwnerId {
+    OwnerId(RandomState::new().build_hasher().finish())
 }
 
 impl Keeper {
@@ -136,6 +137,10 @@ impl Keeper {
 
     pub(crate) fn held_count(&self) -> usize {
         self.parked.borrow().len()
+    }
+
+    pub(crate) fn is_parked(&self, context: u32) -> bool {
+        self.parked.borrow().contains(context)
     }
 
     pub(crate) fn park(&self, waiting: Waiting) {
@@ -218,6 +223,15 @@ impl Keeper {
             self.metrics.event(event, now.wall.0 / 1000);
             self.report(event);
         }
+        let got_token =
+            |event: &Event| matches!(event, Event::Acquired { .. } | Event::Unchanged { .. });
+        if outcome.events.iter().any(got_token) {
+            let off = outcome
+                .events
+                .iter()
+                .any(|event| matches!(event, Event::ClockOff(_)));
+            self.clock_is_off.set(off);
+        }
         self.renew_header(now);
         outcome.call
     }
@@ -255,42 +269,38 @@ impl Keeper {
                 lifetime,
                 after_failures,
             } => {
-                let lifetime = lifetime.as_secs();
-                let number = generation.0;
+                let (number, lifetime) = (generation.0, lifetime.as_secs());
                 log::info!(
                     "identity `{identity}`: token {number} for {audience}, good for {lifetime} s"
                 );
-                if *after_failures > 0 {
-                    log::warn!(
-                        "identity `{identity}`: works again after {after_failures} failed attempts"
-                    );
-                }
-                self.reported.take();
-                self.clock_reported.set(false);
+                self.report_recovery(*after_failures);
             }
-            Event::Unchanged => {
-                self.reported.take();
-            }
-            Event::ClockOff(by) => {
-                if !self.clock_reported.replace(true) {
-                    let by = by.as_secs();
-                    log::warn!(
-                        "identity `{identity}`: this machine's clock and the token endpoint's differ by {by} s; set the clock"
-                    );
-                }
+            Event::Unchanged { after_failures } => self.report_recovery(*after_failures),
+            Event::ClockOff(by) if !self.clock_is_off.get() => {
+                let by = by.as_secs();
+                log::warn!(
+                    "identity `{identity}`: this machine's clock and the token endpoint's differ by {by} s; set the clock"
+                );
             }
             Event::Failed {
-                failure, retry_in, ..
+                failure,
+                retry_in,
+                is_news: true,
+                ..
             } => {
-                let said = failure.to_string();
-                if self.reported.borrow().as_ref() != Some(&said) {
-                    let seconds = retry_in.as_secs_f32();
-                    log::warn!(
-                        "identity `{identity}`: no token for {audience}: {said} (next attempt in {seconds:.1} s)"
-                    );
-                    *self.reported.borrow_mut() = Some(said);
-                }
+                let seconds = retry_in.as_secs_f32();
+                log::warn!(
+                    "identity `{identity}`: no token for {audience}: {failure} (next attempt in {seconds:.1} s)"
+                );
             }
+            Event::ClockOff(_) | Event::Failed { .. } => {}
+        }
+    }
+
+    fn report_recovery(&self, after_failures: u32) {
+        if after_failures > 0 {
+            let identity = &self.identity;
+            log::warn!("identity `{identity}`: works again after {after_failures} failed attempts");
         }
     }
 }

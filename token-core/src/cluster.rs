@@ -3,6 +3,9 @@
 //! In downstream placement `:authority` is only the client's word: on a pass-through listener a
 //! forged `Host` would carry the token to any address in clear. So a request gets a token only
 //! if the cluster that Envoy chose for it is one that the target allows.
+//!
+//! What this cannot see: setting a header downstream makes Envoy match the route again. So no
+//! route of a target's host may match on `authorization`. Upstream placement has no such gap.
 
 use crate::host::HostPattern;
 
@@ -25,25 +28,25 @@ impl AllowedClusters {
             Self::Any => true,
             Self::Named(names) => names.iter().any(|name| name == cluster),
             Self::OfHosts(patterns) => {
-                let host = host_of(cluster);
-                patterns.iter().any(|pattern| pattern.matches_name(host))
+                let (host, port) = endpoint_of(cluster);
+                patterns
+                    .iter()
+                    .any(|pattern| pattern.matches_cluster(host, port))
             }
         }
     }
 }
 
-/// The host that a cluster is named after. Istio calls the cluster of a service
-/// `outbound|<port>|<subset>|<host>`; elsewhere the name may be the host itself.
-fn host_of(cluster: &str) -> &str {
-    let mut parts = cluster.split('|');
-    match (
-        parts.next(),
-        parts.next(),
-        parts.next(),
-        parts.next(),
-        parts.next(),
-    ) {
-        (Some("outbound"), Some(_), Some(_), Some(host), None) => host,
-        _ => cluster,
+/// The host, and the port if there is one, that a cluster is named after. Istio calls the cluster
+/// of a service `outbound|<port>|<subset>|<host>`; elsewhere the name may be the host itself.
+fn endpoint_of(cluster: &str) -> (&str, Option<u16>) {
+    let parts: Vec<&str> = cluster.split('|').collect();
+    match parts.as_slice() {
+        ["outbound", port, _, host] => match port.parse() {
+            Ok(port) => (host, Some(port)),
+            // No cluster of Istio's; it matches nothing.
+            Err(_) => ("", None),
+        },
+        _ => (cluster, None),
     }
 }

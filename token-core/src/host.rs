@@ -6,6 +6,7 @@
 //! whatever its host and port.
 
 use core::fmt;
+use core::net::Ipv6Addr;
 use core::str::FromStr;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -32,19 +33,29 @@ impl HostPattern {
         self.kind == Kind::Any
     }
 
-    /// Whether a host name without a port, as in the name of a cluster, is meant.
+    /// Whether the host in the name of a cluster is meant, with the cluster's port if its name
+    /// says one. `*` is never meant: whoever writes it names the clusters.
     #[must_use]
-    pub fn matches_name(&self, name: &str) -> bool {
-        let name = canonical(name);
-        match &self.kind {
-            Kind::Exact(host) => *host == name,
-            Kind::Suffix(suffix) => name
+    pub fn matches_cluster(&self, host: &str, port: Option<u16>) -> bool {
+        let host = canonical(host);
+        let host_matches = match &self.kind {
+            Kind::Exact(exact) => *exact == host,
+            Kind::Suffix(suffix) => host
                 .strip_suffix(suffix.as_str())
                 .is_some_and(|rest| rest.len() > 1 && rest.ends_with('.')),
-            Kind::Any => true,
-        }
+            Kind::Any => false,
+        };
+        let port_matches = match (port, self.port) {
+            (None, _) => true,
+            (Some(port), Some(own)) => port == own,
+            (Some(port), None) => DEFAULT_PORTS.contains(&port),
+        };
+        host_matches && port_matches
     }
 }
+
+/// Of http and https (RFC 9110 §4.2).
+const DEFAULT_PORTS: [u16; 2] = [80, 443];
 
 impl fmt::Display for HostPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -86,14 +97,29 @@ fn split(authority: &str) -> Option<(&str, Option<u16>)> {
         Some((host, port)) if !port.ends_with(']') => (host, port),
         _ => (authority, ""),
     };
-    match port {
-        "" | "80" | "443" => Some((host, None)),
-        _ => Some((host, Some(port.parse().ok().filter(|port| *port != 0)?))),
+    if port.is_empty() {
+        return Some((host, None));
     }
+    let port: u16 = port.parse().ok().filter(|port| *port != 0)?;
+    Some((
+        host,
+        Some(port).filter(|port| !DEFAULT_PORTS.contains(port)),
+    ))
 }
+
+/// RFC 1035 §2.3.4, without the length bytes of the ends. A longer one is no host, and must not
+/// cost a look at each of its thousands of labels.
+const MAX_HOST: usize = 253;
 
 fn canonical(host: &str) -> Cow<'_, str> {
     let host = host.strip_suffix('.').unwrap_or(host);
+    if host.starts_with('[') {
+        // One address has many spellings (RFC 5952).
+        return match ipv6(host) {
+            Some(address) => format!("[{address}]").into(),
+            None => host.into(),
+        };
+    }
     if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
         host.to_ascii_lowercase().into()
     } else {
@@ -101,15 +127,16 @@ fn canonical(host: &str) -> Cow<'_, str> {
     }
 }
 
+fn ipv6(bracketed: &str) -> Option<Ipv6Addr> {
+    bracketed.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
+}
+
 fn is_host(text: &str) -> bool {
-    let bracketed = text
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'));
-    if let Some(address) = bracketed {
-        return address.parse::<core::net::Ipv6Addr>().is_ok();
+    if text.starts_with('[') {
+        return ipv6(text).is_some();
     }
     !text.is_empty()
-        && text.len() <= 253
+        && text.len() <= MAX_HOST
         && text.split('.').all(|label| {
             !label.is_empty()
                 && label.len() <= 63
@@ -164,6 +191,9 @@ impl<T: Copy> HostTable<T> {
 
     fn find_named(&self, authority: &str) -> Option<T> {
         let (host, port) = split(authority)?;
+        if host.len() > MAX_HOST {
+            return None;
+        }
         let host = canonical(host);
         let on_port = |ports: &Ports<T>| {
             ports

@@ -56,7 +56,7 @@ pub struct Outcome {
 const LEASE_SLACK: Duration = Duration::from_secs(1);
 
 /// A write is tried again this often when others touch the record meanwhile.
-const WRITE_ATTEMPTS: usize = 4;
+const WRITE_ATTEMPTS: usize = 16;
 
 /// A VM's part in one slot.
 #[derive(Debug)]
@@ -85,10 +85,18 @@ impl Member {
         }
     }
 
-    /// Takes a new configuration of the same slot.
-    pub fn reconfigure(&mut self, plan: Plan, policy: Policy, now: Now) {
+    /// Takes a new configuration of the same slot. A call in flight under another one is dropped,
+    /// and its lease given back so that the next call need not wait for its end.
+    pub fn reconfigure(&mut self, plan: Plan, policy: Policy, now: Now, shared: &impl SharedData) {
+        if self.slot.is_configured_as(&plan, policy) {
+            return;
+        }
+        let was_calling = self.slot.is_calling();
         self.lease_for = lease_for(policy);
         self.slot.reconfigure(plan, policy, now);
+        if was_calling {
+            self.release(now, shared);
+        }
     }
 
     /// The token, if it may be sent at `now`; as of the last step.
@@ -224,9 +232,7 @@ impl Member {
         let Some(record) = Record::decode(&bytes) else {
             return Some(cas);
         };
-        let calling_by_right = self.slot.is_calling()
-            && record.lease.owner == self.me
-            && record.lease.until == self.held_until;
+        let calling_by_right = self.slot.is_calling() && self.holds(record.lease);
         if !calling_by_right {
             self.slot.observe(record.state);
         }
@@ -240,34 +246,44 @@ impl Member {
         if self.slot.is_calling() || outcome.events.is_empty() {
             return outcome;
         }
+        if self.release(now, shared) {
+            outcome
+        } else {
+            // Somebody took the slot over: what came of our call is void.
+            self.sync(shared);
+            Outcome::default()
+        }
+    }
+
+    /// Writes the machine's state and the end of the lease, if the lease is still our own.
+    fn release(&mut self, now: Now, shared: &impl SharedData) -> bool {
         let released = Lease {
             owner: self.me,
             until: now.mono,
         };
         for _ in 0..WRITE_ATTEMPTS {
-            let (expected, ours) = match shared.read(self.key.as_str()) {
+            let (expected, is_ours) = match shared.read(self.key.as_str()) {
                 None => (None, true),
                 Some((bytes, cas)) => {
                     let lease = Record::decode(&bytes).map(|record| record.lease);
-                    (
-                        Some(cas),
-                        lease.is_none_or(|lease| {
-                            lease.until == self.held_until && lease.owner == self.me
-                        }),
-                    )
+                    (Some(cas), lease.is_none_or(|lease| self.holds(lease)))
                 }
             };
-            if !ours {
-                // Somebody took the slot over: what came of our call is void.
-                self.sync(shared);
-                return Outcome::default();
+            if !is_ours {
+                return false;
             }
-            if shared.write(self.key.as_str(), &self.record(released).encode(), expected) {
+            let record = self.record(released).encode();
+            if shared.write(self.key.as_str(), &record, expected) {
                 self.lease = released;
-                break;
+                return true;
             }
         }
-        outcome
+        false
+    }
+
+    /// Whether this is the lease under which our last call was made.
+    fn holds(&self, lease: Lease) -> bool {
+        lease.owner == self.me && lease.until == self.held_until
     }
 
     fn record(&self, lease: Lease) -> Record {

@@ -6,15 +6,14 @@
 use core::fmt;
 use core::time::Duration;
 
-use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::expiry::{self, BadTime};
 use crate::schedule::MAX_LIFETIME;
 use crate::{Mono, Now, Secret, Token, Wall};
 
-/// A longer token would not fit into Envoy's default bound on a request's headers (60 KiB)
-/// beside anything else.
+/// Far beyond any token (those with many groups have 8 KiB), and half of what Envoy takes of
+/// headers in a request by default (60 KiB).
 pub const MAX_TOKEN_BYTES: usize = 32 * 1024;
 
 /// When a reply's two statements about the end of the token differ by more than this, the
@@ -58,36 +57,26 @@ impl fmt::Display for ReplyError {
     }
 }
 
-#[derive(Deserialize)]
-struct Fields {
-    #[serde(default)]
-    access_token: Value,
-    #[serde(default)]
-    token_type: Value,
-    #[serde(default)]
-    expires_in: Value,
-    #[serde(default)]
-    expires_on: Value,
-    #[serde(default)]
-    refresh_in: Value,
-}
-
 /// Parses the body of a reply with status 200.
 ///
 /// # Errors
 /// [`ReplyError`] names the field that is missing or wrong. It never quotes the token.
 pub fn parse(body: &[u8]) -> Result<Reply, ReplyError> {
-    let fields: Fields =
+    let mut fields: Map<String, Value> =
         serde_json::from_slice(body).map_err(|e| ReplyError::NotJson(json_reason(&e)))?;
-    let secret = access_token(fields.access_token)?;
-    bearer(&fields.token_type)?;
-    let expires_in = expiry::seconds(&fields.expires_in).map_err(invalid("expires_in"))?;
-    let expires_on = expiry::moment(&fields.expires_on).map_err(invalid("expires_on"))?;
-    if expires_in.is_none() && expires_on.is_none() {
-        return Err(ReplyError::Missing("expires_in"));
-    }
+    let mut field = |name| fields.remove(name).unwrap_or_default();
+    let secret = access_token(field("access_token"))?;
+    bearer(&field("token_type"))?;
+    let expires_in = expiry::seconds(&field("expires_in")).map_err(invalid("expires_in"));
+    let expires_on = expiry::moment(&field("expires_on")).map_err(invalid("expires_on"));
+    // One of the two is enough, whatever the other says.
+    let (expires_in, expires_on) = match (expires_in, expires_on) {
+        (Err(error), Err(_) | Ok(None)) | (Ok(None), Err(error)) => return Err(error),
+        (Ok(None), Ok(None)) => return Err(ReplyError::Missing("expires_in")),
+        (expires_in, expires_on) => (expires_in.unwrap_or(None), expires_on.unwrap_or(None)),
+    };
     // A hint: when it makes no sense it is as good as absent.
-    let refresh_in = expiry::seconds(&fields.refresh_in).unwrap_or(None);
+    let refresh_in = expiry::seconds(&field("refresh_in")).unwrap_or(None);
     Ok(Reply {
         secret,
         expires_in,
@@ -162,13 +151,20 @@ impl Reply {
     /// A token that is over, or as good as over, when it arrives.
     pub fn ends(&self, sent: Now) -> Result<Ends, ReplyError> {
         let by_clock = self.expires_on.map(|end| end.since(sent.wall));
-        let (field, lifetime, clock_off_by) = match (self.expires_in, by_clock) {
-            (Some(life), Some(by_clock)) if life.abs_diff(by_clock) > CLOCK_TOLERANCE => {
-                ("expires_in", life, Some(life.abs_diff(by_clock)))
+        let off_by = |life, end: Wall| {
+            let expected = sent.wall.after(life);
+            expected.since(end).max(end.since(expected))
+        };
+        let (field, lifetime, clock_off_by) = match (self.expires_in, self.expires_on) {
+            (Some(life), Some(end)) if off_by(life, end) > CLOCK_TOLERANCE => {
+                ("expires_in", life, Some(off_by(life, end)))
             }
-            (Some(life), Some(by_clock)) => ("expires_in", life.min(by_clock), None),
-            (Some(life), None) => ("expires_in", life, None),
-            (None, by_clock) => ("expires_on", by_clock.unwrap_or_default(), None),
+            (Some(life), _) => (
+                "expires_in",
+                by_clock.map_or(life, |end| life.min(end)),
+                None,
+            ),
+            (None, _) => ("expires_on", by_clock.unwrap_or_default(), None),
         };
         let lifetime = lifetime.min(MAX_LIFETIME);
         if lifetime <= Token::slack(lifetime) {

@@ -6,7 +6,8 @@ use fastrand::Rng;
 
 use crate::{Now, Token};
 
-/// No two calls of a slot are ever closer than this, whatever a server says of lifetimes.
+/// After a success no call comes sooner than this, whatever a server says of lifetimes; a first
+/// failure is retried after half of it at the earliest.
 pub const MIN_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A lifetime beyond this is taken as this: no Entra token lives longer than 28 h, and the

@@ -85,7 +85,10 @@ pub enum Event {
         after_failures: u32,
     },
     /// The endpoint returned the token that is already held.
-    Unchanged,
+    Unchanged {
+        /// How many attempts had failed before.
+        after_failures: u32,
+    },
     /// This machine's wall clock and the endpoint disagree by so much.
     ClockOff(Duration),
     /// An attempt failed.
@@ -96,6 +99,8 @@ pub enum Event {
         attempt: u32,
         /// When the next attempt comes.
         retry_in: Duration,
+        /// Whether the attempt before, of whichever VM, failed in another way or not at all.
+        is_news: bool,
     },
 }
 
@@ -215,6 +220,12 @@ impl Slot {
         self.policy = policy;
     }
 
+    /// Whether a configuration is the one in force.
+    #[must_use]
+    pub fn is_configured_as(&self, plan: &Plan, policy: Policy) -> bool {
+        self.plan == *plan && self.policy == policy
+    }
+
     /// Whether a call is in flight here.
     #[must_use]
     pub fn is_calling(&self) -> bool {
@@ -262,12 +273,25 @@ impl Slot {
         }
         let parsed =
             reply::parse(&response.body.0).and_then(|reply| Ok((reply.ends(sent)?, reply)));
-        match parsed {
+        match parsed.map(|(ends, reply)| (self.not_prolonged(ends, &reply), reply)) {
             Ok((ends, _)) if ends.mono <= now.mono => {
                 self.failed(now, Failure::malformed(&ReplyError::OverOnArrival));
             }
             Ok((ends, reply)) => self.acquired(now, &ends, reply),
             Err(error) => self.failed(now, Failure::malformed(&error)),
+        }
+    }
+
+    /// The ends of a reply's token; of the one that is held already never later than they were:
+    /// a cache that repeats its first reply must not prolong it.
+    fn not_prolonged(&self, ends: Ends, reply: &Reply) -> Ends {
+        match &self.state.token {
+            Some(held) if held.secret == reply.secret && held.expires_mono < ends.mono => Ends {
+                mono: held.expires_mono,
+                wall: ends.wall.before(ends.mono.since(held.expires_mono)),
+                ..ends
+            },
+            _ => ends,
         }
     }
 
@@ -288,7 +312,9 @@ impl Slot {
                     expires_wall: ends.wall,
                     ..held
                 };
-                self.report(Event::Unchanged);
+                self.report(Event::Unchanged {
+                    after_failures: self.state.failures,
+                });
                 let wait = schedule::recheck_after(&token, now, percent, &mut self.rng);
                 (token, wait)
             }
@@ -332,11 +358,13 @@ impl Slot {
             schedule::backoff(self.state.failures, failure.retry_after, &mut self.rng)
         };
         self.state.next_attempt = now.mono.after(retry_in);
-        self.state.last_failure = Some(failure.clone());
+        let last = self.state.last_failure.replace(failure.clone());
+        let is_news = last.is_none_or(|last| last.message != failure.message);
         self.report(Event::Failed {
             failure,
             attempt: self.state.failures,
             retry_in,
+            is_news,
         });
     }
 

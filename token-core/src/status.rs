@@ -1,8 +1,6 @@
 //! What the proxy says of itself: `/ready`, `/status`, and the answer to a request that cannot
 //! have its token.
 
-use core::time::Duration;
-
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -12,7 +10,7 @@ use crate::failure::Failure;
 use crate::state::State;
 
 /// The longest `Retry-After` that a client gets: the token may come earlier than planned.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
+const MAX_RETRY_AFTER: u64 = 30;
 
 /// Whether the proxy can do its job, and the state of every slot.
 #[derive(Debug, Serialize)]
@@ -173,14 +171,14 @@ impl Unavailable {
             message.push_str("; ");
             message.push_str(&failure.message);
         }
-        let wait = state.next_attempt.since(now.mono).min(MAX_RETRY_AFTER);
+        let wait = state.next_attempt.since(now.mono).as_secs();
         Self {
             error: Problem {
                 code: code.into(),
                 message,
                 advice: String::new(),
             },
-            retry_after: wait.as_secs().saturating_add(1),
+            retry_after: wait.saturating_add(1).min(MAX_RETRY_AFTER),
         }
     }
 }

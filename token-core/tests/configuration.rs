@@ -1,6 +1,7 @@
 //! The plugin configuration: what is accepted and what it means, and every mistake by its path.
 
-use entra_token_core::config::{self, Mode, Plugin};
+use entra_token_core::cluster::AllowedClusters;
+use entra_token_core::config::{self, AuthErrorsRetryable, Mode, Placement, Plugin};
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -94,6 +95,62 @@ fn targets_of_the_same_identity_and_audience_share_a_slot() {
 }
 
 #[test]
+fn of_two_targets_on_one_slot_the_stricter_says_what_ready_means() {
+    for (one, other, together) in [
+        ("null", "false", None),
+        ("false", "null", None),
+        ("false", "false", Some(false)),
+        ("null", "true", Some(true)),
+        ("true", "false", Some(true)),
+    ] {
+        let json = format!(
+            r#"{{"identities": [{{"name": "i", "type": "systemAssigned", "imds": {{"cluster": "imds"}}}}],
+                "targets": [
+                    {{"hosts": ["a.com"], "identity": "i", "audience": "https://x", "required": {one}}},
+                    {{"hosts": ["b.com"], "identity": "i", "audience": "https://x", "required": {other}}}
+                ]}}"#
+        );
+        assert_eq!(plugin(&json).slots[0].required, together, "{one} {other}");
+    }
+}
+
+#[test]
+fn what_the_user_sets_is_in_force() {
+    let json = r#"{
+        "placement": "upstream",
+        "identities": [{"name": "i", "type": "systemAssigned", "imds": {"cluster": "imds", "authority": "127.0.0.1:81"}}],
+        "targets": [
+            {"hosts": ["a.com"], "identity": "i", "audience": "https://x", "clusters": ["one", "two"],
+             "hold": {"timeout": "2s", "maxRequests": 3}, "authErrorsRetryable": "never"},
+            {"hosts": ["b.com"], "identity": "i", "audience": "https://x"}
+        ],
+        "hold": {"timeout": "700ms", "maxRequests": 5},
+        "authErrorsRetryable": "always",
+        "refreshBeforeExpiryPercent": 42
+    }"#;
+    let plugin = plugin(json);
+    assert_eq!(plugin.placement, Placement::Upstream);
+    assert_eq!(plugin.slots[0].policy.refresh_before_expiry_percent, 42);
+    assert_eq!(plugin.slots[0].plan.endpoint.authority, "127.0.0.1:81");
+    let hold = |n: usize| {
+        (
+            plugin.targets[n].hold.timeout.as_millis(),
+            plugin.targets[n].hold.max_requests,
+        )
+    };
+    assert_eq!((hold(0), hold(1)), ((2000, 3), (700, 5)));
+    let retryable = |n: usize| plugin.targets[n].auth_errors_retryable;
+    assert_eq!(retryable(0), AuthErrorsRetryable::Never);
+    assert_eq!(retryable(1), AuthErrorsRetryable::Always);
+    let named = AllowedClusters::Named(vec!["one".into(), "two".into()]);
+    assert_eq!(plugin.targets[0].clusters, named);
+    assert!(matches!(
+        plugin.targets[1].clusters,
+        AllowedClusters::OfHosts(_)
+    ));
+}
+
+#[test]
 fn every_mistake_is_listed_at_once_with_its_path() {
     let json = r#"{
         "mode": "prxy",
@@ -166,6 +223,14 @@ fn what_is_no_configuration_is_refused() {
         (
             &target(r#""hosts":["a.com"],"required":"yes""#),
             "targets[0].required: is a string",
+        ),
+        (
+            &target(r#""hosts":["*"],"clusters":null"#),
+            "`*` means every host",
+        ),
+        (
+            &target(r#""hosts":["a.com"],"clusters":[]"#),
+            "targets[0].clusters: is empty",
         ),
         (
             &target(r#""hosts":["a.com"],"clusters":["a b"]"#),

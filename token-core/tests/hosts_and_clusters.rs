@@ -161,3 +161,30 @@ fn named_clusters_are_exact() {
     assert!(!allowed.allow("target2"));
     assert!(AllowedClusters::Any.allow("whatever"));
 }
+
+#[test]
+fn a_cluster_on_a_port_that_no_pattern_names_may_not_carry_the_token() {
+    let allowed =
+        |text: &str, cluster: &str| AllowedClusters::OfHosts(vec![pattern(text)]).allow(cluster);
+    assert!(allowed("a.com", "outbound|80||a.com"));
+    assert!(allowed("a.com:9999", "outbound|9999||a.com"));
+    assert!(!allowed("a.com", "outbound|9999||a.com"));
+    assert!(!allowed("a.com:9999", "outbound|443||a.com"));
+    assert!(!allowed("a.com", "outbound|x||a.com"));
+    assert!(!allowed("*", "outbound|443||a.com"));
+}
+
+#[test]
+fn a_name_that_is_too_long_is_no_host_and_costs_nothing() {
+    let table = table(&["*.example.com", "*"]);
+    let long = format!("{}example.com", "a.".repeat(30_000));
+    assert_eq!(table.find(&long), Some("*"));
+}
+
+#[test]
+fn an_ipv6_address_matches_in_each_of_its_spellings() {
+    let table = table(&["[2001:0db8:0::1]:81"]);
+    for authority in ["[2001:db8::1]:81", "[2001:DB8:0:0::1]:81"] {
+        assert!(table.find(authority).is_some(), "{authority}");
+    }
+}

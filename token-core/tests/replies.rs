@@ -145,6 +145,7 @@ fn what_is_no_json_is_an_error_that_quotes_nothing() {
         " ",
         "null",
         "[]",
+        "[\"secret\",\"Bearer\",\"3599\"]",
         "\"abc\"",
         "<html>secret</html>",
         "{\"access_token\":\"secret\"",
@@ -155,6 +156,35 @@ fn what_is_no_json_is_an_error_that_quotes_nothing() {
         assert!(!error.to_string().contains("secret"), "{error}");
     }
     reply::parse(b"{\"access_token\":\"\xff\xfe\",\"expires_in\":1}").expect_err("not UTF-8");
+}
+
+#[test]
+fn one_good_end_is_enough_whatever_the_other_says() {
+    for ends in [
+        r#""expires_in":"3599","expires_on":"""#,
+        r#""expires_in":"soon","expires_on":"1790003600""#,
+    ] {
+        let body = format!(r#"{{"access_token":"abc",{ends}}}"#);
+        reply::parse(body.as_bytes()).unwrap_or_else(|e| panic!("{ends}: {e}"));
+    }
+}
+
+#[test]
+fn a_wrong_clock_does_not_refuse_a_token_that_lives_only_minutes() {
+    for (life, off) in [(300, 600), (60, 3600), (300, -3600), (20, 301)] {
+        let ends = (common::START.wall.0 / 1000 + life).saturating_add_signed(-off);
+        let body = format!(r#"{{"access_token":"abc","expires_in":{life},"expires_on":{ends}}}"#);
+        let reply = reply::parse(body.as_bytes()).expect("a reply");
+        let ends = reply
+            .ends(common::START)
+            .unwrap_or_else(|e| panic!("{life} {off}: {e}"));
+        assert_eq!(
+            ends.lifetime,
+            Duration::from_secs(life),
+            "{life} s, off by {off} s"
+        );
+        assert!(ends.clock_off_by.is_some());
+    }
 }
 
 #[test]

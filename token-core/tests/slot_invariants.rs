@@ -234,6 +234,19 @@ proptest! {
         }
     }
 
+    /// A request compares one clock with one moment; that moment must not promise too much.
+    #[test]
+    fn until_the_moment_that_a_request_looks_at_the_token_is_valid(steps in steps(), ahead in 0..200_000_u64) {
+        let mut world = World::new();
+        for step in steps {
+            world.run(step);
+            if let Some(token) = world.slot.token(world.now) {
+                let then = common::later(world.now, Duration::from_millis(ahead));
+                prop_assert_eq!(then.wall < token.sendable_until(world.now), token.is_valid(then));
+            }
+        }
+    }
+
     #[test]
     fn expiry_counts_from_when_the_call_was_sent(steps in steps()) {
         let mut world = World::new();
@@ -244,7 +257,7 @@ proptest! {
                     let sent = world.calls.last().expect("a token comes of a call").1;
                     let life = token.expires_mono.since(sent.mono);
                     // An unchanged token keeps the life of its first reply.
-                    if world.outputs.iter().all(|o| !matches!(o, Output::Report(Event::Unchanged))) {
+                    if world.outputs.iter().all(|o| !matches!(o, Output::Report(Event::Unchanged { .. }))) {
                         prop_assert_eq!(life, token.lifetime());
                     }
                     prop_assert_eq!(token.expires_wall.since(sent.wall), life);

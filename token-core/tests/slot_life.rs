@@ -123,7 +123,7 @@ fn a_byte_identical_token_is_no_newer_generation_and_is_asked_about_more_often_a
     while now < 3590.0 {
         let left = 3600.0 - now;
         let outputs = exchange(&mut slot, at(now), token("same", left as u64));
-        assert_eq!(events(&outputs), [&Event::Unchanged]);
+        assert_eq!(events(&outputs), [&Event::Unchanged { after_failures: 0 }]);
         assert_eq!(
             slot.state().token.as_ref().expect("held").generation,
             Generation(1)
@@ -322,7 +322,7 @@ fn a_token_that_a_clock_set_forward_ended_is_asked_for_again_at_once_and_is_good
     let outputs = exchange(&mut slot, set_forward, reply(3540));
     assert!(matches!(
         events(&outputs)[..],
-        [Event::ClockOff(_), Event::Unchanged]
+        [Event::ClockOff(_), Event::Unchanged { .. }]
     ));
     assert!(slot.token(set_forward).is_some());
 }
@@ -345,6 +345,52 @@ fn a_token_that_is_over_when_its_reply_comes_is_a_failure() {
     let (code, _) = failure(&outputs(&mut slot));
     assert_eq!(code, "malformed_reply");
     assert_eq!(slot.state().token, None);
+}
+
+#[test]
+fn a_cache_that_repeats_its_first_reply_does_not_prolong_the_token() {
+    let mut slot = slot();
+    exchange(&mut slot, START, token("same", 3600));
+    exchange(&mut slot, at(3300.0), token("same", 3600));
+    assert!(slot.token(at(3590.0)).is_some());
+    assert!(slot.token(at(3596.0)).is_none());
+    let outputs = exchange(&mut slot, at(3601.0), token("same", 3600));
+    assert_eq!(failure(&outputs).0, "malformed_reply");
+}
+
+#[test]
+fn an_answer_past_the_deadline_is_ignored_even_if_no_tick_came_between() {
+    let mut slot = slot();
+    let id = call(&mut slot, START);
+    slot.handle(at(5.0), Input::HttpResponse(id, token("late", 3600)));
+    assert_eq!(slot.state().token, None);
+    slot.handle(at(5.0), Input::Tick);
+    assert_eq!(failure(&outputs(&mut slot)).0, "endpoint_timeout");
+}
+
+#[test]
+fn the_same_failure_again_is_no_news_and_another_one_is() {
+    let mut slot = slot();
+    let mut is_news = |now, status| {
+        let outputs = exchange(&mut slot, at(now), answer(status, ""));
+        matches!(events(&outputs)[..], [Event::Failed { is_news: true, .. }])
+    };
+    assert!(is_news(0.0, 500));
+    assert!(!is_news(100.0, 500));
+    assert!(is_news(200.0, 429));
+    assert!(!is_news(300.0, 429));
+}
+
+#[test]
+fn refreshes_of_a_fleet_are_spread() {
+    let due = |seed, reply| {
+        let mut slot = Slot::new(common::plan(), policy(), seed);
+        exchange(&mut slot, START, token("t", 3600));
+        exchange(&mut slot, at(3300.0), reply);
+        slot.next_wakeup()
+    };
+    assert_ne!(due(1, token("next", 3600)), due(2, token("next", 3600)));
+    assert_ne!(due(1, token("t", 300)), due(2, token("t", 300)));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 /// Every label of our metrics.
-const LABELS: [&str; 4] = ["identity", "result", "target", "outcome"];
+const LABELS: [&str; 5] = ["identity", "audience", "result", "target", "outcome"];
 
 pub(super) fn config() -> Value {
     let tags: Vec<Value> = LABELS

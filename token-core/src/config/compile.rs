@@ -21,7 +21,8 @@ pub struct Plugin {
     pub mode: Mode,
     /// Where it stands.
     pub placement: Placement,
-    /// One for each distinct (identity, audience).
+    /// One for each distinct (identity, audience). Two identities that differ only in name share
+    /// the token in shared data, and have metrics of their own.
     pub slots: Vec<SlotSpec>,
     /// In the order of the configuration.
     pub targets: Vec<TargetSpec>,
@@ -101,11 +102,11 @@ pub fn compile(config: &PluginConfig) -> Plugin {
         let slot = match plugin
             .slots
             .iter_mut()
-            .position(|known| known.key == slot.key)
+            .position(|known| known.key == slot.key && known.identity == slot.identity)
         {
             Some(known) => {
                 if let Some(shared) = plugin.slots.get_mut(known) {
-                    shared.required = shared.required.max(slot.required);
+                    shared.required = strictest(shared.required, slot.required);
                 }
                 known
             }
@@ -136,6 +137,16 @@ pub fn compile(config: &PluginConfig) -> Plugin {
     }
     plugin.hosts = HostTable::new(patterns);
     plugin
+}
+
+/// What two targets that share a slot want together: required beats the default, which beats
+/// not required.
+fn strictest(one: Option<bool>, other: Option<bool>) -> Option<bool> {
+    match (one, other) {
+        (Some(true), _) | (_, Some(true)) => Some(true),
+        (Some(false), Some(false)) => Some(false),
+        _ => None,
+    }
 }
 
 impl SlotSpec {

@@ -47,7 +47,7 @@ pub(super) fn check(config: &Value) -> Vec<Mistake> {
 fn selectors(n: usize, identity: &Value, say: &mut impl FnMut(String, String)) {
     let given: Vec<&str> = ["clientId", "objectId", "resourceId"]
         .into_iter()
-        .filter(|field| identity.get(field).is_some_and(|value| !value.is_null()))
+        .filter(|field| given(identity, field).is_some())
         .collect();
     match (text(identity, "type"), given.as_slice()) {
         (Some("userAssigned"), []) => say(
@@ -72,13 +72,13 @@ fn hosts(
     patterns: &mut HashSet<HostPattern>,
     say: &mut impl FnMut(String, String),
 ) {
-    let hosts = elements(target, "hosts").unwrap_or_default();
-    if target.get("hosts").is_some() && hosts.is_empty() {
-        say(
-            format!("targets[{n}].hosts"),
-            "is empty; give at least one".into(),
-        );
+    for list in ["hosts", "clusters"] {
+        if elements(target, list).is_some_and(<[Value]>::is_empty) {
+            let path = format!("targets[{n}].{list}");
+            say(path, "is empty; give at least one".into());
+        }
     }
+    let hosts = elements(target, "hosts").unwrap_or_default();
     for (h, host) in hosts.iter().enumerate() {
         // What is no pattern is reported by its own type.
         let Some(pattern) = host
@@ -88,7 +88,7 @@ fn hosts(
             continue;
         };
         let path = format!("targets[{n}].hosts[{h}]");
-        if pattern.is_any() && target.get("clusters").is_none() {
+        if pattern.is_any() && given(target, "clusters").is_none() {
             say(
                 path.clone(),
                 "`*` means every host; say in `clusters` which clusters may carry the token".into(),
@@ -102,6 +102,11 @@ fn hosts(
             );
         }
     }
+}
+
+/// A field that is there; null is as good as absent.
+fn given<'a>(value: &'a Value, field: &str) -> Option<&'a Value> {
+    value.get(field).filter(|value| !value.is_null())
 }
 
 fn elements<'a>(value: &'a Value, field: &str) -> Option<&'a [Value]> {

@@ -1,10 +1,14 @@
-//! What the tests share: a plan, replies of an endpoint, and a clock to move by hand.
+//! What the tests share: a plan, replies of an endpoint, a clock to move by hand, and the shared
+//! data of a process.
 #![allow(dead_code, reason = "every test file uses its own part")]
 
 use core::time::Duration;
+use std::cell::RefCell;
 
 use entra_token_core::http::{Body, Endpoint, Response};
 use entra_token_core::identity::{ManagedIdentity, Plan};
+use entra_token_core::member::{Cas, Member, SharedData};
+use entra_token_core::record::{OwnerId, Record};
 use entra_token_core::slot::{CallId, Event, Input, Output, Policy, Slot};
 use entra_token_core::{Mono, Now, Wall};
 
@@ -96,4 +100,52 @@ pub(crate) fn exchange(slot: &mut Slot, now: Now, response: Response) -> Vec<Out
     let id = call(slot, now);
     slot.handle(now, Input::HttpResponse(id, response));
     outputs(slot)
+}
+
+/// One key of Envoy's shared data, with its compare-and-swap.
+#[derive(Default)]
+pub(crate) struct OneKey(pub(crate) RefCell<Option<(Vec<u8>, u32)>>);
+
+impl SharedData for OneKey {
+    fn read(&self, _: &str) -> Option<(Vec<u8>, Cas)> {
+        self.0
+            .borrow()
+            .as_ref()
+            .map(|(value, cas)| (value.clone(), Cas(*cas)))
+    }
+
+    fn write(&self, _: &str, value: &[u8], expected: Option<Cas>) -> bool {
+        let mut stored = self.0.borrow_mut();
+        if stored.as_ref().map(|(_, cas)| Cas(*cas)) != expected {
+            return false;
+        }
+        let cas = stored.as_ref().map_or(1, |(_, cas)| cas + 1);
+        *stored = Some((value.to_vec(), cas));
+        true
+    }
+}
+
+impl OneKey {
+    pub(crate) fn record(&self) -> Record {
+        let stored = self.0.borrow();
+        stored
+            .as_ref()
+            .and_then(|(bytes, _)| Record::decode(bytes))
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn damage(&self, byte: usize) {
+        if let Some((bytes, _)) = self.0.borrow_mut().as_mut() {
+            let byte = byte % bytes.len().max(1);
+            if let Some(byte) = bytes.get_mut(byte) {
+                *byte ^= 0x40;
+            }
+        }
+    }
+}
+
+pub(crate) fn members(count: u64) -> Vec<Member> {
+    (1..=count)
+        .map(|id| Member::new(OwnerId(id), plan(), policy()))
+        .collect()
 }

@@ -1,8 +1,13 @@
 //! The module as Istio places it: a downstream HTTP filter on a listener that carries many
 //! hosts, no singleton service, no `vm_id`.
 
-use azure_sim::{EchoReport, Options};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use azure_sim::{EchoReport, Fault, FaultKind, Options, Service};
 use e2e::azure::{Azure, ECHO};
+use e2e::raw::Connection;
 use e2e::{Envoy, free_port, http, tools};
 use serde_json::{Value, json};
 
@@ -145,4 +150,35 @@ fn a_target_host_on_a_cluster_that_the_target_does_not_allow_gets_no_token() {
     let _envoy = Envoy::start(&bootstrap(&azure, port, &plugin(&azure)), port);
     assert_eq!(send(port, TARGET, "/anywhere").status, 401);
     assert_eq!(send(port, TARGET, ECHO).status, 200);
+}
+
+/// A request that is parked must not put off the tick that ends the wait of the others.
+#[test]
+fn a_steady_stream_of_requests_does_not_prolong_the_wait_of_any() {
+    let azure = Azure::start(Options::default());
+    let broken = Fault::new(Service::Imds, FaultKind::Hang);
+    azure.inject(broken).expect("a fault");
+    let port = free_port();
+    let mut plugin = plugin(&azure);
+    plugin["hold"] = json!({"timeout": "1s"});
+    let _envoy = Envoy::start(&bootstrap(&azure, port, &plugin), port);
+
+    let request = &format!("GET {ECHO} HTTP/1.1\r\nHost: {TARGET}\r\n\r\n");
+    let (sender, sent) = mpsc::channel();
+    let longest = thread::scope(|scope| {
+        scope.spawn(move || {
+            for _ in 0..300 {
+                let mut connection = Connection::open(port).expect("a connection");
+                connection.send(request).expect("sent");
+                sender.send((Instant::now(), connection)).expect("a reader");
+                thread::sleep(Duration::from_millis(10));
+            }
+        });
+        let waits = sent.iter().map(|(since, mut connection)| {
+            assert_eq!(connection.answer().expect("an answer").head.status, 503);
+            since.elapsed()
+        });
+        waits.max().expect("answers")
+    });
+    assert!(longest < Duration::from_millis(1_900), "{longest:?}");
 }

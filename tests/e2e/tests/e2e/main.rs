@@ -4,6 +4,7 @@ mod cold_start;
 mod configuration;
 mod demo;
 mod downstream;
+mod expiry;
 mod healing;
 mod imds;
 mod main_job;

@@ -1,0 +1,106 @@
+//! A valid token is used to its end, and an expired one is never sent.
+
+use std::time::Duration;
+
+use azure_sim::{Fault, FaultKind, Options, Service, Settings};
+use e2e::azure::{Azure, ECHO};
+use e2e::raw::Connection;
+use e2e::{Proxy, eventually, http};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// An Azure whose tokens live this long, and a proxy that has one; then IMDS fails.
+fn during_an_outage(lifetime: i64) -> (Azure, Proxy, u64) {
+    let settings = Settings {
+        token_lifetime_seconds: lifetime,
+        cache: false,
+        ..Settings::default()
+    };
+    let azure = Azure::start(Options {
+        settings,
+        ..Options::default()
+    });
+    let proxy = azure.proxy().start();
+    assert_eq!(http::get(&proxy.url(ECHO)).expect("an answer").status, 200);
+    let outage = Fault::new(Service::Imds, FaultKind::status(503));
+    let outage = azure.inject(outage).expect("a fault");
+    (azure, proxy, outage)
+}
+
+fn has_expired(azure: &Azure) -> bool {
+    let state = azure.state();
+    state
+        .tokens
+        .iter()
+        .all(|token| token.expires_at <= state.now)
+}
+
+#[test]
+fn an_outage_is_ridden_out_on_the_valid_token_and_an_expired_one_is_never_sent() {
+    let (azure, proxy, outage) = during_an_outage(10);
+    let mut served = 0;
+    while !has_expired(&azure) {
+        // The last ones wait for a token, and are answered when the outage is over.
+        let mut connection = Connection::open(proxy.port()).expect("a connection");
+        connection
+            .send("GET /echo HTTP/1.1\r\nHost: x\r\n\r\n")
+            .expect("sent");
+        if proxy.ready().expect("an answer").status == 200 {
+            assert_eq!(connection.answer().expect("an answer").head.status, 200);
+            served += 1;
+        }
+    }
+    assert!(served > 50, "{served} requests served during the outage");
+    assert_eq!(proxy.ready().expect("an answer").status, 503);
+
+    azure.end_fault(outage);
+    eventually(Duration::from_secs(60), "requests are served again", || {
+        let answer = http::get(&proxy.url(ECHO))?;
+        if answer.status == 200 {
+            Ok(())
+        } else {
+            Err(answer.text())
+        }
+    });
+    let refused = azure.state().target.refused;
+    assert!(refused.is_empty(), "{refused:?}");
+}
+
+/// Ticks come late in a stalled worker, after the requests that queued up meanwhile.
+#[test]
+fn a_stalled_envoy_does_not_send_the_token_that_expired_meanwhile() {
+    let (azure, proxy, _outage) = during_an_outage(6);
+    let launcher = proxy.process().id();
+    let children = format!("/proc/{launcher}/task/{launcher}/children");
+    let envoy = std::fs::read_to_string(children).expect("the launcher's children");
+    let envoy = envoy
+        .trim()
+        .parse()
+        .ok()
+        .and_then(Pid::from_raw)
+        .expect("one child");
+
+    kill_process(envoy, Signal::STOP).expect("Envoy stops");
+    let mut queued: Vec<_> = (0..50)
+        .map(|_| {
+            let mut connection = Connection::open(proxy.port()).expect("a connection");
+            connection
+                .send("GET /echo HTTP/1.1\r\nHost: x\r\n\r\n")
+                .expect("sent");
+            connection
+        })
+        .collect();
+    eventually(Duration::from_secs(20), "the token has expired", || {
+        if has_expired(&azure) {
+            Ok(())
+        } else {
+            Err("not yet")
+        }
+    });
+    kill_process(envoy, Signal::CONT).expect("Envoy goes on");
+
+    for connection in &mut queued {
+        assert_eq!(connection.answer().expect("an answer").head.status, 503);
+    }
+    let target = azure.state().target;
+    assert!(target.refused.is_empty(), "{:?}", target.refused);
+}
