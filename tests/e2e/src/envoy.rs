@@ -28,14 +28,14 @@ impl Envoy {
         Self::try_start(bootstrap, port).unwrap_or_else(|reason| panic!("{reason}"))
     }
 
-    /// Like [`Envoy::start`], with Envoy's log at this level.
+    /// Like [`Envoy::start`], with these command-line options.
     ///
     /// # Panics
     /// When Envoy ends, or does not listen within a minute.
     #[must_use]
     #[track_caller]
-    pub fn start_at_level(bootstrap: &str, port: u16, level: &str) -> Self {
-        run(bootstrap, port, &["--log-level", level]).unwrap_or_else(|reason| panic!("{reason}"))
+    pub fn start_with(bootstrap: &str, port: u16, options: &[&str]) -> Self {
+        run(bootstrap, port, options).unwrap_or_else(|reason| panic!("{reason}"))
     }
 
     /// Like [`Envoy::start`], but gives the reason instead of panicking: for a bootstrap that

@@ -161,17 +161,18 @@ fn a_steady_stream_of_requests_does_not_prolong_the_wait_of_any() {
     let port = free_port();
     let mut plugin = plugin(&azure);
     plugin["hold"] = json!({"timeout": "1s"});
-    let _envoy = Envoy::start(&bootstrap(&azure, port, &plugin), port);
+    let bootstrap = bootstrap(&azure, port, &plugin);
+    let _envoy = Envoy::start_with(&bootstrap, port, &["--concurrency", "1"]);
 
     let request = &format!("GET {ECHO} HTTP/1.1\r\nHost: {TARGET}\r\n\r\n");
     let (sender, sent) = mpsc::channel();
     let longest = thread::scope(|scope| {
         scope.spawn(move || {
-            for _ in 0..300 {
+            for _ in 0..400 {
                 let mut connection = Connection::open(port).expect("a connection");
                 connection.send(request).expect("sent");
                 sender.send((Instant::now(), connection)).expect("a reader");
-                thread::sleep(Duration::from_millis(10));
+                thread::sleep(Duration::from_millis(7));
             }
         });
         let waits = sent.iter().map(|(since, mut connection)| {

@@ -45,10 +45,10 @@ fn no_token_is_in_any_log_at_debug_or_trace_level() {
 fn the_search_for_tokens_in_logs_finds_one_where_envoy_is_known_to_print_it() {
     let azure = Azure::start(Options::default());
     let port = free_port();
-    let envoy = Envoy::start_at_level(
+    let envoy = Envoy::start_with(
         &downstream::bootstrap(&azure, port, &downstream::plugin(&azure)),
         port,
-        "debug",
+        &["--log-level", "debug"],
     );
     let url = format!("http://127.0.0.1:{port}{ECHO}");
     let request = http::Request::get(url)
