@@ -74,13 +74,14 @@ pub(crate) fn places(scene: &Scene) {
 
 /// What a person can try.
 pub(crate) fn play(scene: &Scene) {
-    let faults = format!("http://{}/faults", scene.azure.addresses().admin);
+    let azure = format!("http://{}", scene.azure.addresses().admin);
     println!(
         "
-{BOLD}Play{BOLD:#}: from another terminal, let no token be had for some minutes
-  {LINK}curl {faults} -d '{{\"service\":\"imds\",\"kind\":{{\"status\":{{\"code\":503}}}}}}'{LINK:#}   {DIM}answers 503{DIM:#}
-  {LINK}curl {faults} -d '{{\"service\":\"imds\",\"kind\":\"hang\"}}'{LINK:#}   {DIM}does not answer{DIM:#}
-  {LINK}curl {faults} -X DELETE{LINK:#}   {DIM}heals{DIM:#}
+{BOLD}Play{BOLD:#}: from another terminal, let no token be had for some minutes, or revoke it
+  {LINK}curl {azure}/faults -d '{{\"service\":\"imds\",\"kind\":{{\"status\":{{\"code\":503}}}}}}'{LINK:#}   {DIM}answers 503{DIM:#}
+  {LINK}curl {azure}/faults -d '{{\"service\":\"imds\",\"kind\":\"hang\"}}'{LINK:#}   {DIM}does not answer{DIM:#}
+  {LINK}curl '{azure}/revoke?cached=forget' -X POST{LINK:#}   {DIM}the target refuses all tokens so far{DIM:#}
+  {LINK}curl {azure}/faults -X DELETE{LINK:#}   {DIM}heals{DIM:#}
 The valid token is used to its end. Then samples wait in Prometheus, and none is lost.
 
 Ctrl-C ends the demo."
