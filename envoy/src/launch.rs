@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use crate::bootstrap::{self, header_overrides};
 use crate::cli::Command;
+use crate::drain::Drain;
 use crate::machine::{self, Machine};
 use crate::run_dir::RunDir;
 use crate::settings::authority::Scheme;
@@ -113,7 +114,11 @@ fn run(settings: &Settings, envoy: PathBuf) -> u8 {
         environment: header_values(settings),
         program: envoy,
     };
-    match supervise::run(&child) {
+    let drain = (!settings.drain.is_zero()).then(|| Drain {
+        admin_socket: bootstrap::admin_socket(run_dir.path()),
+        within: settings.drain,
+    });
+    match supervise::run(&child, drain) {
         Ok(code) => code,
         Err(error) => {
             say(&format!("cannot run {}: {error}", child.program.display()));

@@ -5,6 +5,7 @@
 
 pub mod bootstrap;
 pub mod cli;
+pub mod drain;
 pub mod launch;
 pub mod limits;
 pub mod machine;

@@ -8,9 +8,17 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use rustix::process::{Pid, Resource, Signal, WaitOptions, WaitStatus};
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGTERM};
 use signal_hook::iterator::Signals;
+
+use crate::drain::Drain;
+
+/// What Envoy gets at least to end by itself once it was told to.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// What to run.
 #[derive(Debug)]
@@ -24,16 +32,27 @@ pub struct Child {
 }
 
 /// Runs the child to its end and gives the code to end with: the child's own, or 128 and the
-/// number of the signal that ended it, as a shell does. An error means that it did not start.
-pub fn run(child: &Child) -> io::Result<u8> {
+/// number of the signal that ended it, as a shell does. The first SIGTERM drains it, if it is to be
+/// drained; a further one, or Ctrl-C, ends it at once. An error means that it did not start.
+pub fn run(child: &Child, drain: Option<Drain>) -> io::Result<u8> {
     // Before the child is there, so that no signal and no end of the child is missed.
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGCHLD])?;
     let child = start(child)?;
+    let mut drain = drain;
     for signal in signals.forever() {
-        if signal != SIGCHLD {
-            pass_on(child, signal);
-        } else if let Some(status) = reap(child) {
-            return Ok(exit_code(status));
+        match signal {
+            SIGCHLD => {
+                if let Some(status) = reap(child) {
+                    return Ok(exit_code(status));
+                }
+            }
+            SIGTERM => match drain.take() {
+                Some(drain) => {
+                    thread::spawn(move || end(child, &drain));
+                }
+                None => pass_on(child, SIGTERM),
+            },
+            other => pass_on(child, other),
         }
     }
     unreachable!("an iteration over signals ends only when its handle is closed, and none is taken")
@@ -85,6 +104,21 @@ fn die_with_launcher(command: &mut Command) {
 
 #[cfg(not(target_os = "linux"))]
 fn die_with_launcher(_command: &mut Command) {}
+
+/// Drains the child. One that cannot be drained, or does not end in time, is ended.
+fn end(child: Pid, drain: &Drain) {
+    let deadline = Instant::now() + drain.within;
+    if let Err(error) = drain.run() {
+        eprintln!("entra-auth-envoy: Envoy cannot be drained, and is ended: {error}");
+        pass_on(child, SIGTERM);
+    }
+    thread::sleep(
+        deadline
+            .saturating_duration_since(Instant::now())
+            .max(GRACE),
+    );
+    pass_on(child, SIGKILL);
+}
 
 /// To the whole group, because the program may be a script around Envoy.
 fn pass_on(child: Pid, signal: i32) {

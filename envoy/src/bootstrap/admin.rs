@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 pub(super) const CLUSTER: &str = "admin";
 
 /// Where its socket is.
-fn socket(run_dir: &Path) -> PathBuf {
+#[must_use]
+pub fn socket(run_dir: &Path) -> PathBuf {
     run_dir.join("admin.sock")
 }
 

@@ -24,6 +24,9 @@ use serde_json::{Value, json};
 
 use crate::settings::Settings;
 
+pub use admin::socket as admin_socket;
+pub use proxy_listener::STAT_PREFIX as PROXY_STAT_PREFIX;
+
 /// The bootstrap for these settings; what belongs to one run lies in `run_dir`.
 #[must_use]
 pub fn build(settings: &Settings, run_dir: &Path) -> Value {

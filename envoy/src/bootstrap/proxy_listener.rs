@@ -10,6 +10,9 @@ use crate::settings::Settings;
 /// Holds a client's X-Forwarded-Proto while Envoy, which sets its own, handles the request.
 const CLIENT_PROTO: &str = "x-envoy-client-forwarded-proto";
 
+/// Names Envoy's metrics of the clients' side.
+pub const STAT_PREFIX: &str = "proxy";
+
 pub(super) fn listener(settings: &Settings) -> Value {
     let mut routes = Vec::new();
     if settings.proxy_health_paths {
@@ -25,7 +28,7 @@ pub(super) fn listener(settings: &Settings) -> Value {
     let mut filters = vec![restore_forwarded_proto()];
     filters.extend(auth_errors::filter(settings.auth_errors_retryable));
     let manager = http::connection_manager(
-        "proxy",
+        STAT_PREFIX,
         &virtual_host,
         filters,
         json!({

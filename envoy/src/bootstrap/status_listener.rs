@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{admin, http, listener, plugin, with};
+use super::{admin, http, listener, plugin, typed, with};
 use crate::settings::Settings;
 
 /// The cluster by which the proxy listener asks for `/ready`.
@@ -29,7 +29,7 @@ pub(super) fn listener(settings: &Settings) -> Value {
     let manager = http::connection_manager(
         "status",
         &virtual_host,
-        vec![plugin::status(settings)],
+        vec![not_ready_while_draining(), plugin::status(settings)],
         json!({}),
     );
     listener::listener(
@@ -39,6 +39,22 @@ pub(super) fn listener(settings: &Settings) -> Value {
         &manager,
         // Probes and metrics are wanted most when there is too much of everything else.
         json!({ "bypass_overload_manager": true, "ignore_global_conn_limit": true }),
+    )
+}
+
+/// `/ready` is 503 from the moment Envoy is told to fail its health checks, which begins a drain;
+/// until then the filter answers.
+fn not_ready_while_draining() -> Value {
+    typed(
+        "envoy.filters.http.health_check",
+        "envoy.extensions.filters.http.health_check.v3.HealthCheck",
+        json!({
+            "pass_through_mode": true,
+            "headers": [{
+                "name": ":path",
+                "string_match": { "safe_regex": { "regex": "/ready(\\?.*)?" } },
+            }],
+        }),
     )
 }
 

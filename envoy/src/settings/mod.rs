@@ -16,6 +16,7 @@ pub mod variables;
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use entra_token_core::Audience;
 use entra_token_core::config::{self, AuthErrorsRetryable, Percent};
@@ -63,6 +64,8 @@ pub struct Settings {
     pub concurrency: u32,
     /// Memory in bytes that Envoy may use; without a bound if none.
     pub memory_limit: Option<u64>,
+    /// From SIGTERM to Envoy's end, for requests in flight to finish; zero ends it at once.
+    pub drain: Duration,
     /// How much Envoy logs.
     pub log_level: LogLevel,
     /// Which requests are logged.
@@ -81,6 +84,10 @@ pub struct Reading<T> {
     /// What works otherwise than one may think.
     pub warnings: Vec<String>,
 }
+
+/// Below the 30 s that Kubernetes gives a pod.
+const DEFAULT_DRAIN_SECONDS: u64 = 25;
+const LONGEST_DRAIN_SECONDS: u64 = 3600;
 
 /// Workers where the container has no CPU limit: enough for a side car, little enough for memory.
 const DEFAULT_CONCURRENCY: u32 = 2;
@@ -157,6 +164,9 @@ impl Reader<'_> {
             choices::number(value, 1..=MOST_CONCURRENCY)
         });
         let memory_limit = self.memory_limit(machine);
+        let drain = self.or("DRAIN_SECONDS", DEFAULT_DRAIN_SECONDS, |value| {
+            choices::number(value, 0..=LONGEST_DRAIN_SECONDS)
+        });
         let log_level = self.or("LOG_LEVEL", LogLevel::DEFAULT, LogLevel::parse);
         let access_log = self.or("ACCESS_LOG", AccessLog::All, AccessLog::parse);
         let module = self.note(
@@ -185,6 +195,7 @@ impl Reader<'_> {
             override_headers: override_headers?,
             concurrency: concurrency?,
             memory_limit: memory_limit?,
+            drain: Duration::from_secs(drain?),
             log_level: log_level?,
             access_log: access_log?,
             module: module?,

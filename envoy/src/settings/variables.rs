@@ -123,6 +123,10 @@ pub const SERVED: &[Known] = &[
         "bytes or a quantity as 256Mi: beyond it new requests get 503 [the container's limit]",
     ),
     known(
+        "DRAIN_SECONDS",
+        "from SIGTERM to the end, while /ready says 503 and requests finish; below the pod's grace period [25]",
+    ),
+    known(
         "LOG_LEVEL",
         "trace, debug, info, warning, error, critical or off [info]",
     ),
@@ -174,10 +178,6 @@ const NOT_SERVED: &[NotServed] = &[
             "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
         ],
         consequence: "no target is made from them; TARGET_HOST is the only one",
-    },
-    NotServed {
-        names: &["DRAIN_SECONDS"],
-        consequence: "Envoy ends at once on SIGTERM",
     },
 ];
 

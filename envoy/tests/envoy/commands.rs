@@ -8,6 +8,7 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 
 use crate::support::files;
+use crate::support::proxy::free_port;
 use crate::support::secure_target::Authority;
 
 const ID: &str = "abcd1234-1243-abcd-9876-1234abcd5678";
@@ -166,6 +167,8 @@ fn a_program_that_cannot_be_executed_is_told_by_name() {
             ("ENTRA_AUTH_MODULE", &place.module),
             ("SSL_CERT_FILE", &place.store),
             ("ENVOY_BINARY", script.to_str().unwrap()),
+            ("LISTENING_PORT", &free_port().to_string()),
+            ("STATUS_PORT", &free_port().to_string()),
         ],
     );
     assert_eq!(output.status.code(), Some(127));

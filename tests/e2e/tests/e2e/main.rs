@@ -10,4 +10,5 @@ mod imds;
 mod main_job;
 mod refusals;
 mod secrecy;
+mod shutdown;
 mod transparency;
