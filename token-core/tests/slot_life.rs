@@ -2,27 +2,13 @@
 
 mod common;
 
-use core::time::Duration;
-
-use common::{START, answer, at, call, events, exchange, outputs, policy, slot, token};
-use entra_token_core::failure::NoAnswer;
-use entra_token_core::http::Response;
+use common::{
+    START, answer, at, call, events, exchange, failure, outputs, policy, slot, token, wakeup,
+};
 use entra_token_core::slot::{CallId, Event, Input, Output, Policy, Slot};
 use entra_token_core::{Generation, Now};
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
 use wasm_bindgen_test::wasm_bindgen_test as test;
-
-/// When the slot wants to be woken, in seconds from `START`.
-fn wakeup(slot: &Slot) -> f64 {
-    slot.next_wakeup().since(START.mono).as_secs_f64()
-}
-
-fn failure(outputs: &[Output]) -> (String, bool) {
-    match events(outputs).as_slice() {
-        [Event::Failed { failure, .. }] => (failure.code.to_string(), failure.permanent),
-        other => panic!("expected one failure, got {other:?}"),
-    }
-}
 
 #[test]
 fn a_new_slot_asks_at_once() {
@@ -148,126 +134,6 @@ fn an_identical_token_that_was_fetched_early_is_left_alone_until_its_refresh_is_
 }
 
 #[test]
-fn failures_back_off_from_a_second_to_a_minute_with_jitter() {
-    let mut slot = slot();
-    let mut now = START;
-    for attempt in 0..12 {
-        let id = call(&mut slot, now);
-        slot.handle(now, Input::CallFailed(id, NoAnswer::Broken));
-        outputs(&mut slot);
-        let full = f64::from(1_u32 << attempt.min(6)).min(60.0);
-        let wait = slot.next_wakeup().since(now.mono).as_secs_f64();
-        assert!(
-            (full / 2.0..=full).contains(&wait),
-            "attempt {attempt}: {wait} s"
-        );
-        now = common::later(now, slot.next_wakeup().since(now.mono));
-    }
-    assert_eq!(slot.state().failures, 12);
-}
-
-#[test]
-fn two_slots_of_different_seed_do_not_wait_alike() {
-    let wait = |seed| {
-        let mut slot = Slot::new(common::plan(), policy(), seed);
-        exchange(&mut slot, START, answer(500, ""));
-        slot.next_wakeup()
-    };
-    assert_ne!(wait(1), wait(2));
-}
-
-#[test]
-fn retry_after_is_honoured_as_seconds_and_as_a_date_and_not_believed_beyond_ten_minutes() {
-    // START is Mon, 21 Sep 2026 14:13:20 GMT.
-    for (value, earliest, latest) in [
-        ("60", 60.0, 66.0),
-        ("Mon, 21 Sep 2026 14:14:20 GMT", 60.0, 66.0),
-        ("Mon, 21 Sep 2026 14:00:00 GMT", 0.5, 1.0),
-        ("86400", 600.0, 660.0),
-        ("0", 0.5, 1.0),
-        ("soon", 0.5, 1.0),
-    ] {
-        let mut slot = slot();
-        let throttled = Response {
-            retry_after: Some(value.into()),
-            ..answer(429, "")
-        };
-        exchange(&mut slot, START, throttled);
-        let wait = wakeup(&slot);
-        assert!((earliest..=latest).contains(&wait), "{value}: {wait} s");
-    }
-}
-
-#[test]
-fn statuses_are_judged_as_imds_documents_them() {
-    let not_found = r#"{"error":"invalid_request","error_description":"Identity not found"}"#;
-    let resource = r#"{"error":"invalid_resource","error_description":"AADSTS500011: no such principal\r\nTrace ID: x"}"#;
-    for (status, body, code, permanent) in [
-        (400, not_found, "identity_not_found", true),
-        (400, resource, "audience_not_found", true),
-        (400, "", "request_refused", true),
-        (401, "", "request_refused", true),
-        (403, "", "request_refused", true),
-        (404, "", "endpoint_not_ready", false),
-        (408, "", "endpoint_timeout", false),
-        (410, "", "endpoint_not_ready", false),
-        (429, "", "throttled", false),
-        (500, "", "endpoint_failed", false),
-        (502, "", "endpoint_unreachable", false),
-        (503, "upstream connect error", "endpoint_unreachable", false),
-        (503, r#"{"error":"busy"}"#, "endpoint_failed", false),
-        (504, "", "endpoint_timeout", false),
-        (302, "", "endpoint_redirects", false),
-        (204, "", "unexpected_status", false),
-    ] {
-        let mut slot = slot();
-        let outputs = exchange(&mut slot, START, answer(status, body));
-        assert_eq!(
-            failure(&outputs),
-            (code.into(), permanent),
-            "{status} {body}"
-        );
-        let wait = wakeup(&slot);
-        let expected = if permanent { 30.0..=60.0 } else { 0.5..=1.0 };
-        assert!(expected.contains(&wait), "{status} {body}: {wait} s");
-    }
-}
-
-#[test]
-fn an_error_is_one_bounded_line_in_the_servers_words() {
-    let mut slot = slot();
-    let body = format!(
-        r#"{{"error":"invalid_request","error_description":"bad\r\nthing {}"}}"#,
-        "x".repeat(9000)
-    );
-    exchange(&mut slot, START, answer(400, &body));
-    let message = &slot.state().last_failure.as_ref().expect("failed").message;
-    assert!(
-        message.contains("400: invalid_request: bad  thing xxx"),
-        "{message}"
-    );
-    assert!(message.len() < 500 && !message.contains(['\r', '\n']));
-}
-
-#[test]
-fn a_success_ends_the_count_of_failures() {
-    let mut slot = slot();
-    exchange(&mut slot, START, answer(500, ""));
-    let outputs = exchange(&mut slot, at(10.0), token("t", 3600));
-    assert!(matches!(
-        events(&outputs)[..],
-        [Event::Acquired {
-            after_failures: 1,
-            ..
-        }]
-    ));
-    assert_eq!(
-        (slot.state().failures, &slot.state().last_failure),
-        (0, &None)
-    );
-}
-
-#[test]
 fn a_token_is_over_when_either_clock_says_so() {
     let mut slot = slot();
     exchange(&mut slot, START, token("t", 3600));
@@ -369,19 +235,6 @@ fn an_answer_past_the_deadline_is_ignored_even_if_no_tick_came_between() {
 }
 
 #[test]
-fn the_same_failure_again_is_no_news_and_another_one_is() {
-    let mut slot = slot();
-    let mut is_news = |now, status| {
-        let outputs = exchange(&mut slot, at(now), answer(status, ""));
-        matches!(events(&outputs)[..], [Event::Failed { is_news: true, .. }])
-    };
-    assert!(is_news(0.0, 500));
-    assert!(!is_news(100.0, 500));
-    assert!(is_news(200.0, 429));
-    assert!(!is_news(300.0, 429));
-}
-
-#[test]
 fn refreshes_of_a_fleet_are_spread() {
     let due = |seed, reply| {
         let mut slot = Slot::new(common::plan(), policy(), seed);
@@ -406,16 +259,4 @@ fn an_unanswered_call_is_given_up_and_its_late_answer_ignored() {
         Input::HttpResponse(CallId(99), token("foreign", 3600)),
     );
     assert_eq!(slot.state().token, None);
-}
-
-#[test]
-fn the_retry_after_of_a_failure_does_not_outlive_it() {
-    let mut slot = slot();
-    let throttled = Response {
-        retry_after: Some("60".into()),
-        ..answer(429, "")
-    };
-    exchange(&mut slot, START, throttled);
-    exchange(&mut slot, at(70.0), answer(500, ""));
-    assert!(slot.next_wakeup().since(at(70.0).mono) <= Duration::from_secs(2));
 }

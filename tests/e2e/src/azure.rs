@@ -4,7 +4,7 @@ use std::io;
 use std::ops::Deref;
 use std::path::PathBuf;
 
-use azure_sim::{AZURE_MONITOR, AzureSim, Options};
+use azure_sim::{AZURE_MONITOR, AzureSim, Options, Settings};
 use tempfile::TempDir;
 
 use crate::{Proxy, ProxyBuilder};
@@ -32,6 +32,19 @@ impl Azure {
     #[track_caller]
     pub fn start(options: Options) -> Self {
         Self::try_start(options).unwrap_or_else(|reason| panic!("{reason}"))
+    }
+
+    /// Starts one with other settings than the real service's.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    #[track_caller]
+    pub fn with(settings: Settings) -> Self {
+        Self::start(Options {
+            settings,
+            ..Options::default()
+        })
     }
 
     /// Like [`Azure::start`], but gives the reason instead of panicking.

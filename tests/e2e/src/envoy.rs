@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 use std::time::Duration;
 use std::{fs, io};
 
@@ -45,17 +45,6 @@ impl Envoy {
     /// When Envoy ends, or does not listen within a minute; with its last log lines.
     pub fn try_start(bootstrap: &str, port: u16) -> Result<Self, String> {
         run(bootstrap, port, &[])
-    }
-
-    /// Lets Envoy check a bootstrap, without running it.
-    ///
-    /// # Errors
-    /// When Envoy could not be run at all.
-    pub fn validate(bootstrap: &str) -> io::Result<Output> {
-        let folder = tempfile::tempdir()?;
-        command(bootstrap, folder.path())?
-            .args(["--mode", "validate"])
-            .output()
     }
 
     /// The process: its logs, its end.

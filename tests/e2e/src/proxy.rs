@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::http::{self, Response};
-use crate::{Metrics, Process, free_port, tools};
+use crate::{Metrics, Process, eventually, free_port, tools};
 
 /// Two cores that also compile tests may need it: Envoy compiles the module before it serves.
 const START: Duration = Duration::from_secs(60);
@@ -30,13 +30,6 @@ impl ProxyBuilder {
     #[must_use]
     pub fn set(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.environment.insert(name.to_owned(), value.into());
-        self
-    }
-
-    /// Unsets an environment variable that is set by default.
-    #[must_use]
-    pub fn unset(mut self, name: &str) -> Self {
-        self.environment.remove(name);
         self
     }
 
@@ -131,6 +124,21 @@ impl Proxy {
     /// When it does not answer.
     pub fn ready(&self) -> Result<Response, String> {
         http::get(&self.status_url("/ready"))
+    }
+
+    /// Waits until `/ready` is 200.
+    ///
+    /// # Panics
+    /// When it is not within a minute, with what it said last.
+    #[track_caller]
+    pub fn wait_until_ready(&self) {
+        eventually(Duration::from_secs(60), "the proxy is ready", || {
+            let ready = self.ready()?;
+            match ready.status {
+                200 => Ok(()),
+                _ => Err(ready.text()),
+            }
+        });
     }
 
     /// What `/metrics` says.

@@ -1,7 +1,7 @@
 //! An HTTP/1.1 client at the level of bytes: what a test writes is what goes over the wire.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
 /// Above the launcher's hold limit (10 s), so that its own answer is seen.
@@ -64,14 +64,6 @@ impl Connection {
     /// When the other side has closed.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.stream.write_all(bytes.as_ref())
-    }
-
-    /// Closes our sending half: the client has nothing more to say.
-    ///
-    /// # Errors
-    /// When the other side has closed already.
-    pub fn finish(&mut self) -> io::Result<()> {
-        self.stream.shutdown(Shutdown::Write)
     }
 
     /// Reads one answer (to a request other than HEAD).

@@ -217,6 +217,5 @@ impl Default for Hold {
 }
 
 fn default_max_requests() -> NonZeroU32 {
-    const DEFAULT: NonZeroU32 = NonZeroU32::new(1024).unwrap();
-    DEFAULT
+    NonZeroU32::MIN.saturating_add(1023)
 }

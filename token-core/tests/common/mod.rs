@@ -149,3 +149,16 @@ pub(crate) fn members(count: u64) -> Vec<Member> {
         .map(|id| Member::new(OwnerId(id), plan(), policy()))
         .collect()
 }
+
+/// When the slot wants to be woken, in seconds from `START`.
+pub(crate) fn wakeup(slot: &Slot) -> f64 {
+    slot.next_wakeup().since(START.mono).as_secs_f64()
+}
+
+/// The code of the one failure that was reported, and whether it is permanent.
+pub(crate) fn failure(outputs: &[Output]) -> (String, bool) {
+    match events(outputs).as_slice() {
+        [Event::Failed { failure, .. }] => (failure.code.to_string(), failure.permanent),
+        other => panic!("expected one failure, got {other:?}"),
+    }
+}

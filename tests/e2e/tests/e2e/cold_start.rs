@@ -166,14 +166,7 @@ fn a_client_that_leaves_while_it_waits_leaves_nothing_behind() {
     wait_until_held(&proxy, 0.0);
 
     azure.end_fault(broken);
-    eventually(
-        Duration::from_secs(20),
-        "the proxy is ready",
-        || match proxy.ready()?.status {
-            200 => Ok(()),
-            other => Err(format!("/ready answers {other}")),
-        },
-    );
+    proxy.wait_until_ready();
     assert_eq!(http::get(&proxy.url(ECHO)).expect("an answer").status, 200);
     assert_eq!(
         azure.state().target.requests,
@@ -228,14 +221,8 @@ fn of_ten_thousand_requests_that_would_wait_those_beyond_the_limit_are_answered_
     drop(connections);
 
     azure.end_fault(broken);
-    eventually(Duration::from_secs(60), "requests are served again", || {
-        let answer = http::get(&proxy.url(ECHO))?;
-        if answer.status == 200 {
-            Ok(())
-        } else {
-            Err(answer.text())
-        }
-    });
+    proxy.wait_until_ready();
+    assert_eq!(http::get(&proxy.url(ECHO)).expect("an answer").status, 200);
 }
 
 /// Resident memory of the launcher's Envoy in bytes, from procfs.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use azure_sim::{Fault, FaultKind, Options, Service, Settings};
+use azure_sim::{Fault, FaultKind, Service, Settings};
 use e2e::azure::{Azure, ECHO};
 use e2e::raw::Connection;
 use e2e::{Proxy, eventually, http};
@@ -10,14 +10,10 @@ use rustix::process::{Pid, Signal, kill_process};
 
 /// An Azure whose tokens live this long, and a proxy that has one; then IMDS fails.
 fn during_an_outage(lifetime: i64) -> (Azure, Proxy, u64) {
-    let settings = Settings {
+    let azure = Azure::with(Settings {
         token_lifetime_seconds: lifetime,
         cache: false,
         ..Settings::default()
-    };
-    let azure = Azure::start(Options {
-        settings,
-        ..Options::default()
     });
     let proxy = azure.proxy().start();
     assert_eq!(http::get(&proxy.url(ECHO)).expect("an answer").status, 200);
@@ -53,14 +49,8 @@ fn an_outage_is_ridden_out_on_the_valid_token_and_an_expired_one_is_never_sent()
     assert_eq!(proxy.ready().expect("an answer").status, 503);
 
     azure.end_fault(outage);
-    eventually(Duration::from_secs(60), "requests are served again", || {
-        let answer = http::get(&proxy.url(ECHO))?;
-        if answer.status == 200 {
-            Ok(())
-        } else {
-            Err(answer.text())
-        }
-    });
+    proxy.wait_until_ready();
+    assert_eq!(http::get(&proxy.url(ECHO)).expect("an answer").status, 200);
     let refused = azure.state().target.refused;
     assert!(refused.is_empty(), "{refused:?}");
 }

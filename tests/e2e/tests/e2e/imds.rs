@@ -10,17 +10,6 @@ use e2e::azure::{Azure, ECHO};
 use e2e::{Proxy, eventually, http};
 use serde_json::Value;
 
-fn wait_until_ready(proxy: &Proxy) {
-    eventually(Duration::from_secs(30), "the proxy is ready", || {
-        let ready = proxy.ready()?;
-        if ready.status == 200 {
-            Ok(())
-        } else {
-            Err(ready.text())
-        }
-    });
-}
-
 fn echo(proxy: &Proxy) -> azure_sim::EchoReport {
     let answer = http::get(&proxy.url(ECHO)).expect("an answer");
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -34,7 +23,7 @@ fn imds_is_asked_by_its_rules() {
         .proxy()
         .set("AUDIENCE", "https://monitor.azure.com/.default")
         .start();
-    wait_until_ready(&proxy);
+    proxy.wait_until_ready();
 
     let state = azure.state();
     assert!(state.imds.refused.is_empty(), "{:?}", state.imds.refused);
@@ -82,7 +71,7 @@ fn a_user_assigned_identity_is_found_by_each_of_its_three_names() {
             .set("IDENTITY_TYPE", "userAssigned")
             .set(variable, value.as_str())
             .start();
-        wait_until_ready(&proxy);
+        proxy.wait_until_ready();
         let token = echo(&proxy).token;
         assert_eq!(
             (token.oid, token.appid),
@@ -116,7 +105,7 @@ fn every_form_in_which_imds_may_say_when_a_token_ends_is_understood() {
         });
         azure.forget_cached_tokens();
         let proxy = azure.proxy().start();
-        wait_until_ready(&proxy);
+        proxy.wait_until_ready();
         let exp = echo(&proxy).token.exp as f64;
         let expiry = proxy
             .metrics()
@@ -213,7 +202,7 @@ fn replies_that_are_no_token_are_retried_with_back_off_and_told_in_ready() {
         );
 
         azure.end_fault(id);
-        wait_until_ready(&proxy);
+        proxy.wait_until_ready();
         assert_eq!(
             http::get(&proxy.url(ECHO)).expect("an answer").status,
             200,
@@ -227,21 +216,17 @@ fn replies_that_are_no_token_are_retried_with_back_off_and_told_in_ready() {
 /// IMDS gives the same token until shortly before it ends.
 #[test]
 fn a_caching_imds_is_asked_again_until_it_gives_the_next_token_and_no_request_notices() {
-    let settings = Settings {
+    let azure = Azure::with(Settings {
         token_lifetime_seconds: 20,
         cache: true,
         cache_until_remaining_seconds: Some(2),
         ..Settings::default()
-    };
-    let azure = Azure::start(Options {
-        settings,
-        ..Options::default()
     });
     let proxy = azure
         .proxy()
         .set("AAD_TOKEN_REFRESH_INTERVAL_IN_PERCENTAGE", "30")
         .start();
-    wait_until_ready(&proxy);
+    proxy.wait_until_ready();
     let mut generation = None;
     eventually(
         Duration::from_secs(60),

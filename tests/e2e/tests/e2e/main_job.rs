@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use azure_sim::{Options, Settings};
+use azure_sim::Settings;
 use e2e::azure::{Azure, WRITE};
 use e2e::{Prometheus, eventually};
 
@@ -10,14 +10,10 @@ use e2e::{Prometheus, eventually};
 /// ten seconds come and go.
 #[test]
 fn every_sample_that_prometheus_scrapes_is_stored_with_a_verified_token() {
-    let settings = Settings {
+    let azure = Azure::with(Settings {
         token_lifetime_seconds: 10,
         cache: false,
         ..Settings::default()
-    };
-    let azure = Azure::start(Options {
-        settings,
-        ..Options::default()
     });
     let proxy = azure.proxy().start();
     let prometheus = Prometheus::writing_to(&proxy.url(WRITE))
