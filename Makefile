@@ -34,7 +34,7 @@ build: ## Fills dist/ with what ships: the launcher and the Wasm module.
 test: ## Runs every test: native, wasm, and end to end on a real Envoy and a real Prometheus.
 	@scripts/setup rust envoy prometheus node wasm-bindgen
 	@$(MAKE) --no-print-directory build
-	cargo test --locked --workspace
+	cargo test --locked --workspace --no-fail-fast
 	cargo test --locked --package entra-token-core --target wasm32-unknown-unknown
 	cargo test --locked --package entra-token-core --target wasm32-wasip1
 
