@@ -105,7 +105,7 @@ fn a_request_without_a_token_learns_why_and_when_to_come_back() {
     let slot = failing();
     let answer = Unavailable::new(NoToken::HeldTooLong, "default", slot.state(), at(1.0));
     assert_eq!(
-        answer.retry_after, 31,
+        answer.retry_after, 30,
         "the next attempt is 30 to 60 s away; 30 s is the bound"
     );
     let text = String::from_utf8(json(&answer)).expect("JSON");

@@ -81,8 +81,8 @@ impl ProxyBuilder {
 }
 
 impl Proxy {
-    /// Settings for a proxy to `target` (the value of `TARGET_HOST`), with ports of its own
-    /// and this machine's Envoy.
+    /// Settings for a proxy to `target` (the value of `TARGET_HOST`), with ports of its own,
+    /// this machine's Envoy, and no drain at the end.
     #[must_use]
     pub fn to(target: &str) -> ProxyBuilder {
         ProxyBuilder {
@@ -92,6 +92,8 @@ impl Proxy {
         .set("LISTENING_PORT", free_port().to_string())
         .set("STATUS_PORT", free_port().to_string())
         .set("ENVOY_BINARY", tools::envoy())
+        // Nobody else sends to this proxy when its test ends.
+        .set("DRAIN_SECONDS", "0")
     }
 
     /// Where clients send their requests.

@@ -55,6 +55,8 @@ impl Proxy {
         environment.insert("IDENTITY_TYPE", "systemAssigned".into());
         environment.insert("AUDIENCE", "https://monitor.azure.com".into());
         environment.insert("LISTENING_PORT", port.to_string());
+        // Nobody else sends to this proxy when its test ends.
+        environment.insert("DRAIN_SECONDS", "0".to_owned());
         environment.insert("STATUS_PORT", status_port.to_string());
         environment.insert("AZURE_POD_IDENTITY_AUTHORITY_HOST", imds);
         environment.insert("ENVOY_BINARY", files::envoy().display().to_string());

@@ -82,7 +82,7 @@ fn a_request_that_never_ends_does_not_hold_the_end_up_beyond_drain_seconds() {
 #[test]
 fn a_second_sigterm_ends_it_at_once() {
     let azure = Azure::start(Options::default());
-    let mut proxy = azure.proxy().start();
+    let mut proxy = azure.proxy().set("DRAIN_SECONDS", "25").start();
     proxy.process().signal(Signal::TERM);
     eventually(Duration::from_secs(2), "/ready is 503", || {
         match proxy.ready()?.status {

@@ -49,8 +49,6 @@ impl Scene {
             .proxy()
             .set("LISTENING_PORT", preferred(8081).to_string())
             .set("STATUS_PORT", preferred(9464).to_string())
-            // Nobody sends to this proxy any more when the demo ends it.
-            .set("DRAIN_SECONDS", "0")
             .try_start()?;
         going()?;
 
