@@ -246,6 +246,13 @@ pub(crate) fn release(waiting: &Waiting, now: Now) {
         refuse(&target, NoToken::HeldTooLong, now);
         return;
     };
+    // The token that the target refused is no answer while a newer one may still come.
+    if header.generation == waiting.refused
+        && target.keeper.member().refusal(now, waiting.refused) == Refusal::Refreshing
+    {
+        refuse(&target, NoToken::HeldTooLong, now);
+        return;
+    }
     if host::replace_request_header(AUTHORIZATION, &header.value).is_err() {
         refuse(&target, NoToken::NotSet, now);
         return;

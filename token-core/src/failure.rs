@@ -111,6 +111,13 @@ impl Failure {
         };
         let message = match said {
             Some(said) => format!("the token endpoint answered {status}: {}", said.detail()),
+            // Envoy's own, see above.
+            None if matches!(status, 502 | 503) => {
+                format!("nothing answers at the token endpoint ({status})")
+            }
+            None if status == 504 => {
+                format!("the token endpoint did not answer in time ({status})")
+            }
             None => format!("the token endpoint answered {status}"),
         };
         Self {

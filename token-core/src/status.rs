@@ -156,10 +156,13 @@ impl Unavailable {
     #[must_use]
     pub fn new(why: NoToken, identity: &str, state: &State, now: Now) -> Self {
         let (code, what) = match why {
-            NoToken::HeldTooLong => ("token_unavailable", "there is no token yet"),
+            NoToken::HeldTooLong => (
+                "token_unavailable",
+                "no token that may be sent came in time",
+            ),
             NoToken::TooManyHeld => (
                 "too_many_held",
-                "there is no token yet and as many requests are waiting for one as may",
+                "as many requests are waiting for a token as may",
             ),
             NoToken::NotSet => (
                 "internal",

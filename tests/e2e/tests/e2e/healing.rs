@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use azure_sim::{AZURE_MONITOR, CachedTokens, METRICS_PUBLISHER, Options, RoleAssignment};
+use azure_sim::{
+    AZURE_MONITOR, CachedTokens, Fault, FaultKind, METRICS_PUBLISHER, Options, RoleAssignment,
+    Service,
+};
 use e2e::azure::{Azure, ECHO};
 use e2e::{Envoy, Proxy, eventually, free_port, http};
 
@@ -200,4 +203,29 @@ fn downstream_what_no_token_heals_is_503_for_whom_the_user_says() {
         );
         assert_eq!(azure.state().imds.calls, 1, "a 403 asks for no token");
     }
+}
+
+/// The target's answer would send people to look for a missing role.
+#[test]
+fn upstream_a_revoked_token_that_cannot_be_replaced_is_503_for_want_of_a_token() {
+    let azure = Azure::start(Options::default());
+    let proxy = azure.proxy().start();
+    assert_eq!(through(&proxy, ECHO, false).status, 200);
+    let outage = Fault::new(Service::Imds, FaultKind::status(500));
+    let outage = azure.inject(outage).expect("a fault");
+    azure.revoke(CachedTokens::Forget);
+    let answer = through(&proxy, ECHO, true);
+    assert_eq!(answer.status, 503);
+    let body: serde_json::Value = answer.json().expect("JSON");
+    assert_eq!(body["error"]["code"], "token_unavailable", "{body}");
+
+    azure.end_fault(outage);
+    eventually(Duration::from_secs(60), "the token is replaced", || {
+        let answer = through(&proxy, ECHO, true);
+        if answer.status == 200 {
+            Ok(())
+        } else {
+            Err(answer.text())
+        }
+    });
 }
