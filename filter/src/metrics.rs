@@ -151,10 +151,14 @@ impl TokenMetrics {
 }
 
 impl Drop for TokenMetrics {
-    /// No configuration names the token any more: 0 means none.
+    /// No configuration names the token any more: 0 means none. What has shown nothing takes
+    /// nothing back: the throw-away VM that tries a configuration must not wipe the gauges of
+    /// those in use.
     fn drop(&mut self) {
-        self.expiry.set(0);
-        self.failures.set(0);
+        if self.shown.get() != <(u64, u32)>::default() {
+            self.expiry.set(0);
+            self.failures.set(0);
+        }
     }
 }
 
