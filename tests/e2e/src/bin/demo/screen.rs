@@ -155,6 +155,9 @@ impl Screen {
 /// The end of a run that a signal ended.
 pub(crate) fn interrupted(look: &Look) {
     println!("\n{BOLD}Stopped{BOLD:#}: {}", summary(look));
+    if look.sent.pending > 0.0 {
+        println!("  {} samples still waited in Prometheus", look.sent.pending);
+    }
 }
 
 /// The end of a timed run in which all went well.
