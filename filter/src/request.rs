@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use entra_token_core::cluster::AllowedClusters;
-use entra_token_core::config::{AuthErrorsRetryable, Placement};
+use entra_token_core::config::Placement;
 use entra_token_core::state::Refusal;
 use entra_token_core::status::{self, NoToken, Unavailable};
 use entra_token_core::{Generation, Now};
@@ -136,12 +136,8 @@ impl Request {
             _ => Refusal::Final,
         };
         let healing = refusal != Refusal::Final;
-        let retryable = healing
-            || match target.spec.auth_errors_retryable {
-                AuthErrorsRetryable::Always => true,
-                AuthErrorsRetryable::RemoteWrite => self.is_remote_write,
-                AuthErrorsRetryable::Never => false,
-            };
+        let retryable = target.spec.auth_errors_retryable;
+        let retryable = healing || retryable.applies_to(self.is_remote_write);
         if healing {
             target.metrics.unauthorized_refreshed.count();
         } else {

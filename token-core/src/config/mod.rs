@@ -101,6 +101,18 @@ pub enum AuthErrorsRetryable {
     Never,
 }
 
+impl AuthErrorsRetryable {
+    /// Whether a request gets 503 in place of the target's 401 or 403.
+    #[must_use]
+    pub fn applies_to(self, is_remote_write: bool) -> bool {
+        match self {
+            Self::RemoteWrite => is_remote_write,
+            Self::Always => true,
+            Self::Never => false,
+        }
+    }
+}
+
 /// Who asks for tokens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
