@@ -2,7 +2,7 @@
 //!
 //! Each part has its own lock, held for moments and never across an `await`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -42,6 +42,8 @@ pub(crate) struct Cloud {
 pub(crate) struct ImdsState {
     pub(crate) counts: Mutex<ImdsCounts>,
     pub(crate) in_flight: Gauge,
+    /// The same for each request target: those who ask for one and the same token.
+    alike: Mutex<HashMap<String, Arc<Gauge>>>,
     pub(crate) requests: Mutex<RequestLog>,
     pub(crate) recent: RecentRequests,
     connections: Arc<ConnectionCount>,
@@ -225,7 +227,15 @@ impl Cloud {
 }
 
 impl ImdsState {
+    /// The count of those who ask for the same token as this request target.
+    pub(crate) fn alike(&self, target: &str) -> Arc<Gauge> {
+        Arc::clone(lock(&self.alike).entry(target.to_owned()).or_default())
+    }
+
     fn report(&self) -> ImdsReport {
+        let alike = lock(&self.alike);
+        let most = |gauge: &Arc<Gauge>| gauge.most.load(Ordering::SeqCst);
+        let max_in_flight_alike = alike.values().map(most).max().unwrap_or_default();
         let counts = lock(&self.counts);
         ImdsReport {
             calls: counts.calls,
@@ -235,6 +245,7 @@ impl ImdsState {
             tokens_repeated: counts.tokens_repeated,
             in_flight: self.in_flight.now.load(Ordering::SeqCst),
             max_in_flight: self.in_flight.most.load(Ordering::SeqCst),
+            max_in_flight_alike,
             answers: counts.outcomes.answers.clone(),
             aborted: counts.outcomes.aborted,
             connections: self.connections.report(),

@@ -60,6 +60,8 @@ pub(crate) async fn handle(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Aborted> {
     let in_flight = cloud.imds.in_flight.enter();
+    let alike = cloud.imds.alike(&request.uri().to_string());
+    let _alike = alike.enter();
     lock(&cloud.imds.requests).add(Service::Imds, &request, "<not read>");
     let asked = check_limits(cloud, in_flight.at_once).and_then(|()| check(cloud, &request));
     {

@@ -49,6 +49,8 @@ pub struct ImdsReport {
     pub in_flight: u64,
     /// The most requests ever being answered at once.
     pub max_in_flight: u64,
+    /// The most requests for one and the same token ever being answered at once.
+    pub max_in_flight_alike: u64,
     /// Answers by status code.
     pub answers: BTreeMap<u16, u64>,
     /// Requests that ended without an answer, by a fault.

@@ -300,6 +300,7 @@ async fn more_than_five_requests_at_once_are_refused() {
     let state = sim.state().imds;
     assert_eq!(state.refused[&ImdsRefusal::TooManyAtOnce], 1);
     assert_eq!((state.in_flight, state.max_in_flight), (5, 6));
+    assert_eq!(state.max_in_flight_alike, 6);
 }
 
 #[tokio::test]

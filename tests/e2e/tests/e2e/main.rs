@@ -8,6 +8,7 @@ mod expiry;
 mod healing;
 mod imds;
 mod main_job;
+mod ownership;
 mod refusals;
 mod secrecy;
 mod shutdown;
