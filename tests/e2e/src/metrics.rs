@@ -24,6 +24,11 @@ impl Metrics {
         Self(text.lines().filter_map(Sample::parse).collect())
     }
 
+    /// Every sample.
+    pub fn samples(&self) -> impl Iterator<Item = &Sample> {
+        self.0.iter()
+    }
+
     /// The samples of one name that carry all of these labels.
     pub fn with<'a>(
         &'a self,

@@ -8,6 +8,7 @@ mod expiry;
 mod healing;
 mod imds;
 mod main_job;
+mod old_proxy;
 mod ownership;
 mod refusals;
 mod secrecy;
