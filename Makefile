@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test build lint audit setup clean
+.PHONY: help run test build traps lint audit setup clean
 
 CARGO_TARGET_DIR ?= target
 CARGO := cargo --quiet
@@ -31,9 +31,15 @@ build: ## Fills dist/ with what ships: the launcher and the Wasm module.
 	@install -m 755 $(CARGO_TARGET_DIR)/release/entra-auth-envoy dist/
 	@install -m 644 $(CARGO_TARGET_DIR)/wasm32-wasip1/release/entra_auth_filter.wasm dist/
 
+traps: ## Builds, for the tests alone, the Wasm module with a switch that kills it.
+	@scripts/setup rust
+	@$(CARGO) build --locked --release --package entra-auth-filter --target wasm32-wasip1 --features traps
+	@mkdir -p $(CARGO_TARGET_DIR)/traps
+	@install -m 644 $(CARGO_TARGET_DIR)/wasm32-wasip1/release/entra_auth_filter.wasm $(CARGO_TARGET_DIR)/traps/
+
 test: ## Runs every test: native, wasm, and end to end on a real Envoy and a real Prometheus.
 	@scripts/setup rust envoy prometheus node wasm-bindgen
-	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory build traps
 	cargo test --locked --workspace --no-fail-fast
 	cargo test --locked --package entra-token-core --target wasm32-unknown-unknown
 	cargo test --locked --package entra-token-core --target wasm32-wasip1
@@ -42,7 +48,7 @@ lint: ## Checks format, clippy (native and wasm), docs, licences and duplicates 
 	@scripts/setup rust deny shellcheck
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
-	cargo clippy --locked --package entra-token-core --package entra-auth-filter --all-targets --target wasm32-wasip1 -- -D warnings
+	cargo clippy --locked --package entra-token-core --package entra-auth-filter --features entra-auth-filter/traps --all-targets --target wasm32-wasip1 -- -D warnings
 	cargo clippy --locked --package entra-token-core --all-targets --target wasm32-unknown-unknown -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --locked --workspace --no-deps --document-private-items
 	cargo deny --locked check bans licenses sources

@@ -155,6 +155,8 @@ impl Context for Root {
         let Some((keeper, id)) = self.calls.remove(&token) else {
             return;
         };
+        #[cfg(feature = "traps")]
+        crate::trap::spring(MapType::HttpCallResponseHeaders);
         let now = host::now();
         // Without headers the call broke off, was cut by its time-out, or was over-long.
         let status = host::header(MapType::HttpCallResponseHeaders, ":status")

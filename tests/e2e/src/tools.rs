@@ -41,6 +41,18 @@ pub fn module() -> PathBuf {
     )
 }
 
+/// The Wasm module with a switch that kills its VM: `x-entra-auth-trap: panic` or `unreachable`
+/// on a request to a target, or on the answer of a token endpoint.
+///
+/// # Panics
+/// When it is missing.
+#[must_use]
+pub fn trap_module() -> PathBuf {
+    let target = env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    let module = Path::new(&target).join("traps/entra_auth_filter.wasm");
+    existing(repository().join(module), "make traps")
+}
+
 /// Prometheus, from PATH.
 ///
 /// # Panics

@@ -25,7 +25,8 @@ fn held(proxy: &Proxy) -> f64 {
         .expect("a gauge")
 }
 
-fn wait_until_held(proxy: &Proxy, count: f64) {
+/// Waits until so many requests wait for a token.
+pub(crate) fn wait_until_held(proxy: &Proxy, count: f64) {
     eventually(
         Duration::from_secs(9),
         "all requests are held",

@@ -1,6 +1,7 @@
 //! The module as Istio places it: a downstream HTTP filter on a listener that carries many
 //! hosts, no singleton service, no `vm_id`.
 
+use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -33,6 +34,11 @@ pub(crate) fn plugin(azure: &Azure) -> Value {
 /// An Envoy that leads `TARGET` to a cluster named after it, `/anywhere` on that host to one
 /// that is not, and every other host to a third; all of them are the simulated target.
 pub(crate) fn bootstrap(azure: &Azure, port: u16, plugin: &Value) -> String {
+    with_module(azure, port, plugin, &tools::module())
+}
+
+/// The same with another module than the one that ships.
+pub(crate) fn with_module(azure: &Azure, port: u16, plugin: &Value, module: &Path) -> String {
     let addresses = azure.addresses();
     let cluster = |name: &str, address: std::net::SocketAddr| {
         json!({
@@ -80,7 +86,7 @@ pub(crate) fn bootstrap(azure: &Azure, port: u16, plugin: &Value) -> String {
                                         "failure_policy": "FAIL_RELOAD",
                                         "vm_config": {
                                             "runtime": "envoy.wasm.runtime.v8",
-                                            "code": {"local": {"filename": tools::module()}},
+                                            "code": {"local": {"filename": module}},
                                         },
                                         "configuration": {
                                             "@type": "type.googleapis.com/google.protobuf.StringValue",

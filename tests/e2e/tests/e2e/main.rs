@@ -14,3 +14,4 @@ mod refusals;
 mod secrecy;
 mod shutdown;
 mod transparency;
+mod traps;
