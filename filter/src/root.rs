@@ -226,3 +226,12 @@ impl RootContext for Root {
         })
     }
 }
+
+impl Drop for Root {
+    /// A new configuration has taken the place of this one. Its calls are others' to make again.
+    fn drop(&mut self) {
+        for (keeper, id) in self.calls.values() {
+            keeper.abandoned(host::now(), *id);
+        }
+    }
+}

@@ -145,6 +145,11 @@ impl Keeper {
         self.settle(now, outcome);
     }
 
+    /// The root context that made the call goes, and Envoy ends the call with it.
+    pub(crate) fn abandoned(&self, now: Now, id: CallId) {
+        self.member.borrow_mut().abandoned(now, id, &Shared);
+    }
+
     pub(crate) fn next_wakeup(&self, now: Now) -> Mono {
         self.member.borrow().next_wakeup(now)
     }

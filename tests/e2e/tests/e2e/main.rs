@@ -15,3 +15,4 @@ mod secrecy;
 mod shutdown;
 mod transparency;
 mod traps;
+mod updates;

@@ -42,7 +42,9 @@ impl Product {
         let mut plugin = downstream::plugin(azure);
         plugin["hold"] = json!({"timeout": format!("{}s", HOLD.as_secs())});
         let module = tools::trap_module();
-        let bootstrap = downstream::with_module(azure, port, &plugin, &module);
+        let wasm = downstream::wasm(&plugin, &module, "");
+        let filter = json!({"name": downstream::NAME, "typed_config": wasm});
+        let bootstrap = downstream::around(azure, port, &filter).to_string();
         let envoy = Envoy::start_with(&bootstrap, port, &["--concurrency", "1"]);
         Self::Istio(envoy, port)
     }
