@@ -2,7 +2,8 @@
 //!
 //! A panic becomes a trap, after which Envoy runs nothing of this VM any more and knows no end for
 //! the requests that are parked here. The panic hook runs before the trap, while host calls still
-//! work: it answers them.
+//! work: it answers them. Envoy sends these answers after the trap. Downstream they pass back
+//! through the filter that has just failed, and Envoy makes a bare 503 of each.
 
 use std::panic::{self, PanicHookInfo};
 

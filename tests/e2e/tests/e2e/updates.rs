@@ -3,12 +3,13 @@
 
 use std::cell::Cell;
 use std::fs;
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use azure_sim::{EchoReport, Fault, FaultKind, Identity, Options, Service, Settings};
 use e2e::azure::{Azure, ECHO};
 use e2e::raw::Connection;
-use e2e::{Envoy, Metrics, eventually, free_port, http, tools};
+use e2e::{Envoy, eventually, free_port, http, tools};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -60,12 +61,12 @@ impl Istio {
 
     /// The same from a WasmPlugin of this resource version.
     fn update_at(&self, plugin: &Value, resource_version: &str) {
-        let taken = self.count("config_reload");
+        let taken = self.stat(&format!("{NAME}.config_reload"));
         self.offer(plugin, resource_version);
         eventually(
             Duration::from_secs(20),
             "the update is taken",
-            || match self.count("config_reload") {
+            || match self.stat(&format!("{NAME}.config_reload")) {
                 count if count > taken => Ok(()),
                 _ => Err(self.envoy.process().tail()),
             },
@@ -78,20 +79,17 @@ impl Istio {
         write(&self.folder, self.version.get(), &wasm);
     }
 
-    /// A counter of what became of updates.
-    fn count(&self, what: &str) -> u64 {
-        let name = format!("extension_config_discovery.http_filter.{NAME}.{what}");
-        let url = format!("http://127.0.0.1:{}/stats?filter={what}$", self.admin);
+    /// The metric of Envoy's whose name ends so.
+    fn stat(&self, name: &str) -> u64 {
+        let last = name.rsplit('.').next().unwrap_or_default();
+        let url = format!("http://127.0.0.1:{}/stats?filter={last}$", self.admin);
         let stats = http::get(&url).expect("an answer").text();
-        let line = stats.lines().find(|line| line.contains(&name));
-        let line = line.unwrap_or_else(|| panic!("no {name} in {stats}"));
-        let count = line.rsplit(' ').next().map(str::parse);
-        count.expect("a count").expect("a number")
-    }
-
-    fn metrics(&self) -> Metrics {
-        let url = format!("http://127.0.0.1:{}/stats/prometheus", self.admin);
-        Metrics::parse(&http::get(&url).expect("an answer").text())
+        let values = stats.lines().filter_map(|line| line.split_once(": "));
+        let mut values = values.filter(|(found, _)| found.ends_with(name));
+        let (_, value) = values
+            .next()
+            .unwrap_or_else(|| panic!("no {name} in {stats:?}"));
+        value.parse().expect("a number")
     }
 
     /// Sends a request to the target and does not wait for its answer.
@@ -210,9 +208,9 @@ fn requests_of_an_old_configuration_end_as_they_began() {
     eventually(
         Duration::from_secs(5),
         "all wait for a token",
-        || match istio.metrics().sum("entra_auth_held_requests") {
-            Some(20.0) => Ok(()),
-            held => Err(format!("{held:?}")),
+        || match istio.stat("entra_auth_held_requests") {
+            20 => Ok(()),
+            held => Err(held),
         },
     );
 
@@ -237,7 +235,7 @@ fn requests_that_wait_under_the_old_configuration_are_answered_in_time() {
     let mut plugin = downstream::plugin(&azure);
     plugin["hold"] = json!({"timeout": "4s"});
     let istio = Istio::start(&azure, &plugin);
-    let asked = std::time::Instant::now();
+    let asked = Instant::now();
     let mut waiting = [(); 20].map(|()| istio.ask(ECHO));
     plugin["hold"] = json!({"timeout": "30s"});
     istio.update(&plugin);
@@ -266,7 +264,7 @@ fn an_update_that_is_wrong_is_refused_and_the_log_names_the_path() {
     eventually(
         Duration::from_secs(20),
         "the update is refused",
-        || match istio.count("update_rejected") + istio.count("config_fail") {
+        || match istio.stat(&format!("{NAME}.update_rejected")) {
             0 => Err(istio.envoy.process().tail()),
             _ => Ok(()),
         },
@@ -380,7 +378,8 @@ fn fifty_quick_updates_cost_no_call_and_no_memory() {
         istio.echo();
     }
     let after = memory(istio.envoy.process().id());
-    eprintln!("{} -> {} MiB", before >> 20, after >> 20);
+    let grown = after.saturating_sub(before);
+    assert!(grown < 8 << 20, "Envoy grew by {} KiB", grown >> 10);
     assert_eq!(azure.state().imds.calls, 2);
 }
 
@@ -392,31 +391,54 @@ fn memory(process: u32) -> u64 {
     kilobytes.expect("a size").parse::<u64>().expect("a number") << 10
 }
 
+/// istiod writes the WasmPlugin's resource version into the VM's environment, so that every edit
+/// makes new VMs.
 #[test]
-fn another_resource_version_makes_new_vms_which_find_the_token() {
+fn new_vms_find_the_token_of_the_old_ones() {
     let azure = Azure::start(Options::default());
     let plugin = downstream::plugin(&azure);
     let istio = Istio::start(&azure, &plugin);
     istio.echo();
-    for version in 2..10 {
+    for version in 1..=5 {
+        let created = istio.stat("v8.created");
         istio.update_at(&plugin, &version.to_string());
+        assert!(istio.stat("v8.created") > created, "no new VM");
         istio.echo();
     }
-    eprintln!("calls {}", azure.state().imds.calls);
-    eprintln!(
-        "{:?}",
-        istio
-            .metrics()
-            .sum("entra_auth_token_expiry_timestamp_seconds")
+    assert_eq!(azure.state().imds.calls, 1);
+}
+
+#[test]
+fn what_an_update_replaces_leaves_the_metrics_of_its_successor_true() {
+    let (one, two) = (
+        Identity::user_assigned("one"),
+        Identity::user_assigned("two"),
     );
-    for line in http::get(&format!(
-        "http://127.0.0.1:{}/stats?filter=wasm",
-        istio.admin
-    ))
-    .unwrap()
-    .text()
-    .lines()
-    {
-        eprintln!("{line}");
+    let azure = Azure::start(Options {
+        user_assigned: vec![one.clone(), two.clone()],
+        ..Options::default()
+    });
+    let slow = Fault::new(Service::Target, FaultKind::DelayMs(1500)).on_path("/slow");
+    azure.inject(slow).expect("a fault");
+    let plugin = |identity| with_identity(&downstream::plugin(&azure), identity);
+    let istio = Istio::start(&azure, &plugin(&one));
+    istio.echo();
+    // Another slot in the same VMs, then the same slot in new ones.
+    for (identity, version) in [(&two, ""), (&two, "1")] {
+        let mut last_of_the_old = istio.ask("/slow");
+        istio.update_at(&plugin(identity), version);
+        istio.echo();
+        let answer = last_of_the_old.answer().expect("an answer");
+        assert_eq!(answer.head.status, 200);
+        let newest = azure.state().tokens.last().map(|token| token.expires_at);
+        let newest = newest.and_then(|expiry| u64::try_from(expiry).ok());
+        let newest = newest.expect("a token");
+        let is_true = || match istio.stat("token_expiry_timestamp_seconds") {
+            shown if shown.abs_diff(newest) <= 2 => Ok(()),
+            shown => Err(format!("{shown} instead of {newest}")),
+        };
+        // The old root goes a moment after its last request.
+        sleep(Duration::from_millis(300));
+        eventually(Duration::from_secs(10), "the metric is true", is_true);
     }
 }
