@@ -25,6 +25,7 @@
     clippy::indexing_slicing
 )]
 
+mod aadsts;
 pub mod audience;
 pub mod cluster;
 pub mod config;

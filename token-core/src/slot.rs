@@ -369,7 +369,7 @@ impl Slot {
         };
         self.state.next_attempt = now.mono.after(retry_in);
         let last = self.state.last_failure.replace(failure.clone());
-        let is_news = last.is_none_or(|last| last.message != failure.message);
+        let is_news = last.is_none_or(|last| !last.is_the_same_reason_as(&failure));
         self.report(Event::Failed {
             failure,
             attempt: self.state.failures,
