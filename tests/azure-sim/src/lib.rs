@@ -32,6 +32,7 @@ mod http;
 mod imds;
 mod ingestion;
 mod options;
+mod placeholders;
 mod register;
 pub mod remote_write;
 mod report;
@@ -47,6 +48,7 @@ mod tokens;
 pub use directory::{Identity, METRICS_PUBLISHER, RoleAssignment};
 pub use faults::{Fault, FaultKind, InvalidFault, RawContent};
 pub use options::{AZURE_MONITOR, Options};
+pub use placeholders::fill_in;
 pub use report::{
     ConnectionReport, EchoReport, FaultReport, ImdsRefusal, ImdsReport, ProbeReport, RequestRecord,
     SampleCounts, SamplePoint, SeriesQuery, SeriesReport, StateReport, TargetReport, TokenRefusal,

@@ -111,6 +111,21 @@ async fn a_target_under_a_fault_still_judges_the_token() {
 }
 
 #[tokio::test]
+async fn what_is_to_differ_in_every_answer_does() {
+    let sim = started().await;
+    let kind = FaultKind::Status {
+        code: 429,
+        headers: BTreeMap::from([("retry-after".to_owned(), "@date+60@".to_owned())]),
+        body: Some("Trace ID: @uuid@".to_owned()),
+    };
+    sim.inject(Fault::new(Service::Imds, kind)).unwrap();
+    let (one, two) = (ask_imds(&sim).await, ask_imds(&sim).await);
+    assert!(one.body.starts_with(b"Trace ID: ") && one.body != two.body);
+    let date = one.headers["retry-after"].to_str().unwrap();
+    assert!(date.ends_with(" GMT"), "{date}");
+}
+
+#[tokio::test]
 async fn a_delay_comes_before_the_right_answer() {
     let sim = with_fault(FaultKind::DelayMs(300)).await;
     let begun = Instant::now();
