@@ -131,7 +131,7 @@ pub(crate) struct Expect {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Real {
-    /// The last reply goes on until so many calls were answered. Without it: three of that reply,
+    /// The last reply goes on until so many attempts have failed. Without it: three by that reply,
     /// or one where the failure is permanent.
     attempts: Option<u64>,
     /// The last reply goes on as long as it says, instead.
@@ -228,7 +228,9 @@ impl Scenario {
             let lasts = |reply: &Reply| reply.times.is_none();
             if let Some(index) = others.iter().position(lasts) {
                 let number = index + 1;
-                return Err(format!("reply {number}: only the last one goes without `times`"));
+                return Err(format!(
+                    "reply {number}: only the last one goes without `times`"
+                ));
             }
             if last.for_seconds.is_none() && self.real.in_full {
                 return Err("real: `in_full` needs the last reply's `for_seconds`".into());
@@ -252,7 +254,9 @@ impl Scenario {
             Some([least, most]) => least..=most,
             None if self.expect.permanent => 30.0..=60.0,
             None => {
-                let full = 2_f64.powi(failures.saturating_sub(1).min(10) as i32).min(60.0);
+                let full = 2_f64
+                    .powi(failures.saturating_sub(1).min(10) as i32)
+                    .min(60.0);
                 full / 2.0..=full
             }
         }
@@ -263,10 +267,11 @@ impl Scenario {
         *self.wait(u32::MAX).end()
     }
 
-    /// How many calls the real run sees answered before it ends the last reply.
+    /// How many attempts the real run sees fail before it ends the last reply.
     pub(crate) fn attempts(&self) -> u64 {
         self.real.attempts.unwrap_or_else(|| {
-            let before: u64 = self.reply.iter().rev().skip(1).filter_map(|r| r.times).sum();
+            let others = self.reply.iter().rev().skip(1);
+            let before: u64 = others.filter(|r| !r.right).filter_map(|r| r.times).sum();
             before + if self.expect.permanent { 1 } else { 3 }
         })
     }
@@ -276,11 +281,22 @@ impl Scenario {
         self.real.recovers.unwrap_or(!self.expect.permanent)
     }
 
+    /// About how many seconds the real run waits for the endpoint to be asked again.
+    pub(crate) fn longest_real_wait(&self) -> u64 {
+        let in_full = self.reply.last().filter(|_| self.real.in_full);
+        let in_full = in_full.and_then(|reply| reply.for_seconds);
+        let slow = if self.expect.permanent { 60 } else { 10 };
+        in_full.unwrap_or(0) + if self.recovers() { slow } else { 0 }
+    }
+
     /// Whether a message and an advice are as expected; else what is wrong with them.
     pub(crate) fn judge(&self, code: &str, message: &str, advice: &str) -> Result<(), String> {
         let expect = &self.expect;
         if code != expect.code {
-            return Err(format!("code `{code}`, expected `{}`: {message}", expect.code));
+            return Err(format!(
+                "code `{code}`, expected `{}`: {message}",
+                expect.code
+            ));
         }
         if let Some(missing) = expect.message.iter().find(|part| !message.contains(*part)) {
             return Err(format!("no `{missing}` in the message: {message}"));

@@ -126,9 +126,8 @@ impl<'a> Endpoint<'a> {
         };
         let left = left(self.ends[&secret]).as_secs();
         let ends = since_1970.saturating_add_unsigned(left);
-        let body = format!(
-            r#"{{"access_token":"{secret}","expires_in":"{left}","expires_on":"{ends}"}}"#
-        );
+        let body =
+            format!(r#"{{"access_token":"{secret}","expires_in":"{left}","expires_on":"{ends}"}}"#);
         Answer::Response(response(200, body))
     }
 }
@@ -159,7 +158,10 @@ fn wire(fault: WireFault, timeout: Duration) -> (Duration, Answer) {
     match fault {
         WireFault::Refused | WireFault::Reset => (
             LATENCY,
-            own(503, "upstream connect error or disconnect/reset before headers"),
+            own(
+                503,
+                "upstream connect error or disconnect/reset before headers",
+            ),
         ),
         WireFault::Hang => (timeout, own(504, "upstream request timeout")),
         WireFault::Trickle => (timeout, Answer::Broken),

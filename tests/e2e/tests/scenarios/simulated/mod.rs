@@ -286,7 +286,10 @@ impl<'a> Run<'a> {
     /// A valid token is sent whatever comes, and one that has ended is not.
     fn check_token(&mut self) -> Result<(), String> {
         let now = self.now();
-        let all_have = self.members.iter().all(|member| member.token(now).is_some());
+        let all_have = self
+            .members
+            .iter()
+            .all(|member| member.token(now).is_some());
         for token in self.members.iter().filter_map(|member| member.token(now)) {
             let end = self.endpoint.end_of(token.secret.expose());
             if end.is_some_and(|end| end <= self.at) {
