@@ -9,12 +9,37 @@ use crate::{Metrics, Process, eventually_ok, free_port, http, tools};
 
 const START: Duration = Duration::from_secs(30);
 
+/// How long Prometheus waits for an answer of its remote where nobody says otherwise: its own
+/// default.
+const REMOTE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Which Prometheus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Release {
+    /// The one on PATH: Debian's 2.42, or a newer one.
+    Packaged,
+    /// The current 3.x, as `tests/prometheus/go.mod` pins it.
+    Three,
+}
+
+/// Which message of remote write it sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// `prometheus.WriteRequest`, which every release sends by default.
+    One,
+    /// `io.prometheus.write.v2.Request`, which 2.x does not know.
+    Two,
+}
+
 /// Settings for a Prometheus that is to be started.
 #[derive(Debug, Clone)]
 pub struct PrometheusBuilder {
+    release: Release,
+    protocol: Protocol,
     port: u16,
     jobs: Vec<(String, u16)>,
     remote_write: String,
+    remote_timeout: Duration,
 }
 
 /// A running Prometheus.
@@ -39,6 +64,10 @@ pub struct RemoteWrite {
     pub dropped: f64,
     /// Samples that wait.
     pub pending: f64,
+    /// The newest timestamp scraped, in seconds since 1970.
+    pub highest_scraped: f64,
+    /// The newest timestamp sent, in seconds since 1970.
+    pub highest_sent: f64,
 }
 
 impl RemoteWrite {
@@ -71,6 +100,27 @@ impl PrometheusBuilder {
         self
     }
 
+    /// Is this release, instead of the one on PATH.
+    #[must_use]
+    pub fn release(mut self, release: Release) -> Self {
+        self.release = release;
+        self
+    }
+
+    /// Sends this message, instead of 1.0's.
+    #[must_use]
+    pub fn protocol(mut self, protocol: Protocol) -> Self {
+        self.protocol = protocol;
+        self
+    }
+
+    /// Waits so many whole seconds for an answer of the remote.
+    #[must_use]
+    pub fn remote_timeout(mut self, timeout: Duration) -> Self {
+        self.remote_timeout = timeout;
+        self
+    }
+
     /// Starts Prometheus and waits until it is ready.
     ///
     /// # Panics
@@ -89,7 +139,7 @@ impl PrometheusBuilder {
         let port = self.port;
         let mut process = Process::spawn("prometheus", |folder| {
             fs::write(configuration(folder), self.render(true))?;
-            let mut command = Command::new(tools::prometheus());
+            let mut command = Command::new(self.program());
             command
                 .arg(format!("--config.file={}", configuration(folder).display()))
                 .arg(format!(
@@ -112,6 +162,13 @@ impl PrometheusBuilder {
         })
     }
 
+    fn program(&self) -> PathBuf {
+        match self.release {
+            Release::Packaged => tools::prometheus(),
+            Release::Three => tools::prometheus3(),
+        }
+    }
+
     /// Prometheus' configuration: everything in steps of a second, so that a test is short.
     fn render(&self, scraping: bool) -> String {
         let mut text = format!(
@@ -120,15 +177,22 @@ impl PrometheusBuilder {
   scrape_timeout: 1s
 remote_write:
   - url: {}
-    remote_timeout: 30s
+    remote_timeout: {}s
     queue_config:
       batch_send_deadline: 500ms
       min_backoff: 100ms
       max_backoff: 1s
-scrape_configs:
+      # Without it Prometheus gives up what a target answers 429 to, whoever stands between.
+      retry_on_http_429: true
 ",
-            self.remote_write
+            self.remote_write,
+            self.remote_timeout.as_secs(),
         );
+        // 2.42 refuses a field that it does not know.
+        if self.protocol == Protocol::Two {
+            text += "    protobuf_message: io.prometheus.write.v2.Request\n";
+        }
+        text += "scrape_configs:\n";
         let itself = ("prometheus".to_owned(), self.port);
         let jobs = std::iter::once(&itself).chain(&self.jobs);
         for (job, port) in jobs.filter(|_| scraping) {
@@ -148,10 +212,33 @@ impl Prometheus {
     #[must_use]
     pub fn writing_to(url: &str) -> PrometheusBuilder {
         PrometheusBuilder {
+            release: Release::Packaged,
+            protocol: Protocol::One,
             port: free_port(),
             jobs: Vec::new(),
             remote_write: url.to_owned(),
+            remote_timeout: REMOTE_TIMEOUT,
         }
+    }
+
+    /// Which one it is and what it sends, for people.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let version = Command::new(self.settings.program())
+            .arg("--version")
+            .output()
+            .map(|output| String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into())
+            .unwrap_or_default();
+        let version: String = version;
+        let version = version
+            .strip_prefix("prometheus, version ")
+            .and_then(|rest| rest.split(' ').next())
+            .unwrap_or("of unknown version");
+        let protocol = match self.settings.protocol {
+            Protocol::One => 1,
+            Protocol::Two => 2,
+        };
+        format!("Prometheus {version} with remote write {protocol}")
     }
 
     /// A URL of its web interface.
@@ -174,19 +261,24 @@ impl Prometheus {
     /// When it does not answer, or does not count.
     pub fn remote_write(&self) -> Result<RemoteWrite, String> {
         let metrics = self.metrics()?;
+        let find = |name: &str| metrics.sum(&format!("prometheus_remote_storage_{name}"));
         let sum = |name: &str| {
-            let name = format!("prometheus_remote_storage_{name}");
-            metrics
-                .sum(&name)
-                .ok_or_else(|| format!("prometheus has no metric {name}"))
+            find(name)
+                .ok_or_else(|| format!("prometheus has no metric prometheus_remote_storage_{name}"))
         };
         Ok(RemoteWrite {
             scraped: sum("samples_in_total")?,
             sent: sum("samples_total")?,
             retried: sum("samples_retried_total")?,
             failed: sum("samples_failed_total")?,
-            dropped: sum("samples_dropped_total")?,
+            // 3.x has one for each reason, from the first sample dropped on.
+            dropped: match self.settings.release {
+                Release::Packaged => sum("samples_dropped_total")?,
+                Release::Three => find("samples_dropped_total").unwrap_or_default(),
+            },
             pending: sum("samples_pending")?,
+            highest_scraped: sum("highest_timestamp_in_seconds")?,
+            highest_sent: sum("queue_highest_sent_timestamp_seconds")?,
         })
     }
 

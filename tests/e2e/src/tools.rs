@@ -1,5 +1,5 @@
-//! Where the programs are that tests run: what we ship in `dist/`, Envoy in `.tools/bin`,
-//! Prometheus on PATH. A missing one is named, with the command that brings it.
+//! Where the programs are that tests run: what we ship in `dist/`, Envoy and Prometheus 3 in
+//! `.tools/bin`, Prometheus 2 on PATH. A missing one is named, with the command that brings it.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -64,6 +64,24 @@ pub fn prometheus() -> PathBuf {
         .map(|folder| folder.join("prometheus"))
         .find(|candidate| candidate.is_file())
         .unwrap_or_else(|| panic!("prometheus is missing on PATH: run `make setup`"))
+}
+
+/// Prometheus 3.x.
+///
+/// # Panics
+/// When it is missing.
+#[must_use]
+pub fn prometheus3() -> PathBuf {
+    existing(
+        repository().join(".tools/bin/prometheus3"),
+        "scripts/setup prometheus3",
+    )
+}
+
+/// Is Prometheus 3.x there? Go builds it, which not everybody has.
+#[must_use]
+pub fn has_prometheus3() -> bool {
+    repository().join(".tools/bin/prometheus3").is_file()
 }
 
 fn existing(path: PathBuf, command: &str) -> PathBuf {
