@@ -13,6 +13,10 @@ const START: Duration = Duration::from_secs(30);
 /// default.
 const REMOTE_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// When Prometheus changes the number of its shards it gives up what they have not sent within
+/// this time, whatever the remote answers. Its default is a minute; an outage may be longer.
+const FLUSH: &str = "1h";
+
 /// Which Prometheus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Release {
@@ -40,6 +44,7 @@ pub struct PrometheusBuilder {
     jobs: Vec<(String, u16)>,
     remote_write: String,
     remote_timeout: Duration,
+    shards: u32,
 }
 
 /// A running Prometheus.
@@ -81,7 +86,7 @@ impl RemoteWrite {
     /// Has everything that was scraped been sent, or given up?
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.pending == 0.0 && self.distinct() + self.dropped >= self.scraped
+        self.pending == 0.0 && self.distinct() + self.failed + self.dropped >= self.scraped
     }
 }
 
@@ -121,6 +126,13 @@ impl PrometheusBuilder {
         self
     }
 
+    /// Sends in so many shards at least, each of which waits and retries by itself.
+    #[must_use]
+    pub fn shards(mut self, shards: u32) -> Self {
+        self.shards = shards;
+        self
+    }
+
     /// Starts Prometheus and waits until it is ready.
     ///
     /// # Panics
@@ -148,6 +160,7 @@ impl PrometheusBuilder {
                 ))
                 .arg(format!("--web.listen-address=127.0.0.1:{port}"))
                 .arg("--web.enable-lifecycle")
+                .arg(format!("--storage.remote.flush-deadline={FLUSH}"))
                 .env_clear();
             Ok(command)
         })?;
@@ -179,6 +192,7 @@ remote_write:
   - url: {}
     remote_timeout: {}s
     queue_config:
+      min_shards: {}
       batch_send_deadline: 500ms
       min_backoff: 100ms
       max_backoff: 1s
@@ -187,6 +201,7 @@ remote_write:
 ",
             self.remote_write,
             self.remote_timeout.as_secs(),
+            self.shards,
         );
         // 2.42 refuses a field that it does not know.
         if self.protocol == Protocol::Two {
@@ -218,6 +233,7 @@ impl Prometheus {
             jobs: Vec::new(),
             remote_write: url.to_owned(),
             remote_timeout: REMOTE_TIMEOUT,
+            shards: 1,
         }
     }
 

@@ -126,8 +126,9 @@ pub const CATALOG: &[Trouble] = &[
     target("the target answers 429", || {
         at_target(FaultKind::status_with_retry_after(429, 1))
     }),
+    // One or two requests with their retries: each that meets it is told to come back in 30 s.
     target("the target answers 401 to every token", || {
-        at_target(FaultKind::status(401))
+        at_target(FaultKind::status(401)).times(5)
     }),
     target("the target closes its connections", || {
         let mut answer = FaultKind::status(503);
@@ -170,7 +171,7 @@ pub const CATALOG: &[Trouble] = &[
     Trouble {
         name: "the role is taken and granted again",
         place: Place::Target,
-        lasts: (2, 5),
+        lasts: (1, 3),
         deed: Deed::TakeRole,
     },
     proxy("Envoy stands still", (2, 5), Deed::Stall),

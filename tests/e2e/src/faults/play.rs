@@ -19,9 +19,9 @@ const MET: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// When a fault meets no request, or no sample arrives after it.
-pub fn one_by_one<'a>(
+pub fn one_by_one(
     stage: &mut Stage,
-    troubles: impl IntoIterator<Item = &'a &'static Trouble>,
+    troubles: impl IntoIterator<Item = &'static Trouble>,
 ) -> Result<(), String> {
     for trouble in troubles {
         let during = |reason| format!("{}: {reason}", trouble.name);

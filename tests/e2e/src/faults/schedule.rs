@@ -1,14 +1,22 @@
 //! Which fault comes when: at each place one after another with calm in between, in random order,
 //! none again before all have come.
 
+use std::ops::RangeInclusive;
 use std::time::{Duration, SystemTime};
 
 use fastrand::Rng;
 
 use super::catalog::{CATALOG, Place, Trouble};
 
-/// Milliseconds without a fault at a place between two of them.
-const CALM: std::ops::Range<u64> = 500..4000;
+/// Milliseconds without a fault at a place between two of them. A proxy that always stands still,
+/// or whose back-off always ends in the next fault, lets no request meet the faults of the target.
+fn calm(place: Place) -> RangeInclusive<u64> {
+    match place {
+        Place::TokenEndpoint => 2000..=8000,
+        Place::Target => 500..=4000,
+        Place::Proxy => 3000..=12_000,
+    }
+}
 
 /// A fault that is played from one moment to another, counted from the start.
 #[derive(Debug, Clone, Copy)]
@@ -63,7 +71,7 @@ fn at_one_place(rng: &mut Rng, time: Duration, troubles: &[&'static Trouble]) ->
         }
         let Some(trouble) = deck.pop() else { break };
         let (least, most) = trouble.lasts;
-        let from = now + Duration::from_millis(rng.u64(CALM));
+        let from = now + Duration::from_millis(rng.u64(calm(trouble.place)));
         let to = from + Duration::from_millis(rng.u64(least * 1000..=most * 1000));
         if to > time {
             break;

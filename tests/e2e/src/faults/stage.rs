@@ -23,6 +23,9 @@ const DRAIN_SECONDS: &str = "3";
 /// the proxy's own 503.
 const REMOTE_TIMEOUT: Duration = Duration::from_secs(12);
 
+/// A shard that is told to come back later, or whose request hangs, does not hold up the others.
+const SHARDS: u32 = 4;
+
 /// How long a sample may take to arrive after a fault: a 503 may name 30 s to come back.
 const RESUME: Duration = Duration::from_secs(60);
 
@@ -100,6 +103,7 @@ impl Stage {
             .release(scene.release)
             .protocol(scene.protocol)
             .remote_timeout(REMOTE_TIMEOUT)
+            .shards(SHARDS)
             .scrape("proxy", proxy.status_port())
             .scrape("proxy-again", proxy.status_port())
             .try_start()?;
