@@ -11,6 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use hyper::StatusCode;
 
 use crate::directory::Directory;
+use crate::door::Door;
 use crate::faults::FaultBook;
 use crate::imds::RecentRequests;
 use crate::options::Options;
@@ -36,6 +37,8 @@ pub(crate) struct Cloud {
     register: Mutex<Register>,
     faults: Mutex<FaultBook>,
     admin_connections: Arc<ConnectionCount>,
+    /// Never closed.
+    admin_door: Door,
 }
 
 #[derive(Default)]
@@ -46,6 +49,7 @@ pub(crate) struct ImdsState {
     alike: Mutex<HashMap<String, Arc<Gauge>>>,
     pub(crate) requests: Mutex<RequestLog>,
     pub(crate) recent: RecentRequests,
+    pub(crate) door: Door,
     connections: Arc<ConnectionCount>,
 }
 
@@ -64,6 +68,7 @@ pub(crate) struct TargetState {
     pub(crate) in_flight: Gauge,
     pub(crate) requests: Mutex<RequestLog>,
     pub(crate) store: Mutex<SeriesStore>,
+    pub(crate) door: Door,
     plain_connections: Arc<ConnectionCount>,
     tls_connections: Arc<ConnectionCount>,
 }
@@ -146,6 +151,7 @@ impl Cloud {
                 in_flight: Gauge::default(),
                 requests: Mutex::default(),
                 store: Mutex::new(SeriesStore::new(options.samples_kept_per_series)),
+                door: Door::default(),
                 plain_connections: Arc::default(),
                 tls_connections: Arc::default(),
             },
@@ -158,6 +164,7 @@ impl Cloud {
             register: Mutex::default(),
             faults: Mutex::default(),
             admin_connections: Arc::default(),
+            admin_door: Door::default(),
         })
     }
 
@@ -193,6 +200,14 @@ impl Cloud {
             Listener::TargetPlain => &self.target.plain_connections,
             Listener::TargetTls => &self.target.tls_connections,
             Listener::Admin => &self.admin_connections,
+        }
+    }
+
+    pub(crate) fn door(&self, listener: Listener) -> &Door {
+        match listener {
+            Listener::Imds => &self.imds.door,
+            Listener::TargetPlain | Listener::TargetTls => &self.target.door,
+            Listener::Admin => &self.admin_door,
         }
     }
 

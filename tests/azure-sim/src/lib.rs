@@ -25,6 +25,7 @@ mod admin;
 mod cloud;
 mod diagnostics;
 mod directory;
+mod door;
 mod expiry;
 mod fault_play;
 mod faults;

@@ -32,6 +32,8 @@ pub enum Place {
 pub enum Deed {
     /// The simulated Azure plays it on requests.
     Azure(fn() -> Fault),
+    /// Nothing listens there.
+    Close(Service),
     /// Every token so far is revoked. Where the token endpoint keeps its cached token it goes on
     /// to hand out the revoked one, as the real one does, until the fault ends.
     Revoke(CachedTokens),
@@ -70,6 +72,12 @@ pub const CATALOG: &[Trouble] = &[
     imds("IMDS answers 429 with Retry-After", || {
         kind(FaultKind::status_with_retry_after(429, 2))
     }),
+    Trouble {
+        name: "IMDS refuses connections",
+        place: Place::TokenEndpoint,
+        lasts: (2, 7),
+        deed: Deed::Close(Service::Imds),
+    },
     imds("IMDS hangs", || kind(FaultKind::Hang)),
     imds("IMDS answers after 2 s", || kind(FaultKind::DelayMs(2000))),
     imds("IMDS resets before its answer", || {
@@ -156,6 +164,12 @@ pub const CATALOG: &[Trouble] = &[
     target("the target stores and hangs", || {
         at_target(FaultKind::Hang).after_handling()
     }),
+    Trouble {
+        name: "the target refuses connections",
+        place: Place::Target,
+        lasts: (1, 4),
+        deed: Deed::Close(Service::Target),
+    },
     Trouble {
         name: "tokens are revoked",
         place: Place::Target,

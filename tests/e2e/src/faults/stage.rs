@@ -72,6 +72,8 @@ enum Trace {
     Fault(u64),
     /// The target has refused more requests than so many, for this reason.
     Refused(TokenRefusal, u64),
+    /// Envoy has met more refused connections than so many.
+    RefusedConnections(f64),
     /// It meets everything at once.
     Sure,
 }
@@ -193,6 +195,10 @@ impl Stage {
                 let id = self.azure.inject(fault());
                 trace = Trace::Fault(id.map_err(|error| error.to_string())?);
             }
+            Deed::Close(service) => {
+                trace = Trace::RefusedConnections(self.refused_connections());
+                self.azure.set_open(service, false);
+            }
             Deed::Revoke(cached) => {
                 trace = self.refusals(TokenRefusal::Revoked);
                 self.azure
@@ -225,15 +231,17 @@ impl Stage {
 
     /// Has the fault met a request?
     pub(super) fn has_met(&self, playing: &Playing) -> bool {
-        let state = self.azure.state();
         match playing.trace {
             Trace::Sure => true,
             Trace::Fault(id) => {
-                let mut faults = state.faults.iter();
-                faults.any(|fault| fault.id == id && fault.played > 0)
+                let faults = self.azure.state().faults;
+                faults
+                    .iter()
+                    .any(|fault| fault.id == id && fault.played > 0)
             }
+            Trace::RefusedConnections(before) => self.refused_connections() > before,
             Trace::Refused(refusal, before) => {
-                state.target.refused.get(&refusal).copied() > Some(before)
+                self.azure.state().target.refused.get(&refusal).copied() > Some(before)
             }
         }
     }
@@ -247,6 +255,7 @@ impl Stage {
                     self.azure.end_fault(id);
                 }
             }
+            Deed::Close(service) => self.azure.set_open(service, true),
             Deed::Revoke(_) => self
                 .azure
                 .change_settings(|settings| settings.cache = false),
@@ -297,6 +306,15 @@ impl Stage {
     fn refusals(&self, refusal: TokenRefusal) -> Trace {
         let refused = self.azure.state().target.refused;
         Trace::Refused(refusal, refused.get(&refusal).copied().unwrap_or_default())
+    }
+
+    /// As Envoy counts them, if it answers.
+    fn refused_connections(&self) -> f64 {
+        let proxy = self.silent.is_none().then_some(&self.proxy);
+        proxy
+            .and_then(|proxy| proxy.metrics().ok())
+            .and_then(|metrics| metrics.sum("envoy_cluster_upstream_cx_connect_fail"))
+            .unwrap_or_default()
     }
 
     fn role(&self) -> RoleAssignment {
