@@ -19,6 +19,7 @@ mod prometheus;
 mod proxy;
 pub mod raw;
 pub mod screen;
+mod stop;
 pub mod tools;
 pub mod verdict;
 
@@ -30,3 +31,4 @@ pub use ports::{free_port, is_free};
 pub use process::Process;
 pub use prometheus::{Prometheus, PrometheusBuilder, Protocol, Release, RemoteWrite};
 pub use proxy::{Proxy, ProxyBuilder};
+pub use stop::stop_signal;
