@@ -30,7 +30,7 @@ pub use proxy_listener::STAT_PREFIX as PROXY_STAT_PREFIX;
 /// The bootstrap for these settings; what belongs to one run lies in `run_dir`.
 #[must_use]
 pub fn build(settings: &Settings, run_dir: &Path) -> Value {
-    json!({
+    let bootstrap = json!({
         "admin": admin::interface(run_dir),
         "bootstrap_extensions": [plugin::singleton(settings)],
         "layered_runtime": { "layers": [{
@@ -41,7 +41,6 @@ pub fn build(settings: &Settings, run_dir: &Path) -> Value {
                 "http.async_response_buffer_limit": 65536,
             },
         }] },
-        "overload_manager": overload::manager(settings.memory_limit),
         "static_resources": {
             "listeners": [
                 proxy_listener::listener(settings),
@@ -55,7 +54,8 @@ pub fn build(settings: &Settings, run_dir: &Path) -> Value {
             ],
         },
         "stats_config": stats::config(),
-    })
+    });
+    with(bootstrap, overload::config(settings.memory_limit))
 }
 
 /// A typed extension's configuration.

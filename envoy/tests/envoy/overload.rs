@@ -54,7 +54,7 @@ fn what_does_not_fit_into_memory_gets_503_and_the_probes_go_on() {
     });
     let proxy = Proxy::with(&[
         ("TARGET_HOST", &format!("http://127.0.0.1:{hole_port}")),
-        ("MEMORY_LIMIT", "96Mi"),
+        ("MEMORY_LIMIT", "128Mi"),
     ]);
 
     let deadline = Instant::now() + Duration::from_secs(60);

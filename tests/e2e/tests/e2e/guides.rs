@@ -21,9 +21,14 @@ fn every_test_that_a_guide_names_exists() {
         let text = fs::read_to_string(&path).expect("text");
         for (file, name) in named(&text) {
             let source = fs::read_to_string(tools::repository().join(file));
-            let source = source.unwrap_or_else(|error| panic!("{}: {file}: {error}", path.display()));
+            let source =
+                source.unwrap_or_else(|error| panic!("{}: {file}: {error}", path.display()));
             let test = format!("fn {name}(");
-            assert!(source.contains(&test), "{}: {file} has no {name}", path.display());
+            assert!(
+                source.contains(&test),
+                "{}: {file} has no {name}",
+                path.display()
+            );
             count += 1;
         }
     }

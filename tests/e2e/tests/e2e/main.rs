@@ -5,6 +5,7 @@ mod configuration;
 mod demo;
 mod downstream;
 mod expiry;
+mod floods;
 mod guides;
 mod healing;
 mod imds;

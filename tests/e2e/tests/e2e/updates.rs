@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use azure_sim::{EchoReport, Fault, FaultKind, Identity, Options, Service, Settings};
 use e2e::azure::{Azure, ECHO};
 use e2e::raw::Connection;
-use e2e::{Envoy, eventually, free_port, http, tools};
+use e2e::{Envoy, Memory, eventually, free_port, http, tools};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -403,23 +403,21 @@ fn fifty_quick_updates_cost_no_call_and_no_memory() {
         istio.echo();
         istio.update(plugin);
     }
-    let before = memory(istio.envoy.process().id());
+    let before = memory(&istio);
     for number in 0..50 {
         istio.update(&another(&plugins[number % 2], number));
         istio.echo();
     }
-    let after = memory(istio.envoy.process().id());
+    let after = memory(&istio);
     let grown = after.saturating_sub(before);
     assert!(grown < 8 << 20, "Envoy grew by {} KiB", grown >> 10);
     assert_eq!(azure.state().imds.calls, 2);
 }
 
-/// Resident memory of a process in bytes, from procfs.
-fn memory(process: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("a process");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-    let kilobytes = line.and_then(|line| line.split_whitespace().nth(1));
-    kilobytes.expect("a size").parse::<u64>().expect("a number") << 10
+fn memory(istio: &Istio) -> u64 {
+    Memory::of(istio.envoy.process().id())
+        .expect("a process")
+        .now
 }
 
 /// istiod writes the WasmPlugin's resource version into the VM's environment, so that every edit

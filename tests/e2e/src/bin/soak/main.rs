@@ -77,7 +77,7 @@ fn run(stage: &mut Stage, stop: &AtomicBool, seed: u64, time: Duration) -> Resul
     // Without restarts: it is the memory of one Envoy that is looked at.
     let acts = schedule(seed, time, |trouble| !trouble.deed.restarts());
     let mut screen = Screen::default();
-    let start = stage.proxy().envoy_memory()?;
+    let start = stage.proxy().memory()?.now;
     mixed(stage, &acts, |stage| {
         if stop.load(Ordering::Relaxed) {
             return Err("stopped before the time was over".to_owned());
@@ -110,7 +110,7 @@ impl Default for Screen {
 impl Screen {
     fn watch(&mut self, stage: &Stage) -> Result<(), String> {
         if self.warm.is_none() && self.started.elapsed() >= WARM {
-            self.warm = Some(stage.proxy().envoy_memory()?);
+            self.warm = Some(stage.proxy().memory()?.now);
         }
         if self.started.elapsed() >= LINE * (self.lines + 1) {
             self.lines += 1;
@@ -124,7 +124,7 @@ fn finish(stage: &Stage, start: u64, warm: Option<u64>) -> Result<(), String> {
     println!("\nno more faults; Prometheus sends what waits");
     let judged = stage.judge();
     faults(stage.played());
-    let memory = memory(start, warm, stage.proxy().envoy_memory()?);
+    let memory = memory(start, warm, stage.proxy().memory()?.now);
     counts(&judged?);
     memory
 }
