@@ -22,7 +22,7 @@ pub(super) fn http2() -> Value {
 }
 
 /// Envoy waits this long for the headers of a request, so that half-open clients go away; nothing
-/// bounds the time of a body or a response.
+/// bounds the time of a body or a response that moves.
 const REQUEST_HEADERS_TIMEOUT: &str = "30s";
 
 /// A connection manager filter with this route table and these HTTP filters before the router.

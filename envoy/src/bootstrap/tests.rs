@@ -79,12 +79,12 @@ fn the_filter_accepts_every_configuration_that_is_written_for_it() {
 }
 
 #[test]
-fn nothing_but_the_headers_of_a_request_has_a_time_limit() {
-    let bootstrap = bootstrap(&[]);
+fn nothing_but_headers_and_silence_has_a_time_limit() {
+    let bootstrap = bootstrap(&[("IDLE_TIMEOUT_SECONDS", "30")]);
     let proxy = &bootstrap["static_resources"]["listeners"][0];
     let manager = &proxy["filter_chains"][0]["filters"][0]["typed_config"];
     assert_eq!(manager["request_timeout"], "0s");
-    assert_eq!(manager["stream_idle_timeout"], "0s");
+    assert_eq!(manager["stream_idle_timeout"], "30s");
     assert_eq!(manager["request_headers_timeout"], "30s");
     let routes = manager["route_config"]["virtual_hosts"][0]["routes"]
         .as_array()
@@ -94,7 +94,7 @@ fn nothing_but_the_headers_of_a_request_has_a_time_limit() {
         .find(|route| route["match"]["prefix"] == "/")
         .unwrap();
     assert_eq!(target["route"]["timeout"], "0s");
-    assert_eq!(target["route"]["idle_timeout"], "0s");
+    assert_eq!(target["route"]["idle_timeout"], Value::Null);
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod floods;
 mod guides;
 mod healing;
 mod imds;
+mod load;
 mod main_job;
 mod old_proxy;
 mod ownership;
