@@ -286,17 +286,20 @@ impl<'a> Run<'a> {
     /// A valid token is sent whatever comes, and one that has ended is not.
     fn check_token(&mut self) -> Result<(), String> {
         let now = self.now();
-        let all_have = self
-            .members
-            .iter()
-            .all(|member| member.token(now).is_some());
+        // A clock that was set forward may end a token; one that was set back may not keep it.
+        let ahead = self.held.as_ref().map_or(0, |held| self.clock - held.clock);
+        let ahead = Duration::from_secs(u64::try_from(ahead).unwrap_or(0));
         for token in self.members.iter().filter_map(|member| member.token(now)) {
             let end = self.endpoint.end_of(token.secret.expose());
-            if end.is_some_and(|end| end <= self.at) {
+            if end.is_some_and(|end| end <= self.at + ahead) {
                 return Err("a token that has ended may be sent".into());
             }
         }
-        if all_have {
+        if self
+            .members
+            .iter()
+            .all(|member| member.token(now).is_some())
+        {
             self.without_token_since = None;
             return Ok(());
         }
@@ -304,11 +307,9 @@ impl<'a> Run<'a> {
         if self.scenario.expect.served && self.at - since > LONGEST_PAUSE {
             return Err(format!("no token since {since:?}"));
         }
-        // A clock that was set forward may end a token; one that was set back may not keep it.
         let is_good = |held: &Held| {
-            let ahead = u64::try_from(self.clock - held.clock).unwrap_or(0);
-            let over = self.at + Duration::from_secs(ahead) + held.slack + ROUNDING;
-            held.end.is_some_and(|end| over < end)
+            held.end
+                .is_some_and(|end| self.at + ahead + held.slack + ROUNDING < end)
         };
         if self.held.as_ref().is_some_and(is_good) {
             return Err("a valid token was withdrawn".into());
