@@ -389,8 +389,8 @@ async fn a_closed_service_refuses_connections_and_ends_those_that_are_open() {
         until(|| sim.state().imds.in_flight == 1).await;
         sim.set_open(Service::Imds, false);
     };
-    let (cut, ()) = tokio::join!(try_imds(&sim), close);
-    assert!(cut.is_err());
+    let (cut, ()) = tokio::join!(timeout(Duration::from_secs(10), try_imds(&sim)), close);
+    assert!(cut.expect("the connection ends").is_err());
     until(|| sim.state().imds.connections.open == 0).await;
     let refused = tokio::net::TcpStream::connect(sim.addresses().imds).await;
     let reason = refused.expect_err("nothing listens").kind();
