@@ -30,8 +30,11 @@ const LOOK_EVERY: &str = "0.02s";
 /// because a target may answer all the requests that are held with 401 at once, and each is then
 /// held twice until it is sent again.
 const REFUSE_FROM: f64 = 0.4;
-/// HTTP/2 knows no answer for a request whose body is still coming: its connection is closed.
-const CLOSE_FROM: f64 = 0.7;
+/// From here on everything that still comes is refused.
+const REFUSE_ALL_FROM: f64 = 0.7;
+/// HTTP/2 has no answer for a request whose body is still coming: the connection is closed. So is one
+/// of HTTP/1.1 then, which is why those are refused before.
+const CLOSE_FROM: f64 = 0.8;
 
 /// The overload manager, and what it needs beside it in the bootstrap.
 pub(super) fn config(memory_limit: Option<u64>) -> Value {
@@ -52,7 +55,7 @@ pub(super) fn config(memory_limit: Option<u64>) -> Value {
     let refuse = json!({ "threshold": { "value": pressure(bound, REFUSE_FROM) } });
     let refuse_more_and_more = json!({ "scaled": {
         "scaling_threshold": pressure(bound, REFUSE_FROM),
-        "saturation_threshold": 1.0,
+        "saturation_threshold": pressure(bound, REFUSE_ALL_FROM),
     } });
     let close = json!({ "threshold": { "value": pressure(bound, CLOSE_FROM) } });
     json!({
