@@ -6,6 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
 use std::sync::{Mutex, PoisonError};
 use std::{env, process};
 
+use rustix::process::getuid;
+
 /// Below Linux' and macOS' ranges for outgoing connections, which could take a port between
 /// our look at it and the server's bind.
 const FIRST: u16 = 20_000;
@@ -50,7 +52,8 @@ pub fn free_port() -> u16 {
 
 /// A block that no other process has: its lock, which ends with the process, and first port.
 fn free_block() -> (File, u16) {
-    let folder = env::temp_dir().join("entra-auth-e2e-ports");
+    let user = getuid().as_raw();
+    let folder = env::temp_dir().join(format!("entra-auth-e2e-ports-{user}"));
     fs::create_dir_all(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     // Ports of a process that has just ended may linger: others begin elsewhere.
     let start = u16::try_from(process::id() % u32::from(BLOCKS)).unwrap_or(0);
