@@ -46,17 +46,15 @@ impl Parked {
         self.0.keys().copied()
     }
 
-    /// Says whether it was there.
-    pub(crate) fn remove(&mut self, context: u32) -> bool {
-        self.0.remove(&context).is_some()
+    /// Those that are served, and those that have waited as long as they may.
+    pub(crate) fn over(&self, now: Now, is_served: impl Fn(&Waiting) -> bool) -> Vec<u32> {
+        let over = |waiting: &Waiting| now.mono >= waiting.deadline || is_served(waiting);
+        let over = self.0.values().filter(|waiting| over(waiting));
+        over.map(|waiting| waiting.context).collect()
     }
 
-    /// Takes out those that are served, and those that have waited as long as they may.
-    pub(crate) fn take(&mut self, now: Now, is_served: impl Fn(&Waiting) -> bool) -> Vec<Waiting> {
-        let over = |waiting: &Waiting| now.mono >= waiting.deadline || is_served(waiting);
-        self.0
-            .extract_if(.., |_, waiting| over(waiting))
-            .map(|(_, waiting)| waiting)
-            .collect()
+    /// Takes one out.
+    pub(crate) fn take(&mut self, context: u32) -> Option<Waiting> {
+        self.0.remove(&context)
     }
 }

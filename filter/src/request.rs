@@ -85,7 +85,7 @@ impl Request {
                 self.send(index, target)
             }
             (_, Refusal::Final) => {
-                target.keeper.denied(401);
+                target.keeper.denied(401, now.mono);
                 self.send(index, target)
             }
         }
@@ -141,7 +141,7 @@ impl Request {
         if healing {
             target.metrics.unauthorized_refreshed.count();
         } else {
-            target.keeper.denied(status);
+            target.keeper.denied(status, host::now().mono);
         }
         if retryable {
             let wait = if healing {
@@ -165,8 +165,13 @@ impl Context for Request {
         {
             match status {
                 200..=299 => target.keeper.accepted(self.sent.get()),
-                // A 401 is for the next try to judge.
-                403 => target.keeper.denied(status),
+                // The next try judges it, too, but there may be none: a long body is sent once.
+                401 => {
+                    target
+                        .keeper
+                        .refused_generation(self.sent.get(), host::now());
+                }
+                403 => target.keeper.denied(status, host::now().mono),
                 _ => {}
             }
         }

@@ -118,14 +118,15 @@ impl Root {
     /// Lets go of the parked requests that need wait no longer.
     fn release(&self, active: &Active) {
         let now = host::now();
-        for waiting in active
-            .keepers
-            .iter()
-            .flat_map(|keeper| keeper.take_released(now))
-        {
-            // A client that has left took its context along.
-            if host::set_effective_context(waiting.context).is_ok() {
-                request::release(&waiting, now);
+        for keeper in &active.keepers {
+            for context in keeper.released(now) {
+                let Some(waiting) = keeper.take(context) else {
+                    continue;
+                };
+                // A client that has left took its context along.
+                if host::set_effective_context(context).is_ok() {
+                    request::release(&waiting, now);
+                }
             }
         }
         // Of this root itself, which exists.

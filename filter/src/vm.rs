@@ -15,7 +15,7 @@ use entra_token_core::http::Response;
 use entra_token_core::member::{Call, Member, Outcome};
 use entra_token_core::record::{OwnerId, SlotKey};
 use entra_token_core::slot::{CallId, Event};
-use entra_token_core::state::Refusal;
+use entra_token_core::state::{Denials, Refusal};
 use entra_token_core::{Audience, Generation, Mono, Now, Wall};
 
 use crate::host::{self, Shared};
@@ -46,8 +46,7 @@ pub(crate) struct Keeper {
     metrics: TokenMetrics,
     /// Whether it was logged that this machine's clock is off.
     clock_is_off: Cell<bool>,
-    /// The refusal (401, 403) that was logged last; 0 when the target accepts the token.
-    denied: Cell<u64>,
+    denials: RefCell<Denials>,
     /// Whether the next answer's status is looked at.
     sample_status: Cell<bool>,
 }
@@ -79,7 +78,7 @@ pub(crate) fn keeper(spec: &SlotSpec) -> Rc<Keeper> {
             held: HeldGauge::new(),
             metrics: TokenMetrics::new(&spec.identity, &spec.plan.audience),
             clock_is_off: Cell::new(false),
-            denied: Cell::new(0),
+            denials: RefCell::default(),
             sample_status: Cell::new(false),
         });
         keepers.insert(name, Rc::downgrade(&keeper));
@@ -174,25 +173,25 @@ impl Keeper {
 
     /// Forgets a parked request that is gone.
     pub(crate) fn unpark(&self, context: u32) {
-        if self.parked.borrow_mut().remove(context) {
-            self.held.change(-1);
-        }
+        drop(self.take(context));
     }
 
-    /// Takes out the parked requests that need wait no longer.
-    pub(crate) fn take_released(&self, now: Now) -> Vec<Waiting> {
+    /// The contexts of the parked requests that need wait no longer.
+    pub(crate) fn released(&self, now: Now) -> Vec<u32> {
         let has_token = self.header().is_some();
         let member = self.member.borrow();
-        let released = self.parked.borrow_mut().take(now, |waiting| {
+        self.parked.borrow().over(now, |waiting| {
             has_token
                 && (waiting.refused == Generation::default()
                     || member.refusal(now, waiting.refused) != Refusal::Refreshing)
-        });
-        match i64::try_from(released.len()) {
-            Ok(0) | Err(_) => {}
-            Ok(count) => self.held.change(-count),
-        }
-        released
+        })
+    }
+
+    /// Takes out one of them: the others stay where a panic finds them.
+    pub(crate) fn take(&self, context: u32) -> Option<Waiting> {
+        let waiting = self.parked.borrow_mut().take(context)?;
+        self.held.change(-1);
+        Some(waiting)
     }
 
     /// The target refused a request with this value of `authorization`: which token was that,
@@ -223,7 +222,6 @@ impl Keeper {
 
     /// The target accepted the token of this generation.
     pub(crate) fn accepted(&self, generation: Generation) {
-        self.denied.set(0);
         let known = self.member.borrow().slot().state().accepted;
         if !known {
             let mut member = self.member.borrow_mut();
@@ -231,9 +229,9 @@ impl Keeper {
         }
     }
 
-    /// The target refuses the identity, and no fresh token heals it: tells people, once.
-    pub(crate) fn denied(&self, status: u64) {
-        if self.denied.replace(status) != status {
+    /// The target refuses the identity, and no fresh token heals it: tells people, now and then.
+    pub(crate) fn denied(&self, status: u64, now: Mono) {
+        if self.denials.borrow_mut().is_news(status, now) {
             let (identity, audience) = (&self.identity, &self.audience);
             let advice = audience.role_advice();
             log::warn!(

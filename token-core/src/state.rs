@@ -35,6 +35,27 @@ pub struct State {
     pub forced_at: Option<Mono>,
 }
 
+/// People are told of one kind of refusal by the target at most this often: an identity may well
+/// have its role for one request and lack it for the next.
+pub const DENIAL_INTERVAL: Duration = Duration::from_secs(600);
+
+/// When people were told last that the target refuses an identity, by status.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Denials(Vec<(u64, Mono)>);
+
+impl Denials {
+    /// Whether to tell people of this refusal, which then counts as told.
+    pub fn is_news(&mut self, status: u64, now: Mono) -> bool {
+        let known = |(of, at): &(u64, Mono)| *of == status && now.since(*at) < DENIAL_INTERVAL;
+        if self.0.iter().any(known) {
+            return false;
+        }
+        self.0.retain(|(of, _)| *of != status);
+        self.0.push((status, now));
+        true
+    }
+}
+
 /// What to do with a request whose token the target refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {

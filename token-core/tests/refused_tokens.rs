@@ -1,11 +1,11 @@
-//! What a 401 of the target does: each rule of DESIGN ("A request's life", 4).
+//! What a 401 of the target does: the rules of decision 6, one by one.
 
 mod common;
 
 use common::{START, answer, at, call, exchange, slot, token};
 use entra_token_core::Generation;
 use entra_token_core::slot::{Input, Slot};
-use entra_token_core::state::Refusal;
+use entra_token_core::state::{DENIAL_INTERVAL, Denials, Refusal};
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -115,4 +115,17 @@ fn a_refusal_during_a_call_waits_for_its_answer() {
     slot.handle(at(3302.0), Input::HttpResponse(id, token("two", 3600)));
     let verdict = slot.state().refusal(FIRST, at(3302.0));
     assert_eq!(verdict, Refusal::Outdated);
+}
+
+#[test]
+fn a_refusal_of_one_kind_is_told_now_and_then_however_often_it_comes() {
+    let mut denials = Denials::default();
+    let told = |denials: &mut Denials, status, seconds| denials.is_news(status, at(seconds).mono);
+    assert!(told(&mut denials, 403, 0.0));
+    assert!(told(&mut denials, 401, 1.0));
+    for second in 2..DENIAL_INTERVAL.as_secs() {
+        assert!(!told(&mut denials, 403, second as f64));
+        assert!(!told(&mut denials, 401, second as f64));
+    }
+    assert!(told(&mut denials, 403, DENIAL_INTERVAL.as_secs_f64()));
 }

@@ -1,4 +1,4 @@
-//! The nine invariants of DESIGN ("token-core"), each under random orders of events, clocks
+//! The nine invariants of the slot machine, each under random orders of events, clocks
 //! that jump, and whatever a server may send.
 
 mod common;

@@ -23,7 +23,16 @@ fn every_test_that_a_guide_names_exists() {
             let source = fs::read_to_string(tools::repository().join(file));
             let source =
                 source.unwrap_or_else(|error| panic!("{}: {file}: {error}", path.display()));
+            // As the formatter writes a test: nothing between the attribute and the function but
+            // what says when it is ignored.
             let test = format!("fn {name}(");
+            let before = source.split(&test).next().unwrap_or_default();
+            let attributes = before.rsplit("\n\n").next().unwrap_or_default();
+            assert!(
+                attributes.contains("#[test]"),
+                "{}: {file}: {name} is no test",
+                path.display()
+            );
             assert!(
                 source.contains(&test),
                 "{}: {file} has no {name}",

@@ -1,6 +1,7 @@
 //! A 401 or 403 of the target, in both placements: healed where a fresh token heals it, and kept
 //! from Prometheus where only a person can.
 
+use std::thread;
 use std::time::Duration;
 
 use azure_sim::{
@@ -172,6 +173,64 @@ fn upstream_auth_errors_retryable_says_who_gets_503() {
     }
 }
 
+/// The router keeps no such body, so that no second try tells of the refusal.
+#[test]
+fn upstream_a_token_that_is_refused_with_a_body_too_long_to_keep_is_replaced_all_the_same() {
+    let azure = Azure::start(Options::default());
+    let proxy = azure.proxy().start();
+    assert_eq!(through(&proxy, ECHO, false).status, 200);
+    azure.revoke(CachedTokens::Forget);
+    let mut refused = 0;
+    eventually(Duration::from_secs(60), "the token is replaced", || {
+        let answer = http::post(&proxy.url(ECHO), vec![b'x'; 17_000_000])?;
+        match answer.status {
+            200 => Ok(()),
+            other => {
+                refused += 1;
+                Err(format!("{other}: {}", answer.text()))
+            }
+        }
+    });
+    assert!(refused > 0, "such a body was kept");
+    assert_eq!(azure.state().imds.calls, 2);
+}
+
+/// IMDS hands out the revoked token until its cache runs out.
+#[test]
+fn upstream_a_revoked_token_that_imds_repeats_is_not_asked_for_again_at_once() {
+    let azure = Azure::start(Options::default());
+    let proxy = azure.proxy().start();
+    assert_eq!(through(&proxy, ECHO, false).status, 200);
+    azure.revoke(CachedTokens::Keep);
+    for _ in 0..20 {
+        assert_eq!(through(&proxy, ECHO, false).status, 401);
+        assert_eq!(through(&proxy, ECHO, true).status, 503);
+    }
+    assert_eq!(azure.state().imds.calls, 2);
+}
+
+/// Twenty clients whose requests are refused with one and the same token.
+fn all_at_once(url: &str, host: &str) -> Vec<u16> {
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..20)
+            .map(|_| scope.spawn(|| send(url, host, false).status))
+            .collect();
+        let ends = clients.into_iter().map(|client| client.join());
+        ends.map(|end| end.expect("an answer")).collect()
+    })
+}
+
+#[test]
+fn upstream_many_refusals_of_one_token_cost_one_call() {
+    let azure = Azure::start(Options::default());
+    let proxy = azure.proxy().start();
+    let url = proxy.url(ECHO);
+    assert_eq!(send(&url, "x", false).status, 200);
+    azure.revoke(CachedTokens::Forget);
+    assert_eq!(all_at_once(&url, "x"), [200; 20]);
+    assert_eq!(azure.state().imds.calls, 2);
+}
+
 /// A plain Envoy with the plugin on its listener, and a URL there.
 fn istio_like(azure: &Azure, retryable: &str) -> (Envoy, String) {
     let port = free_port();
@@ -254,4 +313,61 @@ fn upstream_a_revoked_token_that_cannot_be_replaced_is_503_for_want_of_a_token()
             Err(answer.text())
         }
     });
+}
+
+#[test]
+fn downstream_many_refusals_of_one_token_cost_one_call() {
+    let azure = Azure::start(Options::default());
+    let (_envoy, url) = istio_like(&azure, "never");
+    assert_eq!(send(&url, downstream::TARGET, false).status, 200);
+    azure.revoke(CachedTokens::Forget);
+    let ends = all_at_once(&url, downstream::TARGET);
+    assert!(ends.iter().all(|end| [200, 503].contains(end)), "{ends:?}");
+    eventually(Duration::from_secs(5), "a fresh token", || {
+        match send(&url, downstream::TARGET, false).status {
+            200 => Ok(()),
+            other => Err(other),
+        }
+    });
+    assert_eq!(azure.state().imds.calls, 2);
+}
+
+#[test]
+fn downstream_a_revoked_token_that_imds_repeats_is_not_asked_for_again_at_once() {
+    let azure = Azure::start(Options::default());
+    let (_envoy, url) = istio_like(&azure, "remoteWrite");
+    assert_eq!(send(&url, downstream::TARGET, false).status, 200);
+    azure.revoke(CachedTokens::Keep);
+    // Until IMDS has answered a refusal may yet be healed.
+    eventually(
+        Duration::from_secs(5),
+        "the target's own answer",
+        || match send(&url, downstream::TARGET, false).status {
+            401 => Ok(()),
+            other => Err(other),
+        },
+    );
+    for _ in 0..20 {
+        assert_eq!(send(&url, downstream::TARGET, false).status, 401);
+        assert_eq!(send(&url, downstream::TARGET, true).status, 503);
+    }
+    assert_eq!(azure.state().imds.calls, 2);
+}
+
+/// Some requests are allowed and some are not, for as long as the proxy runs.
+#[test]
+fn a_missing_role_for_some_requests_does_not_flood_the_log() {
+    let azure = Azure::start(Options::default());
+    let denied = Fault::new(Service::Target, FaultKind::status(403)).on_path("/denied");
+    azure.inject(denied).expect("a fault");
+    let proxy = azure.proxy().set("ENVOY_CONCURRENCY", "1").start();
+    for _ in 0..40 {
+        assert_eq!(through(&proxy, "/denied", false).status, 403);
+        assert_eq!(through(&proxy, ECHO, false).status, 200);
+        // The proxy looks at the answers of a token that is known to be good once a tick.
+        thread::sleep(Duration::from_millis(100));
+    }
+    let log = proxy.process().logs();
+    let told = log.matches("Monitoring Metrics Publisher").count();
+    assert_eq!(told, 1, "{log}");
 }

@@ -76,7 +76,9 @@ fn a_request_that_never_ends_does_not_hold_the_end_up_beyond_drain_seconds() {
         .expect("the end");
     assert!(ended.success(), "{ended}");
     let took = told.elapsed();
-    assert!((1..=4).contains(&took.as_secs()), "{took:?}");
+    let late = Duration::from_millis(900);
+    assert!(took > Duration::from_secs(1), "{took:?}");
+    assert!(took < Duration::from_secs(3) + late, "{took:?}");
 }
 
 #[test]

@@ -16,7 +16,7 @@ const FOR_EVER: Duration = Duration::from_secs(1800);
 /// Stands for the token in bodies that a scenario gives; who knows how long it lives.
 const SCRIPTED: &str = "scripted";
 
-/// What Envoy reports of a call (ENVOY.md has how each came to be known).
+/// What Envoy reports of a call; the same scenario on a real Envoy shows that it does.
 pub(super) enum Answer {
     /// An answer, which may be Envoy's own.
     Response(Response),
