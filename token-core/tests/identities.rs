@@ -266,6 +266,22 @@ fn tsiam_is_asked_by_post() {
 }
 
 #[test]
+fn the_token_of_tsiam_is_taken_as_an_assertion() {
+    let tsiam = r#""tsiam":{"cluster":"tsiam","authority":"tsiam.example.com"}"#;
+    let reply = r#"{"access_token":"eyJ0cw","expires_in":"300","token_type":"Bearer"}"#;
+    let calls = calls(&plan(&application("tsiamFederated", tsiam)), reply);
+    assert_eq!(
+        calls[0].0,
+        "tsiam POST tsiam.example.com /token?resource=api%3A%2F%2FAzureADTokenExchange"
+    );
+    assert!(
+        calls[1].2.ends_with("&client_assertion=eyJ0cw"),
+        "{}",
+        calls[1].2
+    );
+}
+
+#[test]
 fn a_scope_keeps_the_slash_of_its_audience() {
     for (audience, scope) in [
         ("https://x", "https%3A%2F%2Fx%2F.default"),

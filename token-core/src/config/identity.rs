@@ -49,8 +49,8 @@ pub struct Identity {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[deserr(default)]
     pub managed_identity: Option<Selector>,
-    /// `managedIdentityFederated`: what its token is for. By default that of the cloud whose
-    /// Entra is asked.
+    /// `managedIdentityFederated` and `tsiamFederated`: what the assertion is for. By default
+    /// that of the cloud whose Entra is asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[deserr(default)]
     pub exchange_audience: Option<Audience>,
@@ -62,7 +62,7 @@ pub struct Identity {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[deserr(default)]
     pub credential: Option<Credential>,
-    /// `tsiam`: the token service.
+    /// `tsiam` and `tsiamFederated`: the token service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[deserr(default)]
     pub tsiam: Option<Tsiam>,
@@ -93,8 +93,12 @@ pub enum IdentityType {
     /// An application that trusts a managed identity of this machine: `tenantId`, `clientId`,
     /// `entra`, `imds`, and where wanted `managedIdentity` and `exchangeAudience`.
     ManagedIdentityFederated,
-    /// A token service inside the cluster: `tsiam`.
+    /// The token of a token service inside the cluster, for targets that trust its issuer:
+    /// `tsiam`.
     Tsiam,
+    /// An application that trusts that token service: `tenantId`, `clientId`, `entra`, `tsiam`,
+    /// and where wanted `exchangeAudience`.
+    TsiamFederated,
 }
 
 /// The instance metadata service.
@@ -240,6 +244,11 @@ const FIELDS: &[Fields] = &[
         &["managedIdentity", "exchangeAudience"],
     ),
     fields("tsiam", &[&["tsiam"]], &[]),
+    fields(
+        "tsiamFederated",
+        &[&["tenantId"], &["clientId"], &["entra"], &["tsiam"]],
+        &["exchangeAudience"],
+    ),
 ];
 
 const fn fields(

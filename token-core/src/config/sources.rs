@@ -16,13 +16,7 @@ pub(super) fn of(identity: &Identity) -> Option<Source> {
         IdentityType::SystemAssigned | IdentityType::UserAssigned => {
             Source::Managed(platform(identity)?)
         }
-        IdentityType::Tsiam => {
-            let tsiam = identity.tsiam.as_ref()?;
-            Source::Managed(MetadataService::Tsiam {
-                endpoint: endpoint(&tsiam.cluster, &tsiam.authority),
-                path: tsiam.path.to_string(),
-            })
-        }
+        IdentityType::Tsiam => Source::Managed(tsiam(identity)?),
         _ => Source::Entra(exchange(identity)?),
     })
 }
@@ -49,6 +43,14 @@ fn imds(identity: &Identity, who: ManagedIdentity) -> Option<MetadataService> {
     Some(MetadataService::Imds {
         endpoint: endpoint(&imds.cluster, &imds.authority),
         identity: who,
+    })
+}
+
+fn tsiam(identity: &Identity) -> Option<MetadataService> {
+    let tsiam = identity.tsiam.as_ref()?;
+    Some(MetadataService::Tsiam {
+        endpoint: endpoint(&tsiam.cluster, &tsiam.authority),
+        path: tsiam.path.to_string(),
     })
 }
 
@@ -97,14 +99,25 @@ fn proof(identity: &Identity, entra: &Authority, tenant: &str) -> Option<Proof> 
                     who.resource_id.as_ref(),
                 )
             });
-            let audience = identity.exchange_audience.clone().unwrap_or_else(|| {
-                let cloud = Cloud::of_authority(entra.as_str()).unwrap_or(Cloud::Public);
-                Audience::constant(cloud.exchange_audience())
-            });
-            Some(Proof::ManagedIdentity(imds(identity, who)?, audience))
+            let service = imds(identity, who)?;
+            Some(Proof::ManagedIdentity(
+                service,
+                exchange_audience(identity, entra),
+            ))
         }
+        IdentityType::TsiamFederated => Some(Proof::ManagedIdentity(
+            tsiam(identity)?,
+            exchange_audience(identity, entra),
+        )),
         IdentityType::SystemAssigned | IdentityType::UserAssigned | IdentityType::Tsiam => None,
     }
+}
+
+fn exchange_audience(identity: &Identity, entra: &Authority) -> Audience {
+    identity.exchange_audience.clone().unwrap_or_else(|| {
+        let cloud = Cloud::of_authority(entra.as_str()).unwrap_or(Cloud::Public);
+        Audience::constant(cloud.exchange_audience())
+    })
 }
 
 fn local(credential: &Credential, path: &str) -> Local {

@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
-use super::Kind;
+use super::CredentialKind;
 use crate::failure::Failure;
 use crate::http::Response;
 use crate::{Now, Secret, Wall};
@@ -13,26 +13,40 @@ use crate::{Now, Secret, Wall};
 /// Far beyond any secret or assertion: one with a chain of certificates has some 10 kB.
 const MAX_BYTES: usize = 32 * 1024;
 
-pub(super) fn read(kind: Kind, response: &Response, now: Now) -> Result<Secret, Failure> {
+pub(super) fn read(kind: CredentialKind, response: &Response, now: Now) -> Result<Secret, Failure> {
     if response.status != 200 {
         return Err(Failure::no_credential(response));
     }
-    let text = str::from_utf8(&response.body.0).map_err(|_| unusable("is not text"))?;
+    let text = credential_text(kind, &response.body.0).map_err(|what| {
+        Failure::unusable_credential(format!("the credential {what}, and is not sent"))
+    })?;
+    if let Some(ended) = end_of(kind, text).filter(|ended| *ended <= now.wall) {
+        return Err(Failure::over(now.wall.since(ended)));
+    }
+    Ok(Secret::new(text.to_owned()))
+}
+
+/// The credential in a file's content, without the white space around it.
+///
+/// # Errors
+/// What is wrong with it, as the end of a sentence.
+pub fn credential_text(kind: CredentialKind, content: &[u8]) -> Result<&str, &'static str> {
+    let text = str::from_utf8(content).map_err(|_| "is not text")?;
     // An editor or `echo` ends a file with a newline.
     let text = text.trim_ascii();
     if text.is_empty() {
-        return Err(unusable("is empty"));
+        return Err("is empty");
     }
     if text.len() > MAX_BYTES {
-        return Err(unusable("is longer than 32 KiB"));
+        return Err("is longer than 32 KiB");
     }
     if text.chars().any(char::is_control) {
-        return Err(unusable("holds a line break or another control character"));
+        return Err("holds a line break or another control character");
     }
-    if kind == Kind::Assertion {
-        check_assertion(text, now)?;
+    if kind == CredentialKind::Assertion && claims(text).is_none() {
+        return Err("is no JWT (three parts in base64url, RFC 7519)");
     }
-    Ok(Secret::new(text.to_owned()))
+    Ok(text)
 }
 
 /// The claims of an assertion that matter before it is sent.
@@ -42,29 +56,22 @@ struct Claims {
     exp: Option<f64>,
 }
 
-/// Entra judges an assertion; here it is only seen whether it can be one, and whether it is over:
-/// a file that nobody renews any more is served on and on.
-fn check_assertion(text: &str, now: Now) -> Result<(), Failure> {
-    let no_jwt = || unusable("is no JWT (three parts in base64url, RFC 7519)");
+/// Entra judges an assertion; here it is only seen whether it can be one.
+fn claims(text: &str) -> Option<Claims> {
     let mut parts = text.split('.');
     let (Some(_), Some(claims), Some(_), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
     else {
-        return Err(no_jwt());
+        return None;
     };
-    let claims = URL_SAFE_NO_PAD.decode(claims).map_err(|_| no_jwt())?;
-    let claims: Claims = serde_json::from_slice(&claims).map_err(|_| no_jwt())?;
-    let Some(exp) = claims.exp else {
-        return Ok(());
-    };
-    // Saturates: a year 10^12 is as good as never.
-    let ended = Wall((exp.max(0.0) * 1000.0) as u64);
-    if ended <= now.wall {
-        return Err(Failure::over(now.wall.since(ended)));
-    }
-    Ok(())
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()
 }
 
-fn unusable(what: &str) -> Failure {
-    Failure::unusable_credential(format!("the credential {what}, and is not sent"))
+/// When an assertion ends: a file that nobody renews any more is served on and on.
+fn end_of(kind: CredentialKind, text: &str) -> Option<Wall> {
+    if kind == CredentialKind::Secret {
+        return None;
+    }
+    // Saturates: a year 10^12 is as good as never.
+    Some(Wall((claims(text)?.exp?.max(0.0) * 1000.0) as u64))
 }

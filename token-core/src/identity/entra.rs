@@ -32,7 +32,7 @@ pub enum Proof {
     /// A signed statement: of the token-sidecar, of Kubernetes, of another issuer that Entra was
     /// told to trust.
     Assertion(Local),
-    /// The token of a managed identity, for the exchange audience of the cloud.
+    /// The token of a managed identity or of tsiam, for the exchange audience of the cloud.
     ManagedIdentity(MetadataService, Audience),
 }
 

@@ -14,6 +14,7 @@ use crate::failure::Failure;
 use crate::http::{Endpoint, Request, Response};
 use crate::{Now, reply};
 
+pub use credential::credential_text;
 pub use entra::{Exchange, Proof};
 pub use managed::{ManagedIdentity, MetadataService};
 
@@ -47,7 +48,7 @@ pub struct Local {
 
 /// What a credential is, which says how it must look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub enum CredentialKind {
     /// A password of any form.
     Secret,
     /// A JWT, which has an end of its own.
@@ -83,10 +84,10 @@ impl Plan {
     /// When the answer is none, or one that must not be sent on.
     pub fn credential(&self, response: &Response, now: Now) -> Result<Secret, Failure> {
         let kind = match &self.source {
-            Source::Managed(_) => Kind::Secret,
+            Source::Managed(_) => CredentialKind::Secret,
             Source::Entra(exchange) => match &exchange.proof {
-                Proof::Secret(_) => Kind::Secret,
-                Proof::Assertion(_) => Kind::Assertion,
+                Proof::Secret(_) => CredentialKind::Secret,
+                Proof::Assertion(_) => CredentialKind::Assertion,
                 Proof::ManagedIdentity(..) if response.status != 200 => {
                     return Err(Failure::refused(response, now));
                 }
