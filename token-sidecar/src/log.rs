@@ -1,6 +1,7 @@
 //! Lines for people, on standard error.
 
 use std::fmt::Display;
+use std::io::{self, Write};
 
 /// How much is said; each level says what those before it say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,7 +45,8 @@ impl Log {
 
     fn say(self, level: Level, prefix: &str, line: &dyn Display) {
         if self.0 >= level {
-            eprintln!("token-sidecar: {prefix}{line}");
+            // A closed standard error is no reason to end.
+            let _ = writeln!(io::stderr(), "token-sidecar: {prefix}{line}");
         }
     }
 }

@@ -61,7 +61,7 @@ fn refused(error: &Error, password: Option<&Password>, file: &FileName) -> Mista
         ),
         _ => file.mistake(
             format!("is neither PEM nor a sound PFX: {error}"),
-            "Copy the file again, or export the certificate with its key as PEM or PFX.",
+            "Copy the file again, or convert it to PEM with `openssl pkcs12 -noenc`.",
         ),
     }
 }

@@ -61,8 +61,13 @@ fn base_of_host(value: &str, setting: &'static str) -> Result<String, Mistake> {
     };
     let rest = rest.strip_suffix('/').unwrap_or(rest);
     let authority: Authority = rest.parse().map_err(|_| no_host())?;
-    let port_is_good = authority.port().is_none() || authority.port_u16().is_some_and(|p| p != 0);
-    if authority.as_str().contains('@') || authority.host().is_empty() || !port_is_good {
+    let has_port = authority.as_str().len() > authority.host().len();
+    let port_is_good = !has_port || authority.port_u16().is_some_and(|port| port != 0);
+    let has_good_bytes = |text: &str| {
+        text.bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b))
+    };
+    if authority.host().is_empty() || !port_is_good || !has_good_bytes(rest) {
         return Err(no_host());
     }
     if scheme == Scheme::HTTP && !is_loopback(authority.host()) {
@@ -150,6 +155,8 @@ mod tests {
             "https://user@a.example",
             "a b",
             "a.example:99999",
+            "a.example:",
+            "a;b.example",
             "a.example\n",
         ] {
             let refused = endpoint(None, Some(host)).unwrap_err();
