@@ -16,11 +16,14 @@ use tokio::runtime;
 use tokio::sync::oneshot;
 
 use crate::Service;
+use crate::applications::Application;
 use crate::cloud::{Cloud, lock};
 use crate::directory::{Identity, RoleAssignment};
 use crate::faults::{Fault, InvalidFault};
+use crate::issuers::FederatedClaims;
 use crate::options::Options;
 use crate::report::{RequestRecord, SeriesQuery, SeriesReport, StateReport};
+use crate::secrets::{FoundSecret, SecretKind};
 use crate::server::{self, Listener};
 use crate::settings::Settings;
 use crate::tls;
@@ -33,6 +36,18 @@ const WORKERS: usize = 2;
 pub struct Addresses {
     /// IMDS, plain HTTP.
     pub imds: SocketAddr,
+    /// App Service's identity endpoint, plain HTTP.
+    pub app_service: SocketAddr,
+    /// The agent of Azure Arc, plain HTTP.
+    pub arc: SocketAddr,
+    /// tsiam with TLS.
+    pub tsiam_tls: SocketAddr,
+    /// tsiam without TLS.
+    pub tsiam_plain: SocketAddr,
+    /// Entra with TLS.
+    pub entra_tls: SocketAddr,
+    /// Entra without TLS.
+    pub entra_plain: SocketAddr,
     /// The target with TLS.
     pub target_tls: SocketAddr,
     /// The target without TLS.
@@ -41,12 +56,12 @@ pub struct Addresses {
     pub admin: SocketAddr,
 }
 
-/// What happens to the tokens that IMDS has cached when tokens are revoked.
+/// What happens to the tokens of managed identities that are cached when tokens are revoked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CachedTokens {
-    /// IMDS goes on handing out the revoked token, as the real one does.
+    /// The source goes on handing out the revoked token, as the real one does.
     Keep,
-    /// IMDS issues a new token at the next request.
+    /// The source issues a new token at the next request.
     Forget,
 }
 
@@ -130,7 +145,7 @@ impl AzureSim {
         self.addresses
     }
 
-    /// The certificate of the authority behind the target's certificate, PEM.
+    /// The certificate of the authority behind the certificate of every TLS listener, PEM.
     #[must_use]
     pub fn ca_pem(&self) -> &str {
         &self.cloud.ca_pem
@@ -212,7 +227,7 @@ impl AzureSim {
         self.cloud.revoke(cached)
     }
 
-    /// Makes IMDS issue new tokens at the next requests, without revoking the old ones.
+    /// Makes the sources issue new tokens at the next requests, without revoking the old ones.
     pub fn forget_cached_tokens(&self) {
         self.cloud.register().forget_cached();
     }
@@ -226,10 +241,9 @@ impl AzureSim {
         identity: &Identity,
         resource: &str,
     ) -> Result<String, Box<dyn Error + Send + Sync>> {
-        let settings = self.settings();
-        let now = self.cloud.now();
-        let mut register = self.cloud.register();
-        let (token, _) = register.token(&self.cloud.tenant, identity, resource, now, &settings)?;
+        let (token, _) = self
+            .cloud
+            .identity_token(Service::Imds, identity, resource)?;
         Ok(token.jwt)
     }
 
@@ -238,7 +252,100 @@ impl AzureSim {
     /// # Errors
     /// When signing fails.
     pub fn sign(&self, claims: &Value) -> Result<String, Box<dyn Error + Send + Sync>> {
-        Ok(self.cloud.tenant.sign(claims)?)
+        let token = self.cloud.tenant.sign(claims)?;
+        self.cloud
+            .secrets()
+            .add_jwt(SecretKind::AccessToken, &token, "signed for a test");
+        Ok(token)
+    }
+
+    /// Registers an application, in the place of the one with the same client id, and gives it
+    /// its roles.
+    pub fn register_application(&self, application: Application) {
+        self.cloud.register_application(application);
+    }
+
+    /// Changes a registered application; false when there is none of this client id.
+    pub fn change_application(
+        &self,
+        client_id: &str,
+        change: impl FnOnce(&mut Application),
+    ) -> bool {
+        let found = lock(&self.cloud.entra.applications)
+            .find(client_id)
+            .cloned();
+        let Some(mut application) = found else {
+            return false;
+        };
+        change(&mut application);
+        self.cloud.register_application(application);
+        true
+    }
+
+    /// Removes an application; false when there was none of this client id.
+    pub fn remove_application(&self, client_id: &str) -> bool {
+        lock(&self.cloud.entra.applications).remove(client_id)
+    }
+
+    /// Makes Entra reach an issuer of federated tokens; nothing changes if it does already.
+    ///
+    /// # Errors
+    /// When no key can be made.
+    pub fn add_issuer(&self, url: &str) -> Result<(), Box<dyn Error + Send + Sync>> {
+        self.cloud.issuers().add(url)
+    }
+
+    /// Makes an issuer sign with a new key, and publish the old one beside it or not.
+    ///
+    /// # Errors
+    /// When there is no such issuer, or no key can be made.
+    pub fn rotate_issuer_key(
+        &self,
+        url: &str,
+        keep_old: bool,
+    ) -> Result<(), Box<dyn Error + Send + Sync>> {
+        self.cloud.issuers().rotate(url, keep_old)
+    }
+
+    /// Makes Entra no longer reach an issuer; false when it did not before.
+    pub fn remove_issuer(&self, url: &str) -> bool {
+        self.cloud.issuers().remove(url)
+    }
+
+    /// A token of a federated issuer, by Azure's clock.
+    ///
+    /// # Errors
+    /// When there is no such issuer, or signing fails.
+    pub fn federated_token(
+        &self,
+        claims: &FederatedClaims,
+    ) -> Result<String, Box<dyn Error + Send + Sync>> {
+        self.cloud.federated_token(claims)
+    }
+
+    /// The issuer of the tokens that managed identities get for `api://AzureADTokenExchange`:
+    /// what a federated credential for one names. Its subject is the identity's object id.
+    #[must_use]
+    pub fn managed_identity_issuer(&self) -> &str {
+        self.cloud.tenant.issuer_v2()
+    }
+
+    /// The value of `IDENTITY_HEADER` that App Service gives to the app.
+    #[must_use]
+    pub fn identity_header(&self) -> &str {
+        &self.cloud.identity_header
+    }
+
+    /// The folder of the key files of Azure Arc.
+    #[must_use]
+    pub fn arc_key_folder(&self) -> &Path {
+        self.cloud.key_files.folder()
+    }
+
+    /// The secrets that a text holds: of all that the stand-in was given, was sent or issued.
+    #[must_use]
+    pub fn secrets_in(&self, text: &str) -> Vec<FoundSecret> {
+        self.cloud.secrets().found_in(text)
     }
 }
 
@@ -278,13 +385,6 @@ impl Cloud {
         }
         register.revoke_all()
     }
-
-    pub(crate) fn last_requests(&self, service: Service, count: usize) -> Vec<RequestRecord> {
-        match service {
-            Service::Imds => lock(&self.imds.requests).last(count),
-            Service::Target => lock(&self.target.requests).last(count),
-        }
-    }
 }
 
 /// The thread's life: serve until the handle is dropped.
@@ -312,7 +412,7 @@ fn run(options: &Options, tell: oneshot::Sender<Started>, stopped: oneshot::Rece
 
 async fn serve(options: &Options) -> Started {
     let tls = tls::make(&options.certificate_names, options.http2).map_err(StartError::Keys)?;
-    let cloud = Arc::new(Cloud::new(options, tls.ca_pem).map_err(StartError::Keys)?);
+    let cloud = Arc::new(Cloud::new(options, tls.ca_pem.clone()).map_err(StartError::Keys)?);
     let listen = async |kind, address, tls| {
         let failed = |error| StartError::Listen(address, error);
         let listener = TcpListener::bind(address).await.map_err(failed)?;
@@ -320,9 +420,16 @@ async fn serve(options: &Options) -> Started {
         tokio::spawn(server::accept(Arc::clone(&cloud), kind, listener, tls));
         Ok::<SocketAddr, StartError>(bound)
     };
+    let with_tls = || Some(tls.acceptor.clone());
     let addresses = Addresses {
         imds: listen(Listener::Imds, options.imds, None).await?,
-        target_tls: listen(Listener::TargetTls, options.target_tls, Some(tls.acceptor)).await?,
+        app_service: listen(Listener::AppService, options.app_service, None).await?,
+        arc: listen(Listener::Arc, options.arc, None).await?,
+        tsiam_tls: listen(Listener::TsiamTls, options.tsiam_tls, with_tls()).await?,
+        tsiam_plain: listen(Listener::TsiamPlain, options.tsiam_plain, None).await?,
+        entra_tls: listen(Listener::EntraTls, options.entra_tls, with_tls()).await?,
+        entra_plain: listen(Listener::EntraPlain, options.entra_plain, None).await?,
+        target_tls: listen(Listener::TargetTls, options.target_tls, with_tls()).await?,
         target_plain: listen(Listener::TargetPlain, options.target_plain, None).await?,
         admin: listen(Listener::Admin, options.admin, None).await?,
     };
