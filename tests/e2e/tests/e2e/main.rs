@@ -6,6 +6,8 @@ mod demo;
 mod downstream;
 mod expiry;
 mod healing;
+mod identities;
+mod identity_rotation;
 mod imds;
 mod main_job;
 mod old_proxy;
