@@ -152,7 +152,7 @@ fn health(signer: Option<&Signer>, now: Timestamp) -> Answer {
             "not_after": credential.not_after().to_string(),
             "algorithm": credential.algorithm().name(),
         },
-        "last_reload": known.loaded.to_string(),
+        "last_reload": format!("{:.0}", known.loaded),
         "last_reload_error": known.error,
     });
     Answer::json(code, &body)

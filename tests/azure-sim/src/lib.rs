@@ -59,6 +59,7 @@ mod series;
 mod server;
 mod settings;
 mod sim;
+mod sim_trust;
 mod source;
 mod target;
 mod tls;

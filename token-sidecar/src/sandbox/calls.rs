@@ -60,11 +60,7 @@ pub(super) fn restrict() -> Result<(), String> {
     let architecture = std::env::consts::ARCH
         .try_into()
         .map_err(|_| format!("seccomp is not set up for {}", std::env::consts::ARCH))?;
-    let rules: BTreeMap<_, _> = FORBIDDEN
-        .iter()
-        // The type is narrower where `long` is.
-        .map(|call| (i64::from(*call), Vec::new()))
-        .collect();
+    let rules: BTreeMap<_, _> = FORBIDDEN.iter().map(|call| (*call, Vec::new())).collect();
     let denied = SeccompAction::Errno(libc::EPERM.cast_unsigned());
     let filter = SeccompFilter::new(rules, SeccompAction::Allow, denied, architecture);
     let program: BpfProgram = filter

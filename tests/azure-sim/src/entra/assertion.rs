@@ -83,9 +83,8 @@ pub(crate) fn check(
         return malformed("It is not a JSON Web Token.");
     };
     // What is believed of them is checked below, against a key that they name.
-    let claims = match jsonwebtoken::dangerous::insecure_decode_claims::<Claims>(jwt) {
-        Ok(claims) => claims,
-        Err(_) => return malformed("A claim is missing or of a wrong type."),
+    let Ok(claims) = jsonwebtoken::dangerous::insecure_decode_claims::<Claims>(jwt) else {
+        return malformed("A claim is missing or of a wrong type.");
     };
     let is_own = claims.iss.eq_ignore_ascii_case(&application.client_id);
     // An application's own assertion names it; the issuer of any other has a URL.

@@ -38,7 +38,7 @@ use caller::{Caller, RequestIds};
 use form::Form;
 use judge::{Asked, Grant, check_tenant, judge};
 pub use refusal::EntraRefusal;
-use refusal::{Refused, refuse};
+use refusal::refuse;
 
 /// The most that a form may take, in bytes.
 const MAX_FORM: usize = 1 << 20;
@@ -129,8 +129,7 @@ pub(crate) async fn handle(
         }
         Some((tenant, endpoint)) => {
             cloud.entra.discovery.fetch_add(1, Ordering::Relaxed);
-            let log = &cloud.entra.endpoint.traffic.requests;
-            lock(log).add(Service::Entra, &request, "<not read>");
+            log(cloud, &request, Vec::new());
             let fault = cloud.faults().take(Service::Entra, &path);
             play(fault, connection, request, |request| async move {
                 let caller = Caller::of(request.headers());
@@ -139,9 +138,8 @@ pub(crate) async fn handle(
             .await
         }
         None => {
-            let source = &cloud.entra.endpoint;
-            lock(&source.traffic.requests).add(Service::Entra, &request, "<not read>");
-            source.count(Some(EntraRefusal::UnknownPath));
+            log(cloud, &request, Vec::new());
+            cloud.entra.endpoint.count(Some(EntraRefusal::UnknownPath));
             Ok(text(StatusCode::NOT_FOUND, ""))
         }
     }
@@ -160,8 +158,8 @@ async fn token(
     let (head, body) = request.into_parts();
     // What is cut off or too long is read as an empty form.
     let body = Limited::new(body, MAX_FORM).collect().await;
-    let body = body.map(|body| body.to_bytes()).unwrap_or_default();
-    let form = Form::read(&head.headers, &body);
+    let body = body.map(http_body_util::Collected::to_bytes);
+    let form = Form::read(&head.headers, &body.unwrap_or_default());
     let request = Request::from_parts(head, Empty::<Bytes>::new());
     let asked = Asked {
         tenant,
@@ -184,7 +182,11 @@ async fn token(
         refuse(EntraRefusal::MethodNotAllowed, message)
     };
     source.count(judged.as_ref().err().map(|refused| refused.rule));
-    log(cloud, &request, &form, &judged);
+    let found = match &judged {
+        Ok(grant) => grant.proof.shown(),
+        Err(refused) => format!("<refused: {}>", reason_text(refused.rule)),
+    };
+    log(cloud, &request, form.shown(&found));
     let caller = Caller::of(request.headers());
     let mut answered = match judged {
         Ok(grant) => {
@@ -211,15 +213,10 @@ fn federation_errors(cloud: &Cloud) -> FederationErrors {
     cloud.settings().federation_errors
 }
 
-/// Remembers a token request, with what its credential was found to be in the place of it. The
-/// query, which has no business here, is not shown.
-fn log<B>(cloud: &Cloud, request: &Request<B>, form: &Form, judged: &Result<Grant, Refused>) {
-    let found = match judged {
-        Ok(grant) => grant.proof.shown(),
-        Err(refused) => format!("<refused: {}>", reason_text(refused.rule)),
-    };
+/// Remembers a request. A query, which has no business here, is not shown.
+fn log<B>(cloud: &Cloud, request: &Request<B>, form: Vec<(String, String)>) {
     let mut entry = record(Service::Entra, request, "<not read>");
-    entry.form = form.shown(&found);
+    entry.form = form;
     if request.uri().query().is_some() {
         entry.target = format!("{}?<not shown>", request.uri().path());
     }

@@ -103,6 +103,7 @@ impl EntraRefusal {
         let request = |code| (code, "invalid_request", bad);
         let client = |code| (code, "invalid_client", unauthorized);
         match self {
+            // Answered without a body.
             Self::UnknownPath => (0, "invalid_request", StatusCode::NOT_FOUND),
             Self::MethodNotAllowed => request(900_561),
             Self::NotAForm | Self::MissingParameter => request(900_144),

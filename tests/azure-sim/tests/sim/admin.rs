@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Reply, ask_imds, ask_target, call, get, started, token};
 
-async fn admin(sim: &AzureSim, method: Method, target: &str, body: Value) -> Reply {
+pub(crate) async fn admin(sim: &AzureSim, method: Method, target: &str, body: Value) -> Reply {
     let body = if body.is_null() {
         Bytes::new()
     } else {
