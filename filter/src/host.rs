@@ -222,6 +222,9 @@ pub(crate) fn resume_request() -> Result<()> {
     check(unsafe { proxy_continue_stream(HTTP_REQUEST) })
 }
 
+/// The `details` of an answer to a request without a token.
+pub(crate) const NO_TOKEN: &str = "entra_auth_no_token";
+
 /// Answers the request of the effective context. `details` show up in Envoy's access log.
 pub(crate) fn respond(
     status: u32,

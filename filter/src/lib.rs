@@ -6,7 +6,8 @@
 //! answers for the proxy, [`vm`] holds what all contexts of one VM share, and [`host`] is the
 //! only file that talks to Envoy.
 //!
-//! A panic kills the VM and every request in it, so nothing here may panic.
+//! A panic kills the VM and every request in it, so nothing here may panic. Should it happen all
+//! the same, [`last_words`] answers those that would wait for ever.
 
 #![deny(
     clippy::unwrap_used,
@@ -20,16 +21,20 @@
 )]
 
 mod host;
+mod last_words;
 mod metrics;
 mod parked;
 mod request;
 mod root;
 mod status;
+#[cfg(feature = "traps")]
+mod trap;
 mod vm;
 
 mod entry {
     proxy_wasm::main! {{
         crate::host::log_through_envoy();
+        crate::last_words::prepare();
         proxy_wasm::set_root_context(|id| Box::new(crate::root::Root::new(id)));
     }}
 }

@@ -101,8 +101,8 @@ pub(crate) struct TokenMetrics {
     expiry: Metric,
     last_success: Metric,
     failures: Metric,
-    /// What was shown last: expiry and failures.
-    shown: Cell<(u64, u32)>,
+    /// Whether anything was shown.
+    shown: Cell<bool>,
 }
 
 impl TokenMetrics {
@@ -136,17 +136,16 @@ impl TokenMetrics {
         }
     }
 
-    /// Shows the shared state. All VMs write the same values, so the last write is right.
+    /// Shows the shared state. All VMs write the same values, so the last write is right; and
+    /// again at every tick, because what an update replaces ends later, and with a 0.
     pub(crate) fn show(&self, state: &State) {
         let expiry = state
             .token
             .as_ref()
             .map_or(0, |token| token.expires_wall.0 / 1000);
-        let now = (expiry, state.failures);
-        if self.shown.replace(now) != now {
-            self.expiry.set(expiry);
-            self.failures.set(u64::from(state.failures));
-        }
+        self.expiry.set(expiry);
+        self.failures.set(u64::from(state.failures));
+        self.shown.set(true);
     }
 }
 
@@ -155,7 +154,7 @@ impl Drop for TokenMetrics {
     /// nothing back: the throw-away VM that tries a configuration must not wipe the gauges of
     /// those in use.
     fn drop(&mut self) {
-        if self.shown.get() != <(u64, u32)>::default() {
+        if self.shown.get() {
             self.expiry.set(0);
             self.failures.set(0);
         }

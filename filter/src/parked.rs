@@ -41,6 +41,11 @@ impl Parked {
         self.0.insert(waiting.context, waiting);
     }
 
+    /// Their contexts, the oldest first.
+    pub(crate) fn contexts(&self) -> impl Iterator<Item = u32> {
+        self.0.keys().copied()
+    }
+
     /// Says whether it was there.
     pub(crate) fn remove(&mut self, context: u32) -> bool {
         self.0.remove(&context).is_some()

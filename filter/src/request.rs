@@ -186,6 +186,8 @@ impl HttpContext for Request {
             target.metrics.passed.count();
             return Action::Continue;
         }
+        #[cfg(feature = "traps")]
+        crate::trap::spring(MapType::HttpRequestHeaders);
         self.target = Some(index);
         match active.plugin.placement {
             Placement::Upstream => match header(AUTHORIZATION).filter(|_| was_answered()) {
@@ -287,6 +289,6 @@ fn refuse(target: &ActiveTarget<'_>, why: NoToken, now: Now) -> Action {
         ("retry-after", retry_after.as_str()),
     ];
     // Should this fail, the request stays paused and Envoy's own time-outs end it.
-    let _ = host::respond(503, "entra_auth_no_token", &headers, &status::json(&answer));
+    let _ = host::respond(503, host::NO_TOKEN, &headers, &status::json(&answer));
     Action::Pause
 }

@@ -160,6 +160,8 @@ impl Context for Root {
         let Some((keeper, id)) = self.calls.remove(&token) else {
             return;
         };
+        #[cfg(feature = "traps")]
+        crate::trap::spring(MapType::HttpCallResponseHeaders);
         let now = host::now();
         // Without headers the call broke off, was cut by its time-out, or was over-long.
         let status = host::header(MapType::HttpCallResponseHeaders, ":status")
@@ -233,5 +235,14 @@ impl RootContext for Root {
             Mode::Authorize => Box::new(Request::new(id, active)),
             Mode::Status => Box::new(StatusRequest::new(active)),
         })
+    }
+}
+
+impl Drop for Root {
+    /// A new configuration has taken the place of this one. Its calls are others' to make again.
+    fn drop(&mut self) {
+        for (keeper, id) in self.calls.values() {
+            keeper.abandoned(host::now(), *id);
+        }
     }
 }

@@ -87,6 +87,25 @@ pub(crate) fn keeper(spec: &SlotSpec) -> Rc<Keeper> {
     })
 }
 
+/// Hands every parked request to `dismiss` and takes it off the gauge, because this VM dies. What
+/// the panic had in its hands is passed over: a second panic would end the last words.
+pub(crate) fn dismiss_parked(dismiss: impl Fn(u32)) {
+    // Fails only while the thread ends, when nobody waits any more.
+    let _ = KEEPERS.try_with(|keepers| {
+        let Ok(keepers) = keepers.try_borrow() else {
+            return;
+        };
+        for keeper in keepers.values().filter_map(Weak::upgrade) {
+            if let Ok(parked) = keeper.parked.try_borrow() {
+                for context in parked.contexts() {
+                    keeper.held.change(-1);
+                    dismiss(context);
+                }
+            }
+        }
+    });
+}
+
 /// WASI's randomness, by way of the standard library's hash seeds.
 fn random_owner() -> OwnerId {
     OwnerId(RandomState::new().build_hasher().finish())
@@ -126,6 +145,11 @@ impl Keeper {
     pub(crate) fn call_failed(&self, now: Now, id: CallId, why: NoAnswer) {
         let outcome = self.member.borrow_mut().call_failed(now, id, why, &Shared);
         self.settle(now, outcome);
+    }
+
+    /// The root context that made the call goes, and Envoy ends the call with it.
+    pub(crate) fn abandoned(&self, now: Now, id: CallId) {
+        self.member.borrow_mut().abandoned(now, id, &Shared);
     }
 
     pub(crate) fn next_wakeup(&self, now: Now) -> Mono {

@@ -6,7 +6,9 @@ use std::borrow::Cow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use crate::aadsts;
 use crate::http::Response;
 use crate::reply::ReplyError;
 use crate::{Now, Wall};
@@ -75,21 +77,23 @@ impl Failure {
             .as_deref()
             .and_then(|v| retry_after(v, now.wall));
         let status = response.status;
-        let permanent = is_permanent(status);
+        let verdict = said.as_ref().and_then(ErrorBody::verdict);
+        let mut permanent = is_permanent(status);
         let (code, advice) = match (status, &said) {
+            (400.., _) if let Some(verdict) = verdict => {
+                // A status that asks for another try is believed, whatever the number.
+                permanent &= verdict.permanent;
+                (verdict.code, verdict.advice)
+            }
             (400, Some(said)) if said.mentions("identity not found") => (
                 "identity_not_found",
                 "Assign the managed identity to this machine or node pool, or correct \
                  AAD_CLIENT_ID; a system-assigned identity must be switched on.",
             ),
-            (400, Some(said))
-                if said.mentions("AADSTS500011") || said.error == "invalid_resource" =>
-            {
-                (
-                    "audience_not_found",
-                    "Correct AUDIENCE: the tenant knows no resource of that name.",
-                )
-            }
+            (400, Some(said)) if said.error == "invalid_resource" => (
+                "audience_not_found",
+                "Correct AUDIENCE: the tenant knows no resource of that name.",
+            ),
             (404 | 410, _) => ("endpoint_not_ready", ""),
             (408 | 504, None) => (
                 "endpoint_timeout",
@@ -152,6 +156,19 @@ impl Failure {
         Self::new("assertion_over", message, advice, false)
     }
 
+    /// Whether people have been told this already: the code is the same, and so are the words but
+    /// for what differs each time (times, positions, and the ids that Entra gives its answers).
+    pub(crate) fn is_the_same_reason_as(&self, other: &Self) -> bool {
+        self.code == other.code && self.lasting_words().eq(other.lasting_words())
+    }
+
+    fn lasting_words(&self) -> impl Iterator<Item = &str> {
+        let has_digits = |word: &str| word.contains(|c: char| c.is_ascii_digit());
+        self.message
+            .split_whitespace()
+            .filter(move |word| word.starts_with("AADSTS") || !has_digits(word))
+    }
+
     fn new(code: &'static str, message: String, advice: &'static str, permanent: bool) -> Self {
         Self {
             code: code.into(),
@@ -190,12 +207,15 @@ fn retry_after(value: &str, now: Wall) -> Option<Duration> {
     Some(since_epoch.saturating_sub(Duration::from_millis(now.0)))
 }
 
-/// `{error, error_description}` of IMDS and Entra (RFC 6749 §5.2).
+/// `{error, error_description, error_codes}` of IMDS and Entra (RFC 6749 §5.2). Only the first
+/// must be there: a reason that is half understood is better than none.
 #[derive(Deserialize)]
 struct ErrorBody {
     error: String,
     #[serde(default)]
-    error_description: String,
+    error_description: Value,
+    #[serde(default)]
+    error_codes: Value,
 }
 
 impl ErrorBody {
@@ -203,21 +223,43 @@ impl ErrorBody {
         serde_json::from_slice(body).ok()
     }
 
+    fn description(&self) -> &str {
+        self.error_description.as_str().unwrap_or_default()
+    }
+
+    fn verdict(&self) -> Option<aadsts::Verdict> {
+        let codes: Vec<u64> = self
+            .error_codes
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_u64)
+            .collect();
+        let unavailable = (self.error == "temporarily_unavailable").then_some(aadsts::UNAVAILABLE);
+        aadsts::verdict(&codes, self.description()).or(unavailable)
+    }
+
     fn mentions(&self, what: &str) -> bool {
-        let what = what.to_ascii_lowercase();
-        self.error.to_ascii_lowercase().contains(&what)
-            || self.error_description.to_ascii_lowercase().contains(&what)
+        let said = format!("{} {}", self.error, self.description());
+        said.to_ascii_lowercase().contains(what)
     }
 
     /// The server's words on one line, bounded: descriptions often hold `\r\n`.
     fn detail(&self) -> String {
-        let said = format!("{}: {}", self.error, self.error_description);
-        let mut line: String = said
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .take(MAX_DETAIL)
-            .collect();
-        line.truncate(line.trim_end().len());
-        line
+        let said = match self.description() {
+            "" => self.error.clone(),
+            description => format!("{}: {description}", self.error),
+        };
+        let line = said.replace(char::is_control, " ");
+        bounded(line.trim_end()).to_owned()
     }
+}
+
+/// The line up to [`MAX_DETAIL`] characters, without the word that is cut there.
+fn bounded(line: &str) -> &str {
+    let Some((end, _)) = line.char_indices().nth(MAX_DETAIL) else {
+        return line;
+    };
+    let kept = line.get(..end).unwrap_or_default();
+    kept.rsplit_once(' ').map_or(kept, |(whole, _)| whole)
 }

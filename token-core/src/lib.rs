@@ -26,6 +26,7 @@
     clippy::indexing_slicing
 )]
 
+mod aadsts;
 pub mod audience;
 pub mod cloud;
 pub mod cluster;

@@ -177,6 +177,15 @@ impl Member {
         self.finish(now, Input::CallFailed(id, why), shared)
     }
 
+    /// Whoever carried out the call is gone, and with it the answer. The lease is given back, so
+    /// that the next call need not wait for its end.
+    pub fn abandoned(&mut self, now: Now, id: CallId, shared: &impl SharedData) {
+        self.sync(shared);
+        if self.slot.abandon(id, now) {
+            self.release(now, shared);
+        }
+    }
+
     /// The target accepted the token of this generation.
     pub fn accepted(&mut self, now: Now, generation: Generation, shared: &impl SharedData) {
         self.tell(now, &Input::Accepted(generation), shared);

@@ -222,12 +222,22 @@ impl Slot {
     /// that made it differs only in what does not change the token, or it would be another
     /// slot).
     pub fn reconfigure(&mut self, plan: Plan, policy: Policy, now: Now) {
-        if self.in_flight.take().is_some() {
-            self.state.next_attempt = Mono(now.mono.0.saturating_add(1));
+        if let Some(call) = &self.in_flight {
+            self.abandon(call.id, now);
         }
         self.outputs.clear();
         self.plan = plan;
         self.policy = policy;
+    }
+
+    /// Drops the call in flight if it is this one: whoever carries it out is gone. That is no
+    /// failure of the endpoint's, and the next call is due at once. Says whether it was this one.
+    pub fn abandon(&mut self, id: CallId, now: Now) -> bool {
+        let dropped = self.in_flight.take_if(|call| call.id == id).is_some();
+        if dropped {
+            self.state.next_attempt = Mono(now.mono.0.saturating_add(1));
+        }
+        dropped
     }
 
     /// Whether a configuration is the one in force.
@@ -393,7 +403,7 @@ impl Slot {
         };
         self.state.next_attempt = now.mono.after(retry_in);
         let last = self.state.last_failure.replace(failure.clone());
-        let is_news = last.is_none_or(|last| last.message != failure.message);
+        let is_news = last.is_none_or(|last| !last.is_the_same_reason_as(&failure));
         self.report(Event::Failed {
             failure,
             attempt: self.state.failures,

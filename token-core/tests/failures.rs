@@ -67,10 +67,10 @@ fn retry_after_is_honoured_as_seconds_and_as_a_date_and_not_believed_beyond_ten_
 #[test]
 fn statuses_are_judged_as_imds_documents_them() {
     let not_found = r#"{"error":"invalid_request","error_description":"Identity not found"}"#;
-    let resource = r#"{"error":"invalid_resource","error_description":"AADSTS500011: no such principal\r\nTrace ID: x"}"#;
+    let unknown_resource = r#"{"error":"invalid_resource"}"#;
     for (status, body, code, permanent) in [
         (400, not_found, "identity_not_found", true),
-        (400, resource, "audience_not_found", true),
+        (400, unknown_resource, "audience_not_found", true),
         (400, "", "request_refused", true),
         (401, "", "request_refused", true),
         (403, "", "request_refused", true),
@@ -104,15 +104,16 @@ fn an_error_is_one_bounded_line_in_the_servers_words() {
     let mut slot = slot();
     let body = format!(
         r#"{{"error":"invalid_request","error_description":"bad\r\nthing {}"}}"#,
-        "x".repeat(9000)
+        "word ".repeat(2000)
     );
     exchange(&mut slot, START, answer(400, &body));
     let message = &slot.state().last_failure.as_ref().expect("failed").message;
     assert!(
-        message.contains("400: invalid_request: bad  thing xxx"),
+        message.contains("400: invalid_request: bad  thing word word"),
         "{message}"
     );
     assert!(message.len() < 500 && !message.contains(['\r', '\n']));
+    assert!(message.ends_with(" word"), "cut between words: {message}");
 }
 
 #[test]
@@ -156,4 +157,61 @@ fn the_same_failure_again_is_no_news_and_another_one_is() {
     assert!(!is_news(100.0, 500));
     assert!(is_news(200.0, 429));
     assert!(!is_news(300.0, 429));
+}
+
+/// The ids and times in Entra's descriptions differ from answer to answer.
+#[test]
+fn what_differs_in_every_answer_makes_no_news_and_another_number_does() {
+    let mut slot = slot();
+    let mut is_news = |now, number, trace| {
+        let body = format!(
+            r#"{{"error":"invalid_client","error_description":"AADSTS{number}: no.\r\nTrace ID: {trace}\r\nTimestamp: 2026-09-21 14:13:{trace}Z"}}"#
+        );
+        let outputs = exchange(&mut slot, at(now), answer(401, &body));
+        matches!(events(&outputs)[..], [Event::Failed { is_news: true, .. }])
+    };
+    assert!(is_news(0.0, 50_001, 10));
+    assert!(!is_news(100.0, 50_001, 11));
+    assert!(is_news(200.0, 50_002, 12));
+}
+
+#[test]
+fn a_number_of_entra_counts_for_more_than_the_status_unless_that_asks_for_another_try() {
+    for (status, number, code, permanent) in [
+        (400, 90_033, "entra_unavailable", false),
+        (401, 70_021, "federated_credential_not_found", false),
+        (400, 700_016, "application_not_found", true),
+        (401, 7_000_215, "client_secret_wrong", true),
+        (503, 700_016, "application_not_found", false),
+        (429, 700_016, "application_not_found", false),
+        (400, 50_001, "request_refused", true),
+    ] {
+        let body = format!(r#"{{"error":"x","error_codes":[{number}]}}"#);
+        let outputs = exchange(&mut slot(), START, answer(status, &body));
+        assert_eq!(
+            failure(&outputs),
+            (code.into(), permanent),
+            "{status} {number}"
+        );
+    }
+}
+
+#[test]
+fn an_error_body_is_understood_as_far_as_it_makes_sense() {
+    for fields in [
+        r#""error_description":null"#,
+        r#""error_description":7,"error_codes":{}"#,
+        r#""error_codes":["700016",null,-1,1e99]"#,
+    ] {
+        let body = format!(r#"{{"error":"odd",{fields}}}"#);
+        let mut slot = slot();
+        let outputs = exchange(&mut slot, START, answer(400, &body));
+        assert_eq!(
+            failure(&outputs),
+            ("request_refused".into(), true),
+            "{body}"
+        );
+        let message = &slot.state().last_failure.as_ref().expect("failed").message;
+        assert!(message.ends_with("400: odd"), "{message}");
+    }
 }

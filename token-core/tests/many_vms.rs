@@ -146,6 +146,20 @@ fn a_configuration_change_in_mid_call_does_not_wait_for_the_lease_to_end() {
 }
 
 #[test]
+fn a_call_whose_maker_is_gone_is_made_again_at_once_and_is_no_failure() {
+    let (shared, mut members) = (OneKey::default(), members(2));
+    let lost = round(&mut members[..1], START, &shared).remove(0).1;
+    members[0].abandoned(START, lost.id, &shared);
+    assert_eq!(shared.record().state.failures, 0);
+    let soon = later(START, Duration::from_millis(20));
+    let again = round(&mut members[1..], soon, &shared).remove(0).1;
+    // It comes too late for the other's call to be taken for the lost one.
+    members[0].abandoned(soon, lost.id, &shared);
+    members[1].answered(soon, again.id, token("t", 3600), &shared);
+    assert!(members[1].token(soon).is_some());
+}
+
+#[test]
 fn the_same_configuration_again_drops_nothing() {
     let (shared, mut members) = (OneKey::default(), members(1));
     let call = round(&mut members, START, &shared).remove(0).1;

@@ -25,6 +25,8 @@ enum Step {
     },
     /// A VM traps: its call and its memory are gone.
     Die(usize),
+    /// A root context goes and takes its call along; the VM stays.
+    Abandon(usize),
     Damage(usize),
 }
 
@@ -35,6 +37,7 @@ fn steps(damage: u32) -> impl Strategy<Value = Vec<Step>> {
         10 => (0..6_usize).prop_map(Step::Tick),
         4 => (1..120_u64, any::<bool>()).prop_map(|(lifetime, ok)| Step::Answer { lifetime, ok }),
         1 => (0..6_usize).prop_map(Step::Die),
+        1 => (0..6_usize).prop_map(Step::Abandon),
         damage => (0..400_usize).prop_map(Step::Damage),
     ];
     proptest::collection::vec(step, 1..120)
@@ -89,6 +92,12 @@ impl Process {
                 self.born += 1;
                 self.ids[n] = OwnerId(self.born);
                 self.members[n] = Member::new(self.ids[n], plan(), policy());
+            }
+            Step::Abandon(n) => {
+                let gone = self.ids[n];
+                for (_, _, call, _) in self.calls.extract_if(.., |(id, ..)| *id == gone) {
+                    self.members[n].abandoned(self.now, call.id, &self.shared);
+                }
             }
             Step::Damage(byte) => self.shared.damage(byte),
         }

@@ -13,6 +13,7 @@ use crate::Service;
 use crate::applications::Application;
 use crate::arc::KeyFiles;
 use crate::directory::{Directory, Identity, RoleAssignment};
+use crate::door::Door;
 use crate::entra::EntraState;
 use crate::faults::FaultBook;
 use crate::imds::RecentRequests;
@@ -51,6 +52,8 @@ pub(crate) struct Cloud {
     register: Mutex<Register>,
     faults: Mutex<FaultBook>,
     admin_connections: Arc<ConnectionCount>,
+    /// Never closed.
+    admin_door: Door,
 }
 
 pub(crate) struct TargetState {
@@ -58,6 +61,7 @@ pub(crate) struct TargetState {
     pub(crate) in_flight: Gauge,
     pub(crate) requests: Mutex<RequestLog>,
     pub(crate) store: Mutex<SeriesStore>,
+    pub(crate) door: Door,
     plain_connections: Arc<ConnectionCount>,
     tls_connections: Arc<ConnectionCount>,
 }
@@ -101,6 +105,7 @@ impl Cloud {
                 in_flight: Gauge::default(),
                 requests: Mutex::default(),
                 store: Mutex::new(SeriesStore::new(options.samples_kept_per_series)),
+                door: Door::default(),
                 plain_connections: Arc::default(),
                 tls_connections: Arc::default(),
             },
@@ -115,6 +120,7 @@ impl Cloud {
             register: Mutex::default(),
             faults: Mutex::default(),
             admin_connections: Arc::default(),
+            admin_door: Door::default(),
         };
         cloud.secrets().add(
             SecretKind::IdentityHeader,
@@ -232,7 +238,7 @@ impl Cloud {
     }
 
     /// What goes through a service, if it is a token source.
-    fn traffic(&self, service: Service) -> Option<&Traffic> {
+    pub(crate) fn traffic(&self, service: Service) -> Option<&Traffic> {
         match service {
             Service::Imds => Some(&self.imds.traffic),
             Service::AppService => Some(&self.app_service.traffic),
@@ -253,6 +259,18 @@ impl Cloud {
             Listener::Arc => &self.arc.traffic.connections,
             Listener::TsiamPlain | Listener::TsiamTls => &self.tsiam.traffic.connections,
             Listener::EntraPlain | Listener::EntraTls => &self.entra.endpoint.traffic.connections,
+        }
+    }
+
+    pub(crate) fn door(&self, listener: Listener) -> &Door {
+        match listener {
+            Listener::TargetPlain | Listener::TargetTls => &self.target.door,
+            Listener::Admin => &self.admin_door,
+            Listener::Imds => &self.imds.traffic.door,
+            Listener::AppService => &self.app_service.traffic.door,
+            Listener::Arc => &self.arc.traffic.door,
+            Listener::TsiamPlain | Listener::TsiamTls => &self.tsiam.traffic.door,
+            Listener::EntraPlain | Listener::EntraTls => &self.entra.endpoint.traffic.door,
         }
     }
 

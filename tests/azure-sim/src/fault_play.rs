@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::{Future, pending};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -13,6 +13,7 @@ use tokio::time::sleep;
 
 use crate::faults::{Fault, FaultKind, RawContent};
 use crate::http::{Aborted, Body, add_fields, answer, discard, empty, full, json, streamed};
+use crate::placeholders::fill_in;
 use crate::server::Connection;
 
 /// How long the first half of a body may take to leave before the connection is reset: on
@@ -103,17 +104,22 @@ fn status_answer(
 ) -> Response<Body> {
     let status = StatusCode::from_u16(code).unwrap_or_default();
     let mut response = match body {
-        Some(body) => answer(status, "text/plain; charset=utf-8", full(body)),
+        Some(body) => {
+            let body = fill_in(&body, now());
+            answer(status, "text/plain; charset=utf-8", full(body))
+        }
         None => json(status, &error_body(status)),
     };
     for name in headers.keys() {
         response.headers_mut().remove(name);
     }
+    let headers: Vec<_> = headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), fill_in(value, now())))
+        .collect();
     add_fields(
         &mut response,
-        headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str())),
+        headers.iter().map(|(name, value)| (*name, value.as_str())),
     );
     response
 }
@@ -132,6 +138,14 @@ fn redirect(code: u16, location: String) -> Response<Body> {
         response.headers_mut().insert(LOCATION, value);
     }
     response
+}
+
+/// This machine's clock, in seconds since 1970.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    })
 }
 
 /// An error that reads as well to a client of a token endpoint as to one of a data service.

@@ -43,7 +43,7 @@ pub struct Fault {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum FaultKind {
-    /// Another answer.
+    /// Another answer. Header values and body may hold what [`crate::fill_in`] fills in.
     Status {
         /// Status code.
         code: u16,

@@ -39,6 +39,7 @@ mod arc;
 mod cloud;
 mod diagnostics;
 mod directory;
+mod door;
 mod entra;
 mod expiry;
 mod fault_play;
@@ -49,6 +50,7 @@ mod ingestion;
 mod issuers;
 mod managed_identity;
 mod options;
+mod placeholders;
 mod refusals;
 mod register;
 pub mod remote_write;
@@ -75,6 +77,7 @@ pub use entra::EntraRefusal;
 pub use faults::{Fault, FaultKind, InvalidFault, RawContent};
 pub use issuers::FederatedClaims;
 pub use options::{AZURE_MONITOR, AzureCloud, Options, OtherTenant};
+pub use placeholders::fill_in;
 pub use refusals::{AppServiceRefusal, ArcRefusal, ImdsRefusal, TokenRefusal, TsiamRefusal};
 pub use report::{
     ConnectionReport, EchoReport, EntraReport, FaultReport, ProbeReport, RequestIdReport,

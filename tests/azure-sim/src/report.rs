@@ -100,6 +100,25 @@ pub struct SourceReport<R> {
     pub connections: ConnectionReport,
 }
 
+/// Nothing has happened yet. (Derived, it would ask the same of the rule.)
+impl<R> Default for SourceReport<R> {
+    fn default() -> Self {
+        Self {
+            calls: 0,
+            accepted: 0,
+            refused: BTreeMap::new(),
+            tokens_issued: 0,
+            tokens_repeated: 0,
+            in_flight: 0,
+            max_in_flight: 0,
+            max_in_flight_alike: 0,
+            answers: BTreeMap::new(),
+            aborted: 0,
+            connections: ConnectionReport::default(),
+        }
+    }
+}
+
 /// TCP connections of a listener.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectionReport {

@@ -13,13 +13,14 @@ use hyper::{Request, Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use uuid::Uuid;
 
 use crate::Service;
 use crate::app_service::AppService;
 use crate::cloud::Cloud;
+use crate::door::Entrance;
 use crate::http::{Aborted, Body};
 use crate::imds::Imds;
 use crate::report::ConnectionReport;
@@ -83,11 +84,11 @@ impl Connection {
 pub(crate) async fn accept(
     cloud: Arc<Cloud>,
     kind: Listener,
-    listener: TcpListener,
+    mut entrance: Entrance,
     tls: Option<TlsAcceptor>,
 ) {
     loop {
-        let Ok((stream, _)) = listener.accept().await else {
+        let Ok(stream) = entrance.accept(cloud.door(kind)).await else {
             // Out of file descriptors: give the others time to end.
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
             continue;
@@ -97,7 +98,11 @@ pub(crate) async fn accept(
             let count = Arc::clone(cloud.connections(kind));
             count.total.fetch_add(1, Ordering::Relaxed);
             count.open.fetch_add(1, Ordering::Relaxed);
-            serve(cloud, kind, stream, tls, &count).await;
+            let served = serve(Arc::clone(&cloud), kind, stream, tls, &count);
+            tokio::select! {
+                () = served => {}
+                () = cloud.door(kind).closed() => {}
+            }
             count.open.fetch_sub(1, Ordering::Relaxed);
         });
     }

@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::sync::oneshot;
 
 use crate::Service;
 use crate::cloud::{Cloud, lock};
 use crate::directory::{Identity, RoleAssignment};
+use crate::door::Entrance;
 use crate::faults::{Fault, InvalidFault};
 use crate::options::Options;
 use crate::report::{RequestRecord, SeriesQuery, SeriesReport, StateReport};
@@ -199,6 +199,16 @@ impl AzureSim {
         self.cloud.faults().end_all();
     }
 
+    /// Closes a service or opens it again: a closed one refuses connections, and ends those that
+    /// are open.
+    pub fn set_open(&self, service: Service, open: bool) {
+        let door = match self.cloud.traffic(service) {
+            Some(traffic) => &traffic.door,
+            None => &self.cloud.target.door,
+        };
+        door.set_open(open);
+    }
+
     /// The settings in force.
     #[must_use]
     pub fn settings(&self) -> Settings {
@@ -336,9 +346,9 @@ async fn serve(options: &Options) -> Started {
     let cloud = Arc::new(Cloud::new(options, tls.ca_pem.clone()).map_err(StartError::Keys)?);
     let listen = async |kind, address, tls| {
         let failed = |error| StartError::Listen(address, error);
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
-        let bound = listener.local_addr().map_err(failed)?;
-        tokio::spawn(server::accept(Arc::clone(&cloud), kind, listener, tls));
+        let entrance = Entrance::at(address).await.map_err(failed)?;
+        let bound = entrance.address();
+        tokio::spawn(server::accept(Arc::clone(&cloud), kind, entrance, tls));
         Ok::<SocketAddr, StartError>(bound)
     };
     let with_tls = || Some(tls.acceptor.clone());

@@ -12,6 +12,7 @@ use hyper::{Request, Response, StatusCode};
 
 use crate::Service;
 use crate::cloud::{Cloud, lock};
+use crate::door::Door;
 use crate::fault_play::play;
 use crate::http::{Aborted, Body};
 use crate::report::SourceReport;
@@ -82,6 +83,7 @@ pub(crate) struct Traffic {
     alike: Mutex<HashMap<String, Arc<Gauge>>>,
     pub(crate) requests: Mutex<RequestLog>,
     pub(crate) connections: Arc<ConnectionCount>,
+    pub(crate) door: Door,
 }
 
 #[derive(Default)]

@@ -8,20 +8,26 @@
 pub mod azure;
 pub mod credentials;
 mod envoy;
+pub mod faults;
 pub mod http;
+mod look;
 mod metrics;
 mod patience;
 mod ports;
 mod process;
+mod procfs;
 mod prometheus;
 mod proxy;
 pub mod raw;
+pub mod screen;
 pub mod tools;
+pub mod verdict;
 
 pub use envoy::Envoy;
+pub use look::{Look, ProxyLook};
 pub use metrics::{Metrics, Sample};
 pub use patience::{eventually, eventually_ok};
 pub use ports::{free_port, is_free};
 pub use process::Process;
-pub use prometheus::{Prometheus, PrometheusBuilder, RemoteWrite};
+pub use prometheus::{Prometheus, PrometheusBuilder, Protocol, Release, RemoteWrite};
 pub use proxy::{Proxy, ProxyBuilder};

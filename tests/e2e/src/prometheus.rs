@@ -9,12 +9,42 @@ use crate::{Metrics, Process, eventually_ok, free_port, http, tools};
 
 const START: Duration = Duration::from_secs(30);
 
+/// How long Prometheus waits for an answer of its remote where nobody says otherwise: its own
+/// default.
+const REMOTE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// When Prometheus changes the number of its shards it gives up what they have not sent within
+/// this time, whatever the remote answers. Its default is a minute; an outage may be longer.
+const FLUSH: &str = "1h";
+
+/// Which Prometheus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Release {
+    /// The one on PATH: Debian's 2.42, or a newer one.
+    Packaged,
+    /// The current 3.x, as `tests/prometheus/go.mod` pins it.
+    Three,
+}
+
+/// Which message of remote write it sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// `prometheus.WriteRequest`, which every release sends by default.
+    One,
+    /// `io.prometheus.write.v2.Request`, which 2.x does not know.
+    Two,
+}
+
 /// Settings for a Prometheus that is to be started.
 #[derive(Debug, Clone)]
 pub struct PrometheusBuilder {
+    release: Release,
+    protocol: Protocol,
     port: u16,
     jobs: Vec<(String, u16)>,
     remote_write: String,
+    remote_timeout: Duration,
+    shards: u32,
 }
 
 /// A running Prometheus.
@@ -39,6 +69,10 @@ pub struct RemoteWrite {
     pub dropped: f64,
     /// Samples that wait.
     pub pending: f64,
+    /// The newest timestamp scraped, in seconds since 1970.
+    pub highest_scraped: f64,
+    /// The newest timestamp sent, in seconds since 1970.
+    pub highest_sent: f64,
 }
 
 impl RemoteWrite {
@@ -52,7 +86,7 @@ impl RemoteWrite {
     /// Has everything that was scraped been sent, or given up?
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.pending == 0.0 && self.distinct() + self.dropped >= self.scraped
+        self.pending == 0.0 && self.distinct() + self.failed + self.dropped >= self.scraped
     }
 }
 
@@ -68,6 +102,34 @@ impl PrometheusBuilder {
     #[must_use]
     pub fn scrape(mut self, job: &str, port: u16) -> Self {
         self.jobs.push((job.to_owned(), port));
+        self
+    }
+
+    /// Is this release, instead of the one on PATH.
+    #[must_use]
+    pub fn release(mut self, release: Release) -> Self {
+        self.release = release;
+        self
+    }
+
+    /// Sends this message, instead of 1.0's.
+    #[must_use]
+    pub fn protocol(mut self, protocol: Protocol) -> Self {
+        self.protocol = protocol;
+        self
+    }
+
+    /// Waits so many whole seconds for an answer of the remote.
+    #[must_use]
+    pub fn remote_timeout(mut self, timeout: Duration) -> Self {
+        self.remote_timeout = timeout;
+        self
+    }
+
+    /// Sends in so many shards at least, each of which waits and retries by itself.
+    #[must_use]
+    pub fn shards(mut self, shards: u32) -> Self {
+        self.shards = shards;
         self
     }
 
@@ -89,7 +151,7 @@ impl PrometheusBuilder {
         let port = self.port;
         let mut process = Process::spawn("prometheus", |folder| {
             fs::write(configuration(folder), self.render(true))?;
-            let mut command = Command::new(tools::prometheus());
+            let mut command = Command::new(self.program());
             command
                 .arg(format!("--config.file={}", configuration(folder).display()))
                 .arg(format!(
@@ -98,6 +160,7 @@ impl PrometheusBuilder {
                 ))
                 .arg(format!("--web.listen-address=127.0.0.1:{port}"))
                 .arg("--web.enable-lifecycle")
+                .arg(format!("--storage.remote.flush-deadline={FLUSH}"))
                 .env_clear();
             Ok(command)
         })?;
@@ -112,6 +175,13 @@ impl PrometheusBuilder {
         })
     }
 
+    fn program(&self) -> PathBuf {
+        match self.release {
+            Release::Packaged => tools::prometheus(),
+            Release::Three => tools::prometheus3(),
+        }
+    }
+
     /// Prometheus' configuration: everything in steps of a second, so that a test is short.
     fn render(&self, scraping: bool) -> String {
         let mut text = format!(
@@ -120,15 +190,24 @@ impl PrometheusBuilder {
   scrape_timeout: 1s
 remote_write:
   - url: {}
-    remote_timeout: 30s
+    remote_timeout: {}s
     queue_config:
+      min_shards: {}
       batch_send_deadline: 500ms
       min_backoff: 100ms
       max_backoff: 1s
-scrape_configs:
+      # Without it Prometheus gives up what a target answers 429 to, whoever stands between.
+      retry_on_http_429: true
 ",
-            self.remote_write
+            self.remote_write,
+            self.remote_timeout.as_secs(),
+            self.shards,
         );
+        // 2.42 refuses a field that it does not know.
+        if self.protocol == Protocol::Two {
+            text += "    protobuf_message: io.prometheus.write.v2.Request\n";
+        }
+        text += "scrape_configs:\n";
         let itself = ("prometheus".to_owned(), self.port);
         let jobs = std::iter::once(&itself).chain(&self.jobs);
         for (job, port) in jobs.filter(|_| scraping) {
@@ -148,10 +227,34 @@ impl Prometheus {
     #[must_use]
     pub fn writing_to(url: &str) -> PrometheusBuilder {
         PrometheusBuilder {
+            release: Release::Packaged,
+            protocol: Protocol::One,
             port: free_port(),
             jobs: Vec::new(),
             remote_write: url.to_owned(),
+            remote_timeout: REMOTE_TIMEOUT,
+            shards: 1,
         }
+    }
+
+    /// Which one it is and what it sends, for people.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let version = Command::new(self.settings.program())
+            .arg("--version")
+            .output()
+            .map(|output| String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into())
+            .unwrap_or_default();
+        let version: String = version;
+        let version = version
+            .strip_prefix("prometheus, version ")
+            .and_then(|rest| rest.split(' ').next())
+            .unwrap_or("of unknown version");
+        let protocol = match self.settings.protocol {
+            Protocol::One => 1,
+            Protocol::Two => 2,
+        };
+        format!("Prometheus {version} with remote write {protocol}")
     }
 
     /// A URL of its web interface.
@@ -174,19 +277,24 @@ impl Prometheus {
     /// When it does not answer, or does not count.
     pub fn remote_write(&self) -> Result<RemoteWrite, String> {
         let metrics = self.metrics()?;
+        let find = |name: &str| metrics.sum(&format!("prometheus_remote_storage_{name}"));
         let sum = |name: &str| {
-            let name = format!("prometheus_remote_storage_{name}");
-            metrics
-                .sum(&name)
-                .ok_or_else(|| format!("prometheus has no metric {name}"))
+            find(name)
+                .ok_or_else(|| format!("prometheus has no metric prometheus_remote_storage_{name}"))
         };
         Ok(RemoteWrite {
             scraped: sum("samples_in_total")?,
             sent: sum("samples_total")?,
             retried: sum("samples_retried_total")?,
             failed: sum("samples_failed_total")?,
-            dropped: sum("samples_dropped_total")?,
+            // 3.x has one for each reason, from the first sample dropped on.
+            dropped: match self.settings.release {
+                Release::Packaged => sum("samples_dropped_total")?,
+                Release::Three => find("samples_dropped_total").unwrap_or_default(),
+            },
             pending: sum("samples_pending")?,
+            highest_scraped: sum("highest_timestamp_in_seconds")?,
+            highest_sent: sum("queue_highest_sent_timestamp_seconds")?,
         })
     }
 

@@ -5,8 +5,10 @@ use std::ffi::OsString;
 use std::process::Command;
 use std::time::Duration;
 
+use rustix::process::Pid;
+
 use crate::http::{self, Response};
-use crate::{Metrics, Process, eventually, free_port, tools};
+use crate::{Metrics, Process, eventually, eventually_ok, free_port, is_free, procfs, tools};
 
 /// Two cores that also compile tests may need it: Envoy compiles the module before it serves.
 const START: Duration = Duration::from_secs(60);
@@ -20,6 +22,7 @@ pub struct ProxyBuilder {
 /// A running launcher with its Envoy.
 #[derive(Debug)]
 pub struct Proxy {
+    settings: ProxyBuilder,
     process: Process,
     port: u16,
     status_port: u16,
@@ -56,27 +59,28 @@ impl ProxyBuilder {
     /// # Errors
     /// When it ends, or does not answer within a minute.
     pub fn try_start(self) -> Result<Proxy, String> {
-        let process = Process::spawn("entra-auth-envoy", |folder| {
-            let mut command = self.command("run");
-            // What a killed launcher leaves behind goes with the folder.
-            command.env("TMPDIR", folder);
-            Ok(command)
-        })?;
         let port = |name| {
             self.environment
                 .get(name)
                 .and_then(|value| value.to_str()?.parse().ok())
         };
         let mut proxy = Proxy {
-            process,
             port: port("LISTENING_PORT").ok_or("LISTENING_PORT is no port")?,
             status_port: port("STATUS_PORT").ok_or("STATUS_PORT is no port")?,
+            process: self.spawn()?,
+            settings: self,
         };
-        let health = proxy.status_url("/health");
-        proxy
-            .process
-            .wait_ready(START, || http::get(&health).map(drop))?;
+        proxy.wait_until_it_answers()?;
         Ok(proxy)
+    }
+
+    fn spawn(&self) -> Result<Process, String> {
+        Process::spawn("entra-auth-envoy", |folder| {
+            let mut command = self.command("run");
+            // What a killed launcher leaves behind goes with the folder.
+            command.env("TMPDIR", folder);
+            Ok(command)
+        })
     }
 }
 
@@ -94,6 +98,46 @@ impl Proxy {
         .set("ENVOY_BINARY", tools::envoy())
         // Nobody else sends to this proxy when its test ends.
         .set("DRAIN_SECONDS", "0")
+    }
+
+    /// Waits for the end of this launcher and its Envoy, and starts the same again, on the same
+    /// ports.
+    ///
+    /// # Errors
+    /// When it does not end, or the new one does not answer, within a minute each.
+    pub fn start_again(&mut self) -> Result<(), String> {
+        self.process.wait(START)?;
+        eventually_ok(START, "the ports are free again", || {
+            if is_free(self.port) && is_free(self.status_port) {
+                Ok(())
+            } else {
+                Err("they are in use")
+            }
+        })?;
+        self.process = self.settings.spawn()?;
+        self.wait_until_it_answers()
+    }
+
+    fn wait_until_it_answers(&mut self) -> Result<(), String> {
+        let health = self.status_url("/health");
+        self.process
+            .wait_ready(START, || http::get(&health).map(drop))
+    }
+
+    /// The launcher's Envoy.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn envoy(&self) -> Result<Pid, String> {
+        procfs::only_child(self.process.id())
+    }
+
+    /// Resident memory of the launcher's Envoy in bytes.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn envoy_memory(&self) -> Result<u64, String> {
+        procfs::resident_memory(self.envoy()?)
     }
 
     /// Where clients send their requests.

@@ -1,5 +1,5 @@
-//! Where the programs are that tests run: what we ship in `dist/`, Envoy in `.tools/bin`,
-//! Prometheus on PATH. A missing one is named, with the command that brings it.
+//! Where the programs are that tests run: what we ship in `dist/`, Envoy and Prometheus 3 in
+//! `.tools/bin`, Prometheus 2 on PATH. A missing one is named, with the command that brings it.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -41,6 +41,18 @@ pub fn module() -> PathBuf {
     )
 }
 
+/// The Wasm module with a switch that kills its VM: `x-entra-auth-trap: panic` or `unreachable`
+/// on a request to a target, or on the answer of a token endpoint.
+///
+/// # Panics
+/// When it is missing.
+#[must_use]
+pub fn trap_module() -> PathBuf {
+    let target = env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    let module = Path::new(&target).join("traps/entra_auth_filter.wasm");
+    existing(repository().join(module), "make traps")
+}
+
 /// Prometheus, from PATH.
 ///
 /// # Panics
@@ -52,6 +64,24 @@ pub fn prometheus() -> PathBuf {
         .map(|folder| folder.join("prometheus"))
         .find(|candidate| candidate.is_file())
         .unwrap_or_else(|| panic!("prometheus is missing on PATH: run `make setup`"))
+}
+
+/// Prometheus 3.x.
+///
+/// # Panics
+/// When it is missing.
+#[must_use]
+pub fn prometheus3() -> PathBuf {
+    existing(
+        repository().join(".tools/bin/prometheus3"),
+        "scripts/setup prometheus3",
+    )
+}
+
+/// Is Prometheus 3.x there? Go builds it, which not everybody has.
+#[must_use]
+pub fn has_prometheus3() -> bool {
+    repository().join(".tools/bin/prometheus3").is_file()
 }
 
 fn existing(path: PathBuf, command: &str) -> PathBuf {

@@ -111,6 +111,21 @@ async fn a_target_under_a_fault_still_judges_the_token() {
 }
 
 #[tokio::test]
+async fn what_is_to_differ_in_every_answer_does() {
+    let sim = started().await;
+    let kind = FaultKind::Status {
+        code: 429,
+        headers: BTreeMap::from([("retry-after".to_owned(), "@date+60@".to_owned())]),
+        body: Some("Trace ID: @uuid@".to_owned()),
+    };
+    sim.inject(Fault::new(Service::Imds, kind)).unwrap();
+    let (one, two) = (ask_imds(&sim).await, ask_imds(&sim).await);
+    assert!(one.body.starts_with(b"Trace ID: ") && one.body != two.body);
+    let date = one.headers["retry-after"].to_str().unwrap();
+    assert!(date.ends_with(" GMT"), "{date}");
+}
+
+#[tokio::test]
 async fn a_delay_comes_before_the_right_answer() {
     let sim = with_fault(FaultKind::DelayMs(300)).await;
     let begun = Instant::now();
@@ -342,4 +357,31 @@ async fn a_fault_that_http_cannot_carry_is_refused() {
         );
     }
     assert!(sim.state().faults.is_empty());
+}
+
+#[tokio::test]
+async fn a_closed_service_refuses_connections_and_ends_those_that_are_open() {
+    let sim = started().await;
+    let hang = Fault::new(Service::Imds, FaultKind::Hang).times(1);
+    sim.inject(hang).unwrap();
+    let close = async {
+        until(|| sim.state().imds.in_flight == 1).await;
+        sim.set_open(Service::Imds, false);
+    };
+    let (cut, ()) = tokio::join!(try_imds(&sim), close);
+    assert!(cut.is_err());
+    until(|| sim.state().imds.connections.open == 0).await;
+    let refused = tokio::net::TcpStream::connect(sim.addresses().imds).await;
+    let reason = refused.expect_err("nothing listens").kind();
+    assert_eq!(reason, std::io::ErrorKind::ConnectionRefused);
+    let other = ask_target(&sim, "/echo", "no token").await;
+    assert_eq!(other.status, StatusCode::UNAUTHORIZED);
+
+    sim.set_open(Service::Imds, true);
+    let answered = async {
+        while try_imds(&sim).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), answered).await.unwrap();
 }

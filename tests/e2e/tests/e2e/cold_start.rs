@@ -25,7 +25,8 @@ fn held(proxy: &Proxy) -> f64 {
         .expect("a gauge")
 }
 
-fn wait_until_held(proxy: &Proxy, count: f64) {
+/// Waits until so many requests wait for a token.
+pub(crate) fn wait_until_held(proxy: &Proxy, count: f64) {
     eventually(
         Duration::from_secs(9),
         "all requests are held",
@@ -185,7 +186,7 @@ fn of_ten_thousand_requests_that_would_wait_those_beyond_the_limit_are_answered_
         .inject(Fault::new(Service::Imds, FaultKind::status(500)))
         .expect("a fault");
     let proxy = azure.proxy().set("ENVOY_CONCURRENCY", "1").start();
-    let before = envoy_memory(&proxy);
+    let before = proxy.envoy_memory().expect("Envoy");
 
     let mut connections: Vec<_> = (0..REQUESTS).map(|_| ask(&proxy)).collect();
     // Those that wait are the first that came; the others are answered without a wait.
@@ -203,7 +204,7 @@ fn of_ten_thousand_requests_that_would_wait_those_beyond_the_limit_are_answered_
         codes.push(body["error"]["code"].as_str().expect("a code").to_owned());
     };
     connections[LIMIT..].iter_mut().for_each(&mut code);
-    let grown = envoy_memory(&proxy).saturating_sub(before);
+    let grown = proxy.envoy_memory().expect("Envoy").saturating_sub(before);
     connections[..LIMIT].iter_mut().for_each(&mut code);
 
     let count = |code: &str| codes.iter().filter(|c| *c == code).count();
@@ -223,26 +224,6 @@ fn of_ten_thousand_requests_that_would_wait_those_beyond_the_limit_are_answered_
     azure.end_fault(broken);
     proxy.wait_until_ready();
     assert_eq!(http::get(&proxy.url(ECHO)).expect("an answer").status, 200);
-}
-
-/// Resident memory of the launcher's Envoy in bytes, from procfs.
-fn envoy_memory(proxy: &Proxy) -> u64 {
-    let id = proxy.process().id();
-    let children =
-        std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).expect("children");
-    let envoy = children.split_whitespace().next().expect("Envoy");
-    let status = std::fs::read_to_string(format!("/proc/{envoy}/status")).expect("status");
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .expect("VmRSS");
-    let kilobytes: u64 = line
-        .split_whitespace()
-        .nth(1)
-        .expect("a number")
-        .parse()
-        .expect("a number");
-    kilobytes << 10
 }
 
 #[test]

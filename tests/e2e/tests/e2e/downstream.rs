@@ -1,6 +1,7 @@
 //! The module as Istio places it: a downstream HTTP filter on a listener that carries many
 //! hosts, no singleton service, no `vm_id`.
 
+use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,6 +14,11 @@ use serde_json::{Value, json};
 
 /// The host that gets tokens.
 pub(crate) const TARGET: &str = "abc.metrics.ingest.monitor.azure.com";
+
+/// What istiod calls the filter of a WasmPlugin `entra-auth` in the namespace `monitoring`.
+pub(crate) const NAME: &str = "extensions.istio.io/wasmplugin/monitoring.entra-auth";
+
+pub(crate) const WASM: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
 
 /// A plugin configuration for `TARGET`, as a user of Istio writes it.
 pub(crate) fn plugin(azure: &Azure) -> Value {
@@ -33,6 +39,36 @@ pub(crate) fn plugin(azure: &Azure) -> Value {
 /// An Envoy that leads `TARGET` to a cluster named after it, `/anywhere` on that host to one
 /// that is not, and every other host to a third; all of them are the simulated target.
 pub(crate) fn bootstrap(azure: &Azure, port: u16, plugin: &Value) -> String {
+    let wasm = wasm(plugin, &tools::module(), "");
+    around(azure, port, &json!({"name": NAME, "typed_config": wasm})).to_string()
+}
+
+/// The filter as istiod writes it. `resource_version` is that of the WasmPlugin, which istiod
+/// leaves empty where its source has none.
+pub(crate) fn wasm(plugin: &Value, module: &Path, resource_version: &str) -> Value {
+    json!({
+        "@type": WASM,
+        "config": {
+            "name": "monitoring.entra-auth",
+            "root_id": "entra-auth",
+            "failure_policy": "FAIL_RELOAD",
+            "vm_config": {
+                "runtime": "envoy.wasm.runtime.v8",
+                "code": {"local": {"filename": module}},
+                "environment_variables": {"key_values": {
+                    "ISTIO_META_WASM_PLUGIN_RESOURCE_VERSION": resource_version,
+                }},
+            },
+            "configuration": {
+                "@type": "type.googleapis.com/google.protobuf.StringValue",
+                "value": plugin.to_string(),
+            },
+        },
+    })
+}
+
+/// The same Envoy with this HTTP filter in place of ours.
+pub(crate) fn around(azure: &Azure, port: u16, filter: &Value) -> Value {
     let addresses = azure.addresses();
     let cluster = |name: &str, address: std::net::SocketAddr| {
         json!({
@@ -44,7 +80,6 @@ pub(crate) fn bootstrap(azure: &Azure, port: u16, plugin: &Value) -> String {
         })
     };
     let target = format!("outbound|443||{TARGET}");
-    let http_type = "type.googleapis.com/envoy.extensions.filters.http";
     json!({
         "static_resources": {
             "clusters": [
@@ -70,28 +105,10 @@ pub(crate) fn bootstrap(azure: &Azure, port: u16, plugin: &Value) -> String {
                             ]},
                         ]},
                         "http_filters": [
-                            {
-                                "name": "extensions.istio.io/wasmplugin/monitoring.entra-auth",
-                                "typed_config": {
-                                    "@type": format!("{http_type}.wasm.v3.Wasm"),
-                                    "config": {
-                                        "name": "monitoring.entra-auth",
-                                        "root_id": "entra-auth",
-                                        "failure_policy": "FAIL_RELOAD",
-                                        "vm_config": {
-                                            "runtime": "envoy.wasm.runtime.v8",
-                                            "code": {"local": {"filename": tools::module()}},
-                                        },
-                                        "configuration": {
-                                            "@type": "type.googleapis.com/google.protobuf.StringValue",
-                                            "value": plugin.to_string(),
-                                        },
-                                    },
-                                },
-                            },
+                            filter,
                             {
                                 "name": "envoy.filters.http.router",
-                                "typed_config": {"@type": format!("{http_type}.router.v3.Router")},
+                                "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
                             },
                         ],
                     },
@@ -99,10 +116,10 @@ pub(crate) fn bootstrap(azure: &Azure, port: u16, plugin: &Value) -> String {
             }],
         },
     })
-    .to_string()
 }
 
-fn send(port: u16, host: &str, path: &str) -> http::Response {
+/// Sends a GET with a token of its own.
+pub(crate) fn send(port: u16, host: &str, path: &str) -> http::Response {
     let request = http::Request::get(format!("http://127.0.0.1:{port}{path}"))
         .header("Host", host)
         .header("Authorization", "Bearer the-clients-own")

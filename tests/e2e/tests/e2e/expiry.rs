@@ -6,7 +6,7 @@ use azure_sim::{Fault, FaultKind, Service, Settings};
 use e2e::azure::{Azure, ECHO};
 use e2e::raw::Connection;
 use e2e::{Proxy, eventually, http};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Signal, kill_process};
 
 /// An Azure whose tokens live this long, and a proxy that has one; then IMDS fails.
 fn during_an_outage(lifetime: i64) -> (Azure, Proxy, u64) {
@@ -58,15 +58,7 @@ fn an_outage_is_ridden_out_on_the_valid_token_and_an_expired_one_is_never_sent()
 #[test]
 fn a_stalled_envoy_does_not_send_the_token_that_expired_meanwhile() {
     let (azure, proxy, _outage) = during_an_outage(6);
-    let launcher = proxy.process().id();
-    let children = format!("/proc/{launcher}/task/{launcher}/children");
-    let envoy = std::fs::read_to_string(children).expect("the launcher's children");
-    let envoy = envoy
-        .trim()
-        .parse()
-        .ok()
-        .and_then(Pid::from_raw)
-        .expect("one child");
+    let envoy = proxy.envoy().expect("Envoy");
 
     kill_process(envoy, Signal::STOP).expect("Envoy stops");
     let mut queued: Vec<_> = (0..50)

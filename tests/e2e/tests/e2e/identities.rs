@@ -21,7 +21,10 @@ const CLUSTER: &str = "https://oidc.cluster.example/";
 pub(crate) fn token(proxy: &Proxy) -> TokenSummary {
     let answer = http::get(&proxy.url(ECHO)).expect("an answer");
     assert_eq!(answer.status, 200, "{}", answer.text());
-    answer.json::<azure_sim::EchoReport>().expect("an echo").token
+    answer
+        .json::<azure_sim::EchoReport>()
+        .expect("an echo")
+        .token
 }
 
 /// Writes a file of this test.
@@ -144,7 +147,11 @@ fn an_application_with_a_secret() {
     });
     let folder = tempfile::tempdir().expect("a folder");
     // A name with all that Envoy's format string has a meaning for, and that it still reads.
-    let secret = file(folder.path(), "100% (of) the secret", &format!("{SECRET}\n"));
+    let secret = file(
+        folder.path(),
+        "100% (of) the secret",
+        &format!("{SECRET}\n"),
+    );
     let settings = azure
         .proxy_as("aadApplication", &application)
         .set("AAD_CLIENT_SECRET_FILE", secret);
@@ -226,7 +233,9 @@ fn a_managed_identity_that_speaks_for_an_application() {
         gets_the_token_of(&azure, settings, oid, appid);
         let asked = azure.requests(Service::Imds, 1);
         assert!(
-            asked[0].target.contains("resource=api%3A%2F%2FAzureADTokenExchange"),
+            asked[0]
+                .target
+                .contains("resource=api%3A%2F%2FAzureADTokenExchange"),
             "{asked:?}"
         );
     }

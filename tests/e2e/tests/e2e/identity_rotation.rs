@@ -88,7 +88,11 @@ fn rotates(
         "{:?}",
         state.entra.token_endpoint.refused
     );
-    assert!(state.target.refused.is_empty(), "{:?}", state.target.refused);
+    assert!(
+        state.target.refused.is_empty(),
+        "{:?}",
+        state.target.refused
+    );
     shows_no_secret(azure, &proxy);
 }
 
@@ -200,12 +204,14 @@ fn a_token_sidecar_that_dies_is_started_again_and_no_request_notices() {
     under_load(&proxy, |_| {
         let pid = rustix::process::Pid::from_raw(first.cast_signed()).expect("a process id");
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("a signal");
-        eventually(Duration::from_secs(30), "another token-sidecar", || {
-            match sidecar() {
+        eventually(
+            Duration::from_secs(30),
+            "another token-sidecar",
+            || match sidecar() {
                 Some(pid) if pid != first => Ok(()),
                 other => Err(format!("{other:?}")),
-            }
-        });
+            },
+        );
         more_tokens(&azure, 2);
     });
     let said = proxy.process().stderr();

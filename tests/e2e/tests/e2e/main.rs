@@ -16,3 +16,5 @@ mod refusals;
 mod secrecy;
 mod shutdown;
 mod transparency;
+mod traps;
+mod updates;

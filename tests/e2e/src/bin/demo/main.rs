@@ -3,7 +3,6 @@
 
 mod scene;
 mod screen;
-mod verdict;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,10 +11,11 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use e2e::screen::Table;
+use e2e::verdict;
 use signal_hook::consts::TERM_SIGNALS;
 
 use crate::scene::Scene;
-use crate::screen::Screen;
 
 /// How often a line is shown.
 const LINE: Duration = Duration::from_secs(3);
@@ -72,7 +72,7 @@ fn stop_signal() -> Result<Arc<AtomicBool>, String> {
 
 /// Shows what happens, until the time is over or a signal comes.
 fn watch(scene: &mut Scene, stop: &AtomicBool, time: Option<Duration>) -> Result<(), String> {
-    let mut screen = Screen::default();
+    let mut table = Table::default();
     let start = Instant::now();
     let mut next_line = start + LINE;
     while !stop.load(Ordering::Relaxed) {
@@ -82,7 +82,9 @@ fn watch(scene: &mut Scene, stop: &AtomicBool, time: Option<Duration>) -> Result
         if Instant::now() >= next_line {
             next_line += LINE;
             scene.check_processes()?;
-            screen.show(&scene.look()?);
+            let look = scene.look()?;
+            table.news(&look);
+            table.line(&look);
         }
         sleep(Duration::from_millis(50));
     }
@@ -97,7 +99,7 @@ fn watch(scene: &mut Scene, stop: &AtomicBool, time: Option<Duration>) -> Result
 fn finish(scene: &Scene) -> Result<(), String> {
     let sent = scene.prometheus.settle(SETTLE)?;
     let look = scene.look()?;
-    let problems = verdict::problems(&sent, &look.state.target);
+    let problems = verdict::problems(&sent, &look.state);
     if problems.is_empty() {
         screen::success(&look);
         Ok(())

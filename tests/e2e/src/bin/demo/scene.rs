@@ -4,10 +4,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use azure_sim::{EchoReport, Options, Settings, StateReport, TokenSummary};
+use azure_sim::{EchoReport, Options, Settings, TokenSummary};
 use e2e::azure::{Azure, ECHO, WRITE};
-use e2e::{Prometheus, Proxy, RemoteWrite, eventually_ok, free_port, http, is_free};
-use serde_json::Value;
+use e2e::{Look, Prometheus, Proxy, eventually_ok, free_port, http, is_free};
 
 /// Short enough for a person to see tokens being renewed, in seconds.
 const TOKEN_LIFETIME: i64 = 120;
@@ -20,19 +19,6 @@ pub(crate) struct Scene {
     pub(crate) azure: Azure,
     /// The claims of the first token, as the target verified them.
     pub(crate) token: TokenSummary,
-}
-
-/// What can be seen at one moment.
-#[derive(Debug)]
-pub(crate) struct Look {
-    /// Prometheus' count.
-    pub(crate) sent: RemoteWrite,
-    /// The target's count.
-    pub(crate) state: StateReport,
-    /// Whether the proxy has a valid token.
-    pub(crate) ready: bool,
-    /// Why the last attempt to get a token failed, if it did.
-    pub(crate) trouble: Option<String>,
 }
 
 impl Scene {
@@ -70,17 +56,7 @@ impl Scene {
 
     /// Looks at everything.
     pub(crate) fn look(&self) -> Result<Look, String> {
-        let ready = self.proxy.ready()?;
-        let status: Value = http::get(&self.proxy.status_url("/status"))?.json()?;
-        let trouble = status
-            .pointer("/slots/0/lastError/message")
-            .and_then(Value::as_str);
-        Ok(Look {
-            sent: self.prometheus.remote_write()?,
-            state: self.azure.state(),
-            ready: ready.status == 200,
-            trouble: trouble.map(str::to_owned),
-        })
+        Look::at(&self.prometheus, &self.azure, Some(&self.proxy))
     }
 
     /// Has a process ended that should run?

@@ -1,21 +1,10 @@
-//! What a person sees. Colours appear on a terminal only, and not where NO_COLOR is set.
+//! What a person sees beside the table.
 
 use anstream::{eprintln, println};
-use anstyle::{AnsiColor, Style};
-use azure_sim::TokenReport;
-use jiff::Timestamp;
+use e2e::Look;
+use e2e::screen::{BAD, BOLD, DIM, GOOD, LINK, clock, summary};
 
-use crate::scene::{Look, Scene};
-
-const BOLD: Style = Style::new().bold();
-const DIM: Style = Style::new().dimmed();
-const GOOD: Style = AnsiColor::Green.on_default();
-const BAD: Style = AnsiColor::Red.on_default();
-const CARE: Style = AnsiColor::Yellow.on_default();
-const LINK: Style = AnsiColor::Cyan.on_default();
-
-/// After so many lines the heading is shown again.
-const HEADING_EVERY: usize = 20;
+use crate::scene::Scene;
 
 /// The first lines.
 pub(crate) fn title() {
@@ -88,70 +77,6 @@ Ctrl-C ends the demo."
     );
 }
 
-/// The table of what happens.
-#[derive(Debug, Default)]
-pub(crate) struct Screen {
-    lines: usize,
-    received: u64,
-    generation: u64,
-    trouble: Option<String>,
-}
-
-impl Screen {
-    /// One more line, and what is new.
-    pub(crate) fn show(&mut self, look: &Look) {
-        self.tell_news(look);
-        if self.lines.is_multiple_of(HEADING_EVERY) {
-            println!(
-                "\n{DIM}  {:<9} {:>12} {:>9} {:>9} {:>9} {:>7} {:>8}  proxy{DIM:#}",
-                "UTC", "verified", "new", "repeated", "waiting", "tokens", "refused"
-            );
-        }
-        self.lines += 1;
-        let samples = look.state.target.samples;
-        let new = samples.received - self.received;
-        self.received = samples.received;
-        let waiting = (look.sent.scraped - look.sent.distinct()).max(0.0) as u64;
-        let refused: u64 = look.state.target.refused.values().sum();
-        let (style, proxy) = match (look.ready, &look.trouble) {
-            (true, None) => (GOOD, "ready"),
-            (true, Some(_)) => (CARE, "ready, renewal fails"),
-            (false, _) => (BAD, "no token"),
-        };
-        println!(
-            "  {:<9} {BOLD}{:>12}{BOLD:#} {:>9} {:>9} {:>9} {:>7} {:>8}  {style}{proxy}{style:#}",
-            clock(look.state.now),
-            grouped(samples.distinct),
-            format!("+{}", grouped(new)),
-            grouped(samples.duplicate),
-            grouped(waiting),
-            look.state.imds.tokens_issued,
-            refused,
-        );
-    }
-
-    fn tell_news(&mut self, look: &Look) {
-        if let Some(token) = newest(look)
-            && token.generation > self.generation
-        {
-            // The first one has been shown.
-            if self.generation > 0 {
-                println!(
-                    "  {GOOD}new token, expires at {}{GOOD:#}",
-                    clock(token.expires_at)
-                );
-            }
-            self.generation = token.generation;
-        }
-        if look.trouble != self.trouble {
-            if let Some(trouble) = &look.trouble {
-                println!("  {CARE}no new token: {trouble}{CARE:#}");
-            }
-            self.trouble.clone_from(&look.trouble);
-        }
-    }
-}
-
 /// The end of a run that a signal ended.
 pub(crate) fn interrupted(look: &Look) {
     println!("\n{BOLD}Stopped{BOLD:#}: {}", summary(look));
@@ -171,64 +96,4 @@ pub(crate) fn success(look: &Look) {
 /// The end of a run that failed.
 pub(crate) fn failure(reason: &str) {
     eprintln!("\n{reason}\n{BAD}The demo has failed.{BAD:#}");
-}
-
-fn summary(look: &Look) -> String {
-    let target = &look.state.target;
-    let refused: u64 = target.refused.values().sum();
-    format!(
-        "{} samples of {} series received and verified in {} requests
-  {} repeated, {} refused; tokens: {}, IMDS calls: {}",
-        grouped(target.samples.distinct),
-        grouped(target.series),
-        grouped(target.writes.v1 + target.writes.v2),
-        grouped(target.samples.duplicate),
-        grouped(refused),
-        look.state.imds.tokens_issued,
-        look.state.imds.calls,
-    )
-}
-
-fn newest(look: &Look) -> Option<&TokenReport> {
-    look.state
-        .tokens
-        .iter()
-        .max_by_key(|token| token.generation)
-}
-
-/// The time of day, UTC.
-fn clock(seconds: i64) -> String {
-    match Timestamp::from_second(seconds) {
-        Ok(time) => time.strftime("%H:%M:%S").to_string(),
-        Err(_) => seconds.to_string(),
-    }
-}
-
-/// Digits in groups of three.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn large_numbers_are_grouped() {
-        let texts: Vec<String> = [0, 12, 123, 1_234, 1_234_567].map(grouped).into();
-        assert_eq!(texts, ["0", "12", "123", "1,234", "1,234,567"]);
-    }
-
-    #[test]
-    fn a_time_is_shown_in_utc() {
-        assert_eq!(clock(1_700_000_000), "22:13:20");
-    }
 }

@@ -1,0 +1,37 @@
+//! What is still done when the filter panics.
+//!
+//! A panic becomes a trap, after which Envoy runs nothing of this VM any more and knows no end for
+//! the requests that are parked here. The panic hook runs before the trap, while host calls still
+//! work: it answers them. Envoy sends these answers after the trap. Downstream they pass back
+//! through the filter that has just failed, and Envoy makes a bare 503 of each.
+
+use std::panic::{self, PanicHookInfo};
+
+use crate::{host, vm};
+
+/// Seconds after which a client may send again: by then Envoy has loaded the VM anew.
+const RETRY_AFTER: &str = "2";
+
+/// Constant: what an answer is made of otherwise may be what the panic has left broken.
+const ANSWER: &[u8] =
+    br#"{"error":{"code":"internal","message":"the proxy failed while the request waited for a token"}}"#;
+
+/// Has every panic from now on speak its last words.
+pub(crate) fn prepare() {
+    panic::set_hook(Box::new(speak));
+}
+
+fn speak(panic: &PanicHookInfo<'_>) {
+    log::error!("this is a bug, please report it: {panic}");
+    vm::dismiss_parked(|context| {
+        // A client that has left took its context along; should the answer fail, Envoy's own
+        // time-outs end the request.
+        let _ = host::set_effective_context(context).and_then(|()| {
+            let headers = [
+                ("content-type", "application/json"),
+                ("retry-after", RETRY_AFTER),
+            ];
+            host::respond(503, host::NO_TOKEN, &headers, ANSWER)
+        });
+    });
+}

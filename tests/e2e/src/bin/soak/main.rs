@@ -1,0 +1,164 @@
+//! What `make soak` runs: faults in random order while a real Prometheus writes through the proxy,
+//! for as long as is wanted, and at the end the count of what was stored and of Envoy's memory.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anstream::{eprintln, println};
+use clap::Parser;
+use e2e::faults::{Scene, Stage, mixed, schedule, seed};
+use e2e::screen::{BAD, BOLD, DIM, GOOD, Table, summary};
+use e2e::{Look, Protocol, Release, tools};
+
+/// How often a line is shown.
+const LINE: Duration = Duration::from_secs(10);
+
+/// When Envoy's memory is looked at to be compared: by then it has held its first requests, and
+/// keeps what it took for them.
+const WARM: Duration = Duration::from_secs(60);
+
+/// How much more memory Envoy may hold at the end, in MB: what an allocator keeps of a higher peak
+/// of held requests. In five minutes it was 0.0; a leak of 1 kB a request, of some 8,000 an hour,
+/// shows after an hour.
+const GROWTH: f64 = 8.0;
+
+/// Plays faults in random order, and counts at the end.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// How long faults are played.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(2..))]
+    minutes: u64,
+    /// Repeats the schedule of a run.
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let seed = match arguments.seed.map_or_else(seed, Ok) {
+        Ok(seed) => seed,
+        Err(reason) => return failure(&reason),
+    };
+    let time = Duration::from_secs(arguments.minutes * 60);
+    match Stage::start(scene()).and_then(|mut stage| run(&mut stage, seed, time)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => failure(&format!("{reason}\nSEED={seed} repeats the schedule")),
+    }
+}
+
+fn failure(reason: &str) -> ExitCode {
+    eprintln!("\n{reason}\n{BAD}The soak has failed.{BAD:#}");
+    ExitCode::FAILURE
+}
+
+/// The newest that is there.
+fn scene() -> Scene {
+    let (release, protocol) = if tools::has_prometheus3() {
+        (Release::Three, Protocol::Two)
+    } else {
+        println!("Prometheus 3 is not there (scripts/setup prometheus3 builds it with Go)");
+        (Release::Packaged, Protocol::One)
+    };
+    Scene {
+        release,
+        protocol,
+        http2: true,
+    }
+}
+
+fn run(stage: &mut Stage, seed: u64, time: Duration) -> Result<(), String> {
+    let title = stage.prometheus().title();
+    let minutes = time.as_secs() / 60;
+    println!("{BOLD}{title}{BOLD:#}: faults for {minutes} minutes, seed {seed}");
+    // Without restarts: it is the memory of one Envoy that is looked at.
+    let acts = schedule(seed, time, |trouble| !trouble.deed.restarts());
+    let mut screen = Screen::default();
+    let start = stage.proxy().envoy_memory()?;
+    mixed(stage, &acts, |stage| screen.watch(stage))
+        .and_then(|()| finish(stage, start, screen.warm))
+        .map_err(|reason| format!("{}{reason}", stage.tail()))
+}
+
+/// What is shown, and remembered, while faults are played.
+struct Screen {
+    table: Table,
+    started: Instant,
+    lines: u32,
+    /// Envoy's memory when it was warm, in bytes.
+    warm: Option<u64>,
+}
+
+impl Default for Screen {
+    fn default() -> Self {
+        Self {
+            table: Table::default(),
+            started: Instant::now(),
+            lines: 0,
+            warm: None,
+        }
+    }
+}
+
+impl Screen {
+    fn watch(&mut self, stage: &Stage) -> Result<(), String> {
+        if self.warm.is_none() && self.started.elapsed() >= WARM {
+            self.warm = Some(stage.proxy().envoy_memory()?);
+        }
+        if self.started.elapsed() >= LINE * (self.lines + 1) {
+            self.lines += 1;
+            self.table.line(&stage.look()?);
+        }
+        Ok(())
+    }
+}
+
+fn finish(stage: &Stage, start: u64, warm: Option<u64>) -> Result<(), String> {
+    println!("\nno more faults; Prometheus sends what waits");
+    let judged = stage.judge();
+    faults(stage.played());
+    let memory = memory(start, warm, stage.proxy().envoy_memory()?);
+    counts(&judged?);
+    memory
+}
+
+fn faults(played: &BTreeMap<&'static str, u64>) {
+    let all: u64 = played.values().sum();
+    println!("\n{BOLD}{all} faults{BOLD:#}");
+    for (name, count) in played {
+        println!("  {count:>4} × {name}");
+    }
+}
+
+fn memory(start: u64, warm: Option<u64>, end: u64) -> Result<(), String> {
+    let warm = warm.ok_or("it ended before Envoy's memory was looked at")?;
+    let megabytes = |bytes: u64| bytes as f64 / 1e6;
+    let growth = megabytes(end) - megabytes(warm);
+    println!(
+        "\n{BOLD}Envoy's resident memory{BOLD:#}: {:.1} MB at the start, {:.1} MB after {} s, {:.1} MB at the end ({growth:+.1} MB)",
+        megabytes(start),
+        megabytes(warm),
+        WARM.as_secs(),
+        megabytes(end),
+    );
+    if growth > GROWTH {
+        Err(format!(
+            "Envoy has grown by {growth:.1} MB, above {GROWTH} MB"
+        ))
+    } else {
+        Ok(())
+    }
+}
+
+fn counts(look: &Look) {
+    println!("\n{GOOD}0 lost{GOOD:#}: {}", summary(look));
+    println!(
+        "{DIM}  Prometheus: {} scraped, {} sent, {} of them repeated; {} given up, {} dropped; refused: {:?}{DIM:#}",
+        look.sent.scraped,
+        look.sent.sent,
+        look.sent.retried,
+        look.sent.failed,
+        look.sent.dropped,
+        look.state.target.refused,
+    );
+}

@@ -1,0 +1,446 @@
+//! The configuration changes while Envoy runs, by ECDS as from istiod: a file here, a server
+//! there. Each update makes new root contexts; the old ones live until their last request ends.
+
+use std::cell::Cell;
+use std::fs;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use azure_sim::{EchoReport, Fault, FaultKind, Identity, Options, Service, Settings};
+use e2e::azure::{Azure, ECHO};
+use e2e::raw::Connection;
+use e2e::{Envoy, eventually, free_port, http, tools};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::downstream::{self, NAME, TARGET, WASM, send};
+
+const FILE: &str = "ecds.json";
+
+/// Envoy with a filter that comes from a file.
+struct Istio {
+    envoy: Envoy,
+    folder: TempDir,
+    port: u16,
+    admin: u16,
+    version: Cell<u32>,
+}
+
+impl Istio {
+    /// Starts it with this plugin configuration.
+    fn start(azure: &Azure, plugin: &Value) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        write(&folder, 1, &downstream::wasm(plugin, &tools::module(), ""));
+        let (port, admin) = (free_port(), free_port());
+        let filter = json!({"name": NAME, "config_discovery": {
+            "config_source": {
+                "path_config_source": {"path": folder.path().join(FILE)},
+                "resource_api_version": "V3",
+            },
+            "type_urls": [WASM],
+        }});
+        let mut bootstrap = downstream::around(azure, port, &filter);
+        bootstrap["node"] = json!({"id": "a-pod", "cluster": "a-deployment"});
+        bootstrap["admin"] = json!({"address": {"socket_address": {
+            "address": "127.0.0.1",
+            "port_value": admin,
+        }}});
+        Self {
+            envoy: Envoy::start_with(&bootstrap.to_string(), port, &["--concurrency", "2"]),
+            folder,
+            port,
+            admin,
+            version: Cell::new(1),
+        }
+    }
+
+    /// Has Envoy take another plugin configuration.
+    fn update(&self, plugin: &Value) {
+        self.update_at(plugin, "");
+    }
+
+    /// The same from a WasmPlugin of this resource version.
+    fn update_at(&self, plugin: &Value, resource_version: &str) {
+        let taken = self.stat(&format!("{NAME}.config_reload"));
+        self.offer(plugin, resource_version);
+        eventually(
+            Duration::from_secs(20),
+            "the update is taken",
+            || match self.stat(&format!("{NAME}.config_reload")) {
+                count if count > taken => Ok(()),
+                _ => Err(self.envoy.process().tail()),
+            },
+        );
+    }
+
+    fn offer(&self, plugin: &Value, resource_version: &str) {
+        self.version.set(self.version.get() + 1);
+        let wasm = downstream::wasm(plugin, &tools::module(), resource_version);
+        write(&self.folder, self.version.get(), &wasm);
+    }
+
+    /// The metric of Envoy's whose name ends so.
+    fn stat(&self, name: &str) -> u64 {
+        let last = name.rsplit('.').next().unwrap_or_default();
+        let url = format!("http://127.0.0.1:{}/stats?filter={last}$", self.admin);
+        let stats = http::get(&url).expect("an answer").text();
+        let values = stats.lines().filter_map(|line| line.split_once(": "));
+        let mut values = values.filter(|(found, _)| found.ends_with(name));
+        let (_, value) = values
+            .next()
+            .unwrap_or_else(|| panic!("no {name} in {stats:?}"));
+        value.parse().expect("a number")
+    }
+
+    /// Sends a request to the target and does not wait for its answer.
+    fn ask(&self, path: &str) -> Connection {
+        let mut connection = Connection::open(self.port).expect("a connection");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {TARGET}\r\n\r\n");
+        connection.send(request).expect("sent");
+        connection
+    }
+
+    /// What the target sees of a request.
+    fn echo(&self) -> EchoReport {
+        let answer = send(self.port, TARGET, ECHO);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json().expect("an echo")
+    }
+}
+
+/// Puts a filter in the place of the last one, in one step.
+fn write(folder: &TempDir, version: u32, wasm: &Value) {
+    let response = json!({
+        "version_info": version.to_string(),
+        "resources": [{
+            "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
+            "name": NAME,
+            "typed_config": wasm,
+        }],
+    });
+    let new = folder.path().join("new.json");
+    fs::write(&new, response.to_string()).expect("written");
+    fs::rename(new, folder.path().join(FILE)).expect("renamed");
+}
+
+/// A configuration that differs from `plugin` in nothing that concerns tokens.
+fn another(plugin: &Value, number: usize) -> Value {
+    let mut plugin = plugin.clone();
+    let hosts = plugin["targets"][0]["hosts"].as_array_mut();
+    hosts
+        .expect("hosts")
+        .push(json!(format!("host{number}.example.com")));
+    plugin
+}
+
+fn with_identity(plugin: &Value, identity: &Identity) -> Value {
+    let mut plugin = plugin.clone();
+    plugin["identities"][0]["type"] = json!("userAssigned");
+    plugin["identities"][0]["clientId"] = json!(identity.client_id);
+    plugin
+}
+
+/// Waits until IMDS is answering so many calls.
+fn wait_until_asked(azure: &Azure, in_flight: u64) {
+    eventually(Duration::from_secs(20), "IMDS is asked", || {
+        match azure.state().imds.in_flight {
+            count if count == in_flight => Ok(()),
+            count => Err(count),
+        }
+    });
+}
+
+#[test]
+fn an_update_ends_the_old_roots_call_and_another_is_made_while_the_valid_token_is_served() {
+    let azure = Azure::with(Settings {
+        refresh_in_seconds: Some(1),
+        cache: false,
+        ..Settings::default()
+    });
+    let plugin = downstream::plugin(&azure);
+    let istio = Istio::start(&azure, &plugin);
+    assert_eq!(istio.echo().token.generation, Some(1));
+    let hanging = Fault::new(Service::Imds, FaultKind::Hang).times(1);
+    azure.inject(hanging).expect("a fault");
+    wait_until_asked(&azure, 1);
+
+    istio.update(&another(&plugin, 1));
+    eventually(Duration::from_secs(20), "the next token", || {
+        match istio.echo().token.generation {
+            Some(1) => Err("still the first"),
+            _ => Ok(()),
+        }
+    });
+    assert_eq!(azure.state().imds.max_in_flight, 1);
+    // A call that an update ended is no failure that people should hear of.
+    let log = istio.envoy.process().logs();
+    assert!(!log.contains("no token for"), "{log}");
+}
+
+#[test]
+fn requests_of_an_old_configuration_end_as_they_began() {
+    let (one, two) = (
+        Identity::user_assigned("one"),
+        Identity::user_assigned("two"),
+    );
+    let azure = Azure::start(Options {
+        user_assigned: vec![one.clone(), two.clone()],
+        ..Options::default()
+    });
+    let slow = Fault::new(Service::Target, FaultKind::DelayMs(5000)).on_path("/slow");
+    azure.inject(slow).expect("a fault");
+    let plugins = [&one, &two].map(|identity| with_identity(&downstream::plugin(&azure), identity));
+    let istio = Istio::start(&azure, &plugins[0]);
+    istio.echo();
+    let mut at_target = [(); 5].map(|()| istio.ask("/slow"));
+    eventually(
+        Duration::from_secs(10),
+        "all are at the target",
+        || match azure.state().target.in_flight {
+            5 => Ok(()),
+            other => Err(other),
+        },
+    );
+    let late = Fault::new(Service::Imds, FaultKind::DelayMs(2000));
+    azure.inject(late).expect("a fault");
+    istio.update(&plugins[1]);
+    let mut waiting = [(); 20].map(|()| istio.ask(ECHO));
+    eventually(
+        Duration::from_secs(5),
+        "all wait for a token",
+        || match istio.stat("entra_auth_held_requests") {
+            20 => Ok(()),
+            held => Err(held),
+        },
+    );
+
+    istio.update(&plugins[0]);
+    assert_eq!(istio.echo().token.oid, one.object_id);
+    let served = |connection: &mut Connection, identity: &Identity| {
+        let answer = connection.answer().expect("an answer");
+        assert_eq!(answer.head.status, 200, "{}", answer.text());
+        let echo: EchoReport = serde_json::from_slice(&answer.body).expect("an echo");
+        assert_eq!(echo.token.oid, identity.object_id);
+    };
+    at_target.iter_mut().for_each(|c| served(c, &one));
+    waiting.iter_mut().for_each(|c| served(c, &two));
+    assert_eq!(azure.state().imds.max_in_flight, 1);
+}
+
+#[test]
+fn requests_that_wait_under_the_old_configuration_are_answered_in_time() {
+    let azure = Azure::start(Options::default());
+    let outage = Fault::new(Service::Imds, FaultKind::status(500));
+    azure.inject(outage).expect("a fault");
+    let mut plugin = downstream::plugin(&azure);
+    plugin["hold"] = json!({"timeout": "4s"});
+    let istio = Istio::start(&azure, &plugin);
+    let asked = Instant::now();
+    let mut waiting = [(); 20].map(|()| istio.ask(ECHO));
+    plugin["hold"] = json!({"timeout": "30s"});
+    istio.update(&plugin);
+    for connection in &mut waiting {
+        let answer = connection.answer().expect("an answer");
+        assert_eq!(answer.head.status, 503);
+        assert!(
+            answer.head.header("retry-after").is_some(),
+            "{:?}",
+            answer.head
+        );
+    }
+    let waited = asked.elapsed();
+    assert!(waited < Duration::from_secs(6), "{waited:?}");
+}
+
+#[test]
+fn an_update_that_is_wrong_is_refused_and_the_log_names_the_path() {
+    let azure = Azure::start(Options::default());
+    let plugin = downstream::plugin(&azure);
+    let istio = Istio::start(&azure, &plugin);
+    istio.echo();
+    let mut wrong = plugin.clone();
+    wrong["targets"][0]["hosts"] = json!(["https://x"]);
+    istio.offer(&wrong, "");
+    eventually(
+        Duration::from_secs(20),
+        "the update is refused",
+        || match istio.stat(&format!("{NAME}.update_rejected")) {
+            0 => Err(istio.envoy.process().tail()),
+            _ => Ok(()),
+        },
+    );
+    let log = istio.envoy.process().logs();
+    assert!(log.contains("targets[0].hosts[0]: "), "{log}");
+    for _ in 0..20 {
+        istio.echo();
+    }
+    istio.update(&another(&plugin, 1));
+    istio.echo();
+    assert_eq!(azure.state().imds.calls, 1);
+}
+
+#[test]
+fn a_change_of_identity_or_audience_is_another_token_and_never_the_old_one() {
+    const OTHER: &str = "https://prometheus.monitor.azure.com";
+    let (one, two) = (
+        Identity::user_assigned("one"),
+        Identity::user_assigned("two"),
+    );
+    let azure = Azure::start(Options {
+        user_assigned: vec![one.clone(), two.clone()],
+        target_audiences: vec![azure_sim::AZURE_MONITOR.to_owned(), OTHER.to_owned()],
+        ..Options::default()
+    });
+    let plugin = with_identity(&downstream::plugin(&azure), &one);
+    let istio = Istio::start(&azure, &plugin);
+    let token = istio.echo().token;
+    assert_eq!(
+        (&token.oid, token.aud.as_str()),
+        (&one.object_id, azure_sim::AZURE_MONITOR)
+    );
+
+    let second = with_identity(&plugin, &two);
+    let mut third = second.clone();
+    third["targets"][0]["audience"] = json!(OTHER);
+    for (plugin, audience) in [(second, azure_sim::AZURE_MONITOR), (third, OTHER)] {
+        // Nobody has this token yet: until it comes, requests wait.
+        let late = Fault::new(Service::Imds, FaultKind::DelayMs(500)).times(1);
+        azure.inject(late).expect("a fault");
+        istio.update(&plugin);
+        wait_until_asked(&azure, 1);
+        let mut asked = [(); 20].map(|()| istio.ask(ECHO));
+        for connection in &mut asked {
+            let answer = connection.answer().expect("an answer");
+            assert_eq!(answer.head.status, 200, "{}", answer.text());
+            let token = serde_json::from_slice::<EchoReport>(&answer.body)
+                .expect("an echo")
+                .token;
+            assert_eq!((&token.oid, token.aud.as_str()), (&two.object_id, audience));
+        }
+    }
+    // Its record is still there.
+    istio.update(&plugin);
+    eventually(Duration::from_secs(5), "the first token again", || {
+        let oid = istio.echo().token.oid;
+        if oid == one.object_id {
+            Ok(())
+        } else {
+            Err(oid)
+        }
+    });
+    assert_eq!(azure.state().imds.calls, 3);
+}
+
+#[test]
+fn a_change_of_hosts_takes_effect() {
+    let azure = Azure::start(Options::default());
+    let mut plugin = downstream::plugin(&azure);
+    // Otherwise the clusters, which follow from the hosts, would decide as well.
+    plugin["targets"][0]["clusters"] = json!(["*"]);
+    let istio = Istio::start(&azure, &plugin);
+    istio.echo();
+    let mut others = plugin.clone();
+    others["targets"][0]["hosts"] = json!(["other.example.com"]);
+    istio.update(&others);
+    let becomes = |host: &str, status| {
+        eventually(Duration::from_secs(5), host, || {
+            match send(istio.port, host, ECHO).status {
+                now if now == status => Ok(()),
+                now => Err(now),
+            }
+        });
+    };
+    becomes("other.example.com", 200);
+    becomes(TARGET, 401);
+    istio.update(&plugin);
+    becomes(TARGET, 200);
+    becomes("other.example.com", 401);
+    assert_eq!(azure.state().imds.calls, 1);
+}
+
+#[test]
+fn fifty_quick_updates_cost_no_call_and_no_memory() {
+    let (one, two) = (
+        Identity::user_assigned("one"),
+        Identity::user_assigned("two"),
+    );
+    let azure = Azure::start(Options {
+        user_assigned: vec![one.clone(), two.clone()],
+        ..Options::default()
+    });
+    let plugins = [&one, &two].map(|identity| with_identity(&downstream::plugin(&azure), identity));
+    let istio = Istio::start(&azure, &plugins[0]);
+    for plugin in plugins.iter().rev() {
+        istio.echo();
+        istio.update(plugin);
+    }
+    let before = memory(istio.envoy.process().id());
+    for number in 0..50 {
+        istio.update(&another(&plugins[number % 2], number));
+        istio.echo();
+    }
+    let after = memory(istio.envoy.process().id());
+    let grown = after.saturating_sub(before);
+    assert!(grown < 8 << 20, "Envoy grew by {} KiB", grown >> 10);
+    assert_eq!(azure.state().imds.calls, 2);
+}
+
+/// Resident memory of a process in bytes, from procfs.
+fn memory(process: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("a process");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().nth(1));
+    kilobytes.expect("a size").parse::<u64>().expect("a number") << 10
+}
+
+/// istiod writes the WasmPlugin's resource version into the VM's environment, so that every edit
+/// makes new VMs.
+#[test]
+fn new_vms_find_the_token_of_the_old_ones() {
+    let azure = Azure::start(Options::default());
+    let plugin = downstream::plugin(&azure);
+    let istio = Istio::start(&azure, &plugin);
+    istio.echo();
+    for version in 1..=5 {
+        let created = istio.stat("v8.created");
+        istio.update_at(&plugin, &version.to_string());
+        assert!(istio.stat("v8.created") > created, "no new VM");
+        istio.echo();
+    }
+    assert_eq!(azure.state().imds.calls, 1);
+}
+
+#[test]
+fn what_an_update_replaces_leaves_the_metrics_of_its_successor_true() {
+    let (one, two) = (
+        Identity::user_assigned("one"),
+        Identity::user_assigned("two"),
+    );
+    let azure = Azure::start(Options {
+        user_assigned: vec![one.clone(), two.clone()],
+        ..Options::default()
+    });
+    let slow = Fault::new(Service::Target, FaultKind::DelayMs(1500)).on_path("/slow");
+    azure.inject(slow).expect("a fault");
+    let plugin = |identity| with_identity(&downstream::plugin(&azure), identity);
+    let istio = Istio::start(&azure, &plugin(&one));
+    istio.echo();
+    // Another slot in the same VMs, then the same slot in new ones.
+    for (identity, version) in [(&two, ""), (&two, "1")] {
+        let mut last_of_the_old = istio.ask("/slow");
+        istio.update_at(&plugin(identity), version);
+        istio.echo();
+        let answer = last_of_the_old.answer().expect("an answer");
+        assert_eq!(answer.head.status, 200);
+        let newest = azure.state().tokens.last().map(|token| token.expires_at);
+        let newest = newest.and_then(|expiry| u64::try_from(expiry).ok());
+        let newest = newest.expect("a token");
+        let is_true = || match istio.stat("token_expiry_timestamp_seconds") {
+            shown if shown.abs_diff(newest) <= 2 => Ok(()),
+            shown => Err(format!("{shown} instead of {newest}")),
+        };
+        // The old root goes a moment after its last request.
+        sleep(Duration::from_millis(300));
+        eventually(Duration::from_secs(10), "the metric is true", is_true);
+    }
+}

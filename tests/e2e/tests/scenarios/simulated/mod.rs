@@ -1,0 +1,364 @@
+//! Plays a scenario into the product's core, under clocks that stand in no relation to ours:
+//! hours take milliseconds. Three VMs share a slot, as in an Envoy with two workers.
+//!
+//! Each scenario is played without a token at first, and with a valid one.
+
+mod endpoint;
+mod shared;
+
+use std::time::Duration;
+
+use endpoint::{Answer, Endpoint};
+use entra_token_core::failure::{Failure, NoAnswer};
+use entra_token_core::http;
+use entra_token_core::identity::{ManagedIdentity, MetadataService, Plan, Source};
+use entra_token_core::member::{Call, Member, Outcome};
+use entra_token_core::record::OwnerId;
+use entra_token_core::slot::{Event, Policy};
+use entra_token_core::{Mono, Now, Token, Wall};
+use shared::OneKey;
+
+use crate::scenario::Scenario;
+
+/// How often a VM ticks that has nothing to do.
+const TICK: Duration = Duration::from_secs(1);
+/// No two calls come closer together, whatever is answered.
+const LEAST_GAP: Duration = Duration::from_millis(500);
+/// A served request does not wait longer for its token.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// What rounding to milliseconds and seconds may cost.
+const ROUNDING: Duration = Duration::from_secs(2);
+/// From the end of the last reply, beyond the wait: a call in flight that gets no answer.
+const LAST_CALL: Duration = Duration::from_secs(6);
+/// How long a run goes on that has nothing left to wait for.
+const AFTERWARDS: Duration = Duration::from_secs(300);
+/// How long a scenario is played in which nothing fails.
+const SERVED: Duration = Duration::from_secs(2 * 3600);
+/// A run that is not over by then never will be.
+const LIMIT: Duration = Duration::from_secs(6 * 3600);
+
+/// Plays the scenario, without a token at first and with one.
+pub(crate) fn run(scenario: &Scenario) -> Result<(), String> {
+    for (start, right_first) in [("without a token", 0), ("with a valid token", 1)] {
+        Run::new(scenario, right_first)
+            .play()
+            .map_err(|why| format!("{start}: {why}"))?;
+    }
+    Ok(())
+}
+
+/// A call on its way: when its answer comes, and to whom.
+struct InFlight {
+    arrives: Duration,
+    member: usize,
+    call: Call,
+    answer: Answer,
+}
+
+struct Failed {
+    at: Duration,
+    failure: Failure,
+    attempt: u32,
+    is_news: bool,
+}
+
+/// The token that the slot has.
+struct Held {
+    /// When it really ends.
+    end: Option<Duration>,
+    slack: Duration,
+    /// The setting of the clock when it came.
+    clock: i64,
+}
+
+struct Run<'a> {
+    scenario: &'a Scenario,
+    endpoint: Endpoint<'a>,
+    shared: OneKey,
+    members: Vec<Member>,
+    /// True time since the start.
+    at: Duration,
+    /// By how many seconds this machine's clock is off.
+    clock: i64,
+    clock_steps_at: Option<Duration>,
+    in_flight: Option<InFlight>,
+    called_at: Option<Duration>,
+    failed: Vec<Failed>,
+    held: Option<Held>,
+    without_token_since: Option<Duration>,
+    recovered_at: Option<Duration>,
+}
+
+impl<'a> Run<'a> {
+    fn new(scenario: &'a Scenario, right_first: u64) -> Self {
+        let plan = Plan {
+            source: Source::Managed(MetadataService::Imds {
+                endpoint: http::Endpoint {
+                    cluster: "imds".into(),
+                    authority: "169.254.169.254".into(),
+                },
+                identity: ManagedIdentity::SystemAssigned,
+            }),
+            audience: "https://monitor.azure.com".parse().expect("an audience"),
+        };
+        let policy = Policy {
+            refresh_before_expiry_percent: 10,
+            call_timeout: Duration::from_secs(4),
+        };
+        Self {
+            scenario,
+            endpoint: Endpoint::new(scenario, right_first),
+            shared: OneKey::default(),
+            members: (1..=3)
+                .map(|id| Member::new(OwnerId(fastrand::u64(..) << 2 | id), plan.clone(), policy))
+                .collect(),
+            at: Duration::ZERO,
+            clock: 0,
+            clock_steps_at: None,
+            in_flight: None,
+            called_at: None,
+            failed: Vec::new(),
+            held: None,
+            without_token_since: None,
+            recovered_at: None,
+        }
+    }
+
+    fn play(mut self) -> Result<(), String> {
+        while !self.is_over() {
+            self.moment()
+                .map_err(|why| format!("after {:?}: {why}", self.at))?;
+            self.at = self.next_moment();
+        }
+        self.judge()
+    }
+
+    fn is_over(&self) -> bool {
+        let end = match self.recovered_at {
+            _ if self.scenario.expect.served => SERVED,
+            Some(recovered) => recovered + AFTERWARDS,
+            None => LIMIT,
+        };
+        self.at > end
+    }
+
+    /// The true time, in seconds since 1970.
+    fn since_1970(&self) -> i64 {
+        1_790_000_000_i64.saturating_add_unsigned(self.at.as_secs())
+    }
+
+    /// What this machine's clocks show.
+    fn now(&self) -> Now {
+        let millis = u64::try_from(self.at.as_millis()).unwrap_or(u64::MAX);
+        let wall = 1_790_000_000_000 + millis;
+        Now {
+            mono: Mono(5_000_000 + millis),
+            wall: Wall(wall.saturating_add_signed(self.clock * 1000)),
+        }
+    }
+
+    fn moment(&mut self) -> Result<(), String> {
+        if self.clock_steps_at.is_some_and(|when| when <= self.at) {
+            self.clock_steps_at = None;
+            self.clock = self.scenario.clock.map_or(0, |step| step.by_seconds);
+        }
+        if let Some(due) = self.in_flight.take_if(|call| call.arrives <= self.at) {
+            let (now, member) = (self.now(), &mut self.members[due.member]);
+            let outcome = match due.answer {
+                Answer::Response(response) => {
+                    member.answered(now, due.call.id, response, &self.shared)
+                }
+                Answer::Broken => {
+                    member.call_failed(now, due.call.id, NoAnswer::Broken, &self.shared)
+                }
+            };
+            self.settle(due.member, outcome)?;
+        }
+        for index in 0..self.members.len() {
+            let now = self.now();
+            let outcome = self.members[index].step(now, &self.shared);
+            self.settle(index, outcome)?;
+        }
+        self.check_token()
+    }
+
+    /// When the next thing happens.
+    fn next_moment(&self) -> Duration {
+        let now = self.now();
+        let wakeups = self
+            .members
+            .iter()
+            .map(|member| self.at + member.next_wakeup(now).since(now.mono));
+        wakeups
+            .chain(self.in_flight.as_ref().map(|call| call.arrives))
+            .chain(self.clock_steps_at)
+            .chain([Duration::from_secs(self.at.as_secs()) + TICK])
+            .min()
+            .unwrap_or_default()
+            .max(self.at + Duration::from_millis(1))
+    }
+
+    fn settle(&mut self, member: usize, outcome: Outcome) -> Result<(), String> {
+        for event in outcome.events {
+            match event {
+                Event::Failed {
+                    failure,
+                    attempt,
+                    is_news,
+                    ..
+                } => {
+                    if self.recovered_at.is_some() {
+                        return Err(format!("a failure after the recovery: {failure}"));
+                    }
+                    self.failed.push(Failed {
+                        at: self.at,
+                        failure,
+                        attempt,
+                        is_news,
+                    });
+                }
+                Event::Acquired { after_failures, .. } | Event::Unchanged { after_failures } => {
+                    self.got_token(member, after_failures)?;
+                }
+                Event::ClockOff(_) => {}
+            }
+        }
+        match outcome.call {
+            Some(call) => self.call(member, call),
+            None => Ok(()),
+        }
+    }
+
+    fn got_token(&mut self, member: usize, after_failures: u32) -> Result<(), String> {
+        let in_a_row = self.failed.last().map_or(0, |failed| failed.attempt);
+        if after_failures > 0 && after_failures != in_a_row {
+            return Err(format!("{after_failures} failures told, of {in_a_row}"));
+        }
+        if after_failures > 0 {
+            self.recovered_at = Some(self.at);
+        }
+        let Some(token) = self.members[member].slot().state().token.as_ref() else {
+            return Err("a token is told of that is not there".into());
+        };
+        if self.held.is_none() {
+            let step = self.scenario.clock;
+            self.clock_steps_at =
+                step.map(|step| self.at + Duration::from_secs(step.after_seconds));
+        }
+        self.held = Some(Held {
+            end: self.endpoint.end_of(token.secret.expose()),
+            slack: Token::slack(token.lifetime()),
+            clock: self.clock,
+        });
+        Ok(())
+    }
+
+    fn call(&mut self, member: usize, call: Call) -> Result<(), String> {
+        if self.in_flight.is_some() {
+            return Err("a second call while one is in flight".into());
+        }
+        if let Some(gap) = self.called_at.map(|before| self.at - before)
+            && gap < LEAST_GAP
+        {
+            return Err(format!("two calls within {gap:?}"));
+        }
+        if let Some(last) = self.failed.last().filter(|_| self.recovered_at.is_none()) {
+            let waited = (self.at - last.at).as_secs_f64();
+            let wait = self.scenario.wait(last.attempt);
+            if waited < wait.start() - 0.002 || waited > wait.end() + 0.002 {
+                return Err(format!(
+                    "{waited:.3} s after failure {} the endpoint was asked again, not after {wait:?} s",
+                    last.attempt
+                ));
+            }
+        }
+        self.called_at = Some(self.at);
+        let (after, answer) = self
+            .endpoint
+            .answer(self.at, call.timeout, self.since_1970());
+        self.in_flight = Some(InFlight {
+            arrives: self.at + after,
+            member,
+            call,
+            answer,
+        });
+        Ok(())
+    }
+
+    /// A valid token is sent whatever comes, and one that has ended is not.
+    fn check_token(&mut self) -> Result<(), String> {
+        let now = self.now();
+        let all_have = self
+            .members
+            .iter()
+            .all(|member| member.token(now).is_some());
+        for token in self.members.iter().filter_map(|member| member.token(now)) {
+            let end = self.endpoint.end_of(token.secret.expose());
+            if end.is_some_and(|end| end <= self.at) {
+                return Err("a token that has ended may be sent".into());
+            }
+        }
+        if all_have {
+            self.without_token_since = None;
+            return Ok(());
+        }
+        let since = *self.without_token_since.get_or_insert(self.at);
+        if self.scenario.expect.served && self.at - since > LONGEST_PAUSE {
+            return Err(format!("no token since {since:?}"));
+        }
+        // A clock that was set forward may end a token; one that was set back may not keep it.
+        let is_good = |held: &Held| {
+            let ahead = u64::try_from(self.clock - held.clock).unwrap_or(0);
+            let over = self.at + Duration::from_secs(ahead) + held.slack + ROUNDING;
+            held.end.is_some_and(|end| over < end)
+        };
+        if self.held.as_ref().is_some_and(is_good) {
+            return Err("a valid token was withdrawn".into());
+        }
+        Ok(())
+    }
+
+    /// Whether everything came that was to come.
+    fn judge(&self) -> Result<(), String> {
+        let expect = &self.scenario.expect;
+        let Some(last) = self.failed.last() else {
+            return if expect.served {
+                Ok(())
+            } else {
+                Err("nothing failed".into())
+            };
+        };
+        if expect.served {
+            return Err(format!("an attempt failed: {}", last.failure));
+        }
+        let Failure {
+            code,
+            message,
+            advice,
+            permanent,
+            ..
+        } = &last.failure;
+        self.scenario.judge(code, message, advice)?;
+        if *permanent != expect.permanent {
+            return Err(format!("permanent: {permanent}"));
+        }
+        let told = last.failure.to_string();
+        if !told.contains(advice.as_ref()) {
+            return Err(format!("the advice is not in the log: {told}"));
+        }
+        let news = self.failed.iter().filter(|failed| failed.is_news).count();
+        if news != expect.reasons {
+            let attempts = self.failed.len();
+            return Err(format!("{news} log lines for {attempts} attempts"));
+        }
+        let well_since = self.endpoint.well_since.ok_or("the replies never end")?;
+        let recovered = self.recovered_at.ok_or("it never recovers")?;
+        let within = Duration::from_secs_f64(self.scenario.longest_wait()) + LAST_CALL;
+        if recovered > well_since + within {
+            return Err(format!(
+                "the endpoint was well after {well_since:?}, a token came after {recovered:?}"
+            ));
+        }
+        Ok(())
+    }
+}
