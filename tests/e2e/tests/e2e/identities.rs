@@ -10,7 +10,7 @@ use azure_sim::{
 };
 use e2e::azure::{Azure, ECHO};
 use e2e::credentials::certificate;
-use e2e::{Proxy, ProxyBuilder, eventually, http, tools};
+use e2e::{Proxy, ProxyBuilder, eventually, http};
 use serde_json::Value;
 
 const SECRET: &str = "Zx8Q~s3cret-of-the-tests_a.b";
@@ -34,10 +34,10 @@ fn file(folder: &Path, name: &str, content: &str) -> std::path::PathBuf {
     path
 }
 
-/// A token as Kubernetes projects it into a pod, and the trust in it.
-pub(crate) fn kubernetes(azure: &Azure) -> (String, FederatedCredential) {
-    azure.add_issuer(CLUSTER).expect("an issuer");
-    let claims = FederatedClaims::kubernetes(CLUSTER, "monitoring", "prometheus");
+/// A token as Kubernetes projects it into a pod of this cluster, and the trust in it.
+pub(crate) fn kubernetes(azure: &Azure, cluster: &str) -> (String, FederatedCredential) {
+    azure.add_issuer(cluster).expect("an issuer");
+    let claims = FederatedClaims::kubernetes(cluster, "monitoring", "prometheus");
     let trust = FederatedCredential {
         issuer: claims.issuer.clone(),
         subject: claims.subject.clone(),
@@ -187,7 +187,7 @@ fn a_workload_identity_with_the_variables_of_its_webhook() {
         applications: vec![application.clone()],
         ..Options::default()
     });
-    let (token, trust) = kubernetes(&azure);
+    let (token, trust) = kubernetes(&azure, CLUSTER);
     azure.change_application(&application.client_id, |it| {
         it.federated_credentials.push(trust);
     });
@@ -349,9 +349,11 @@ fn no_client_reaches_what_serves_the_secret() {
         )
         .start();
     proxy.wait_until_ready();
-    for url in [
-        proxy.url("/client-secret"),
-        proxy.status_url("/client-secret"),
+    // The proxy's port leads to the target, whose answer to any path is 200; the status port has
+    // no such page.
+    for (url, status) in [
+        (proxy.url("/client-secret"), 200),
+        (proxy.status_url("/client-secret"), 404),
     ] {
         for host in ["localhost", "credential-files"] {
             let request = http::Request::get(&url)
@@ -361,9 +363,12 @@ fn no_client_reaches_what_serves_the_secret() {
                 .expect("a request");
             let answer = http::send(request).expect("an answer");
             assert!(azure.secrets_in(&answer.text()).is_empty(), "{url}");
-            assert_eq!(answer.status, 404, "{url}");
+            assert_eq!(answer.status, status, "{url}");
         }
     }
+    let at_target = azure.requests(Service::Target, 2);
+    assert!(at_target.iter().all(|it| it.target == "/client-secret"));
+    assert_eq!(at_target.len(), 2);
 }
 
 #[test]
@@ -412,5 +417,4 @@ fn what_cannot_work_is_told_at_start_with_exit_code_64() {
         assert!(line.contains(reason), "{line}");
         assert!(line.contains(path.to_str().expect("UTF-8")), "{line}");
     }
-    assert!(tools::launcher().is_file());
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use azure_sim::{Application, ClientSecret, FederatedClaims, Options, Settings};
+use azure_sim::{Application, ClientSecret, Options, Settings};
 use e2e::azure::{Azure, ECHO};
 use e2e::credentials::{Projected, certificate, replace};
 use e2e::{Proxy, ProxyBuilder, eventually, http};
@@ -129,29 +129,25 @@ fn a_new_secret_is_used_before_the_old_one_is_removed() {
 fn a_projected_token_is_read_anew_when_kubernetes_swaps_it() {
     let application = Application::new("workload");
     let azure = azure(&application);
-    let (token, trust) = kubernetes(&azure);
-    azure.change_application(&application.client_id, |it| {
-        it.federated_credentials.push(trust.clone());
-    });
-    let mut file = Projected::new(&token);
+    // Of two issuers, so that the old token can be made worthless and the new one not.
+    let (old, trust) = kubernetes(&azure, "https://oidc.old.example/");
+    let (new, new_trust) = kubernetes(&azure, "https://oidc.new.example/");
+    let trusts = |credentials| {
+        azure.change_application(&application.client_id, |it| {
+            it.federated_credentials = credentials;
+        });
+    };
+    trusts(vec![trust.clone()]);
+    let mut file = Projected::new(&old);
     let settings = azure
         .proxy_as("workloadIdentity", &application)
         .set("AZURE_FEDERATED_TOKEN_FILE", file.path());
-    let next = || {
-        let claims = FederatedClaims::kubernetes(&trust.issuer, "monitoring", "prometheus");
-        azure.federated_token(&claims).expect("a token")
-    };
     rotates(
         &azure,
         settings,
-        || azure.rotate_issuer_key(&trust.issuer, true).expect("a key"),
-        || file.replace(&next()),
-        || {
-            // The old token is worth nothing from here on.
-            azure
-                .rotate_issuer_key(&trust.issuer, false)
-                .expect("a key");
-        },
+        || trusts(vec![trust.clone(), new_trust.clone()]),
+        || file.replace(&new),
+        || trusts(vec![new_trust.clone()]),
     );
 }
 
