@@ -39,13 +39,16 @@ fn envoy_arguments(settings: &Settings, bootstrap: PathBuf) -> Vec<OsString> {
         // Its shared memory would clash with that of another Envoy on the machine.
         "--disable-hot-restart".into(),
     ];
-    if matches!(level, "info" | "warning") {
+    let components = match level {
         // At every start Envoy lists its extensions, a hundred lines (main), and warns that the
         // field for custom methods is work in progress (misc): nothing that a user can act on.
-        arguments.extend([
-            "--component-log-level".into(),
-            "main:warning,misc:error".into(),
-        ]);
+        "info" | "warning" => Some("main:warning,misc:error"),
+        // The router prints the headers of each request, and the key of App Service is one.
+        "debug" | "trace" if settings.identity.identity_header().is_some() => Some("router:info"),
+        _ => None,
+    };
+    if let Some(components) = components {
+        arguments.extend(["--component-log-level".into(), components.into()]);
     }
     arguments
 }

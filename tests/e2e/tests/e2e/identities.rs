@@ -301,6 +301,44 @@ fn the_managed_identities_of_an_app_service() {
     }
 }
 
+/// Envoy's router prints the headers of every request at these levels, those of the filter's calls
+/// too; App Service's key is one.
+#[test]
+fn no_credential_is_in_the_log_at_debug_or_trace_level() {
+    let (pem, registered) = certificate("proxy.example");
+    let secret = Application::new("secret").with_secret(SECRET);
+    let signed = Application::new("certificate").with_certificate(registered);
+    let azure = Azure::start(Options {
+        applications: vec![secret.clone(), signed.clone()],
+        ..Options::default()
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let secret_file = file(folder.path(), "secret", SECRET);
+    let pem = file(folder.path(), "certificate.pem", &pem);
+    for level in ["debug", "trace"] {
+        let endpoint = format!("http://{}/msi/token", azure.addresses().app_service);
+        let settings = [
+            azure
+                .proxy_as("aadApplication", &secret)
+                .set("AAD_CLIENT_SECRET_FILE", &secret_file),
+            azure
+                .proxy_as("aadApplication", &signed)
+                .set("AAD_CLIENT_CERTIFICATE_PATH", &pem),
+            azure
+                .proxy()
+                .set("IDENTITY_ENDPOINT", &endpoint)
+                .set("IDENTITY_HEADER", azure.identity_header()),
+        ];
+        for settings in settings {
+            let proxy = settings.set("LOG_LEVEL", level).start();
+            proxy.wait_until_ready();
+            token(&proxy);
+            assert!(proxy.process().logs().contains("[debug]"));
+            shows_no_secret(&azure, &proxy);
+        }
+    }
+}
+
 #[test]
 fn a_wrong_secret_is_told_in_ready_with_entras_code_and_what_to_do() {
     let application = Application::new("secret").with_secret(SECRET);
