@@ -6,12 +6,23 @@ use serde_json::{Value, json};
 use super::{typed, with};
 
 /// HTTP/2 flow control windows, in bytes. They bound what a peer may send unread; Envoy's own are
-/// many times as large. 1 MiB lets a stream have 64 MB/s at a round trip of 16 ms.
-pub(super) const HTTP2_STREAM_WINDOW: u32 = 1 << 20;
-pub(super) const HTTP2_CONNECTION_WINDOW: u32 = 16 << 20;
+/// many times as large. 256 KiB lets a stream have 64 MB/s at a round trip of 4 ms.
+const STREAM_WINDOW: u32 = 256 << 10;
+const STREAMS: u32 = 64;
+
+/// HTTP/2 with clients and with the target. The window of a connection is twice those of all its
+/// streams: else streams that nobody reads use it up, and the others get nothing. (Envoy tells the
+/// peer of what was read only when that is half of the window.)
+pub(super) fn http2() -> Value {
+    json!({
+        "initial_stream_window_size": STREAM_WINDOW,
+        "initial_connection_window_size": 2 * STREAMS * STREAM_WINDOW,
+        "max_concurrent_streams": STREAMS,
+    })
+}
 
 /// Envoy waits this long for the headers of a request, so that half-open clients go away; nothing
-/// bounds the time of a body or a response.
+/// bounds the time of a body or a response that moves.
 const REQUEST_HEADERS_TIMEOUT: &str = "30s";
 
 /// A connection manager filter with this route table and these HTTP filters before the router.
@@ -50,10 +61,7 @@ pub(super) fn connection_manager(
         "request_timeout": "0s",
         "stream_idle_timeout": "0s",
 
-        "http2_protocol_options": {
-            "initial_stream_window_size": HTTP2_STREAM_WINDOW,
-            "initial_connection_window_size": HTTP2_CONNECTION_WINDOW,
-        },
+        "http2_protocol_options": http2(),
     });
     typed(
         "envoy.filters.network.http_connection_manager",

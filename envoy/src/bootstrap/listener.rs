@@ -1,5 +1,5 @@
 //! A listener on every address of the machine, IPv4 and IPv6, with dead clients cleaned up by TCP
-//! itself, because no request or response has a time limit.
+//! itself, because no request or response that moves has a time limit.
 
 use serde_json::{Value, json};
 

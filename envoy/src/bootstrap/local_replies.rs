@@ -1,5 +1,6 @@
 //! What Envoy answers by itself, as JSON with a stable code, like the filter's own answers. Where
-//! the target could not be asked it is 503 with `Retry-After`, so that the client tries again.
+//! the target could not be asked it is 503 with `Retry-After`, so that the client tries again; where
+//! it has fallen silent, 504 with the same.
 
 use serde_json::{Value, json};
 
@@ -16,12 +17,16 @@ const UPSTREAM_FLAGS: [&str; 8] = ["UH", "DF", "UC", "UR", "LR", "UO", "URX", "U
 pub(super) fn config() -> Value {
     json!({ "mappers": [
         { "filter": of_our_own() },
+        come_back(504, &flags(&["SI"]), "idle_timeout", IDLE),
         unavailable(&flags(&["UF"]), "upstream_unavailable", CONNECTION_REASON),
         unavailable(&flags(&UPSTREAM_FLAGS), "upstream_unavailable", "%LOCAL_REPLY_BODY%"),
         unavailable(&status_from(500), "proxy_unavailable", DETAILS),
         mapper(&status_from(400), "bad_request", DETAILS),
     ] })
 }
+
+/// Envoy's own status is 408 while the request is not complete, for which Prometheus drops a batch.
+const IDLE: &str = "no byte has moved in either direction for IDLE_TIMEOUT_SECONDS";
 
 /// How TLS or the connection failed; Envoy's own text leaves it out after a retry.
 const CONNECTION_REASON: &str = "%LOCAL_REPLY_BODY% (%UPSTREAM_TRANSPORT_FAILURE_REASON%)";
@@ -55,10 +60,14 @@ fn mapper(filter: &Value, code: &str, message: &str) -> Value {
     })
 }
 
-/// A reply that asks the client to try again.
 fn unavailable(filter: &Value, code: &str, message: &str) -> Value {
+    come_back(503, filter, code, message)
+}
+
+/// A reply that asks the client to try again.
+fn come_back(status: u16, filter: &Value, code: &str, message: &str) -> Value {
     let try_again = json!({
-        "status_code": 503,
+        "status_code": status,
         "headers_to_add": [{
             "header": { "key": "retry-after", "value": RETRY_AFTER },
             "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",

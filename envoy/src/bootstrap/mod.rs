@@ -48,7 +48,7 @@ pub fn build(settings: &Settings, run_dir: &Path) -> Value {
     clusters.extend(identity_clusters::clusters(settings, run_dir));
     clusters.push(admin::cluster(run_dir));
     clusters.push(status_listener::cluster(settings));
-    json!({
+    let bootstrap = json!({
         "admin": admin::interface(run_dir),
         "bootstrap_extensions": extensions,
         "layered_runtime": { "layers": [{
@@ -59,13 +59,13 @@ pub fn build(settings: &Settings, run_dir: &Path) -> Value {
                 "http.async_response_buffer_limit": 65536,
             },
         }] },
-        "overload_manager": overload::manager(settings.memory_limit),
         "static_resources": {
             "listeners": listeners,
             "clusters": clusters,
         },
         "stats_config": stats::config(),
-    })
+    });
+    with(bootstrap, overload::config(settings.memory_limit))
 }
 
 /// A typed extension's configuration.

@@ -39,6 +39,8 @@ pub(super) fn listener(settings: &Settings) -> Value {
                 "allow_custom_methods": true,
                 "enable_trailers": true,
             },
+            // Of the whole request, not of a try: what waits in the filter counts, too.
+            "stream_idle_timeout": format!("{}s", settings.idle_timeout.as_secs()),
             // The target decides whether the body is wanted, not we.
             "proxy_100_continue": true,
             // HTTP/2 tells the target the scheme: that of the connection to it.
@@ -64,7 +66,6 @@ fn target(settings: &Settings) -> Value {
             "cluster": target_cluster::CLUSTER,
             "host_rewrite_literal": settings.target.authority(),
             "timeout": "0s",
-            "idle_timeout": "0s",
             "retry_policy": auth_errors::retry_policy(),
         },
         "request_body_buffer_limit": auth_errors::kept_body_bytes(),

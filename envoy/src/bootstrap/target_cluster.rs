@@ -3,9 +3,8 @@
 
 use serde_json::{Value, json};
 
-use super::http::{HTTP2_CONNECTION_WINDOW, HTTP2_STREAM_WINDOW};
 use super::upstream::{IDLE_TIMEOUT, endpoints, tls};
-use super::{header_overrides, listener, plugin, typed, with};
+use super::{header_overrides, http, listener, plugin, typed, with};
 use crate::settings::Settings;
 use crate::settings::authority::Scheme;
 
@@ -50,10 +49,7 @@ fn protocols(settings: &Settings) -> Value {
     let version = match settings.target.scheme {
         Scheme::Https => json!({ "auto_config": {
             "http_protocol_options": http1,
-            "http2_protocol_options": {
-                "initial_stream_window_size": HTTP2_STREAM_WINDOW,
-                "initial_connection_window_size": HTTP2_CONNECTION_WINDOW,
-            },
+            "http2_protocol_options": http::http2(),
         } }),
         Scheme::Http => json!({ "explicit_http_config": { "http_protocol_options": http1 } }),
     };

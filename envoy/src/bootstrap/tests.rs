@@ -192,12 +192,12 @@ fn no_bootstrap_holds_the_key_of_app_service() {
 }
 
 #[test]
-fn nothing_but_the_headers_of_a_request_has_a_time_limit() {
-    let bootstrap = bootstrap(&[]);
+fn nothing_but_headers_and_silence_has_a_time_limit() {
+    let bootstrap = bootstrap(&[("IDLE_TIMEOUT_SECONDS", "30")]);
     let proxy = &bootstrap["static_resources"]["listeners"][0];
     let manager = &proxy["filter_chains"][0]["filters"][0]["typed_config"];
     assert_eq!(manager["request_timeout"], "0s");
-    assert_eq!(manager["stream_idle_timeout"], "0s");
+    assert_eq!(manager["stream_idle_timeout"], "30s");
     assert_eq!(manager["request_headers_timeout"], "30s");
     let routes = manager["route_config"]["virtual_hosts"][0]["routes"]
         .as_array()
@@ -207,7 +207,7 @@ fn nothing_but_the_headers_of_a_request_has_a_time_limit() {
         .find(|route| route["match"]["prefix"] == "/")
         .unwrap();
     assert_eq!(target["route"]["timeout"], "0s");
-    assert_eq!(target["route"]["idle_timeout"], "0s");
+    assert_eq!(target["route"]["idle_timeout"], Value::Null);
 }
 
 #[test]

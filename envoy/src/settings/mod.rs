@@ -62,6 +62,8 @@ pub struct Settings {
     pub concurrency: u32,
     /// Memory in bytes that Envoy may use; without a bound if none.
     pub memory_limit: Option<u64>,
+    /// How long a request may go on without a byte in either direction; for ever if zero.
+    pub idle_timeout: Duration,
     /// From SIGTERM to Envoy's end, for requests in flight to finish; zero ends it at once.
     pub drain: Duration,
     /// How much Envoy logs.
@@ -82,6 +84,11 @@ pub struct Reading<T> {
     /// What works otherwise than one may think.
     pub warnings: Vec<String>,
 }
+
+/// Load balancers in front of Azure services drop connections that are idle for four minutes,
+/// silently: what has not come by then does not come.
+const DEFAULT_IDLE_TIMEOUT_SECONDS: u64 = 240;
+const LONGEST_IDLE_TIMEOUT_SECONDS: u64 = 86_400;
 
 /// Below the 30 s that Kubernetes gives a pod.
 const DEFAULT_DRAIN_SECONDS: u64 = 25;
@@ -177,6 +184,11 @@ impl Reader<'_> {
             choices::number(value, 1..=MOST_CONCURRENCY)
         });
         let memory_limit = self.memory_limit(machine);
+        let idle_timeout = self.or(
+            "IDLE_TIMEOUT_SECONDS",
+            DEFAULT_IDLE_TIMEOUT_SECONDS,
+            |value| choices::number(value, 0..=LONGEST_IDLE_TIMEOUT_SECONDS),
+        );
         let drain = self.or("DRAIN_SECONDS", DEFAULT_DRAIN_SECONDS, |value| {
             choices::number(value, 0..=LONGEST_DRAIN_SECONDS)
         });
@@ -205,6 +217,7 @@ impl Reader<'_> {
             override_headers: override_headers?,
             concurrency: concurrency?,
             memory_limit: memory_limit?,
+            idle_timeout: Duration::from_secs(idle_timeout?),
             drain: Duration::from_secs(drain?),
             log_level: log_level?,
             access_log: access_log?,

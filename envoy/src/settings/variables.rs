@@ -180,6 +180,10 @@ pub const SERVED: &[Known] = &[
         "bytes or a quantity as 256Mi: beyond it new requests get 503 [the container's limit]",
     ),
     known(
+        "IDLE_TIMEOUT_SECONDS",
+        "a request on which no byte moves for so long ends, with 504 or a broken connection; 0: never [240]",
+    ),
+    known(
         "DRAIN_SECONDS",
         "from SIGTERM to the end, while /ready says 503 and requests finish; below the pod's grace period [25]",
     ),

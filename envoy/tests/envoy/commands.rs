@@ -247,7 +247,7 @@ fn envoy_accepts_what_every_kind_of_settings_renders() {
             "AZURE_POD_IDENTITY_AUTHORITY_HOST",
             "http://imds.example:4040",
         )],
-        &[("MEMORY_LIMIT", "96Mi")],
+        &[("MEMORY_LIMIT", "128Mi")],
         &[("MEMORY_LIMIT", "1Ti")],
         &[("ACCESS_LOG", "errors")],
         &[("ACCESS_LOG", "errors"), ("PROXY_HEALTH_PATHS", "off")],

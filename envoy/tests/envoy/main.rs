@@ -16,6 +16,7 @@ mod failures;
 mod headers;
 mod health;
 mod http2;
+mod idle;
 mod overload;
 mod request_line;
 mod streaming;

@@ -1,10 +1,18 @@
 //! More than fits into memory: new requests get 503 and the advice to try again, the process and its
 //! probes go on, and it serves again once there is room.
 
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
+
+use http_body_util::Full;
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
 
 use crate::support::proxy::Proxy;
 use crate::support::wire::Message;
@@ -54,7 +62,7 @@ fn what_does_not_fit_into_memory_gets_503_and_the_probes_go_on() {
     });
     let proxy = Proxy::with(&[
         ("TARGET_HOST", &format!("http://127.0.0.1:{hole_port}")),
-        ("MEMORY_LIMIT", "96Mi"),
+        ("MEMORY_LIMIT", "128Mi"),
     ]);
 
     let deadline = Instant::now() + Duration::from_secs(60);
@@ -91,4 +99,82 @@ fn what_does_not_fit_into_memory_gets_503_and_the_probes_go_on() {
     }
     // The target is gone by now, and that is the answer again.
     assert_eq!(error_code(&proxy.send(GET)), "upstream_unavailable");
+}
+
+/// Takes whatever is sent, and never answers; gives its port.
+fn never_answering() -> u16 {
+    let target = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = target.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in target.incoming().flatten() {
+            std::thread::spawn(move || {
+                let mut buffer = [0; 64 << 10];
+                while stream.read(&mut buffer).is_ok_and(|count| count > 0) {}
+            });
+        }
+    });
+    port
+}
+
+/// The most memory that the launcher's Envoy has used, in bytes (`proc_pid_status(5)`).
+fn most_memory(proxy: &Proxy) -> u64 {
+    let id = proxy.pid().as_raw_nonzero();
+    let read = |path: String| std::fs::read_to_string(path).unwrap();
+    let envoy = read(format!("/proc/{id}/task/{id}/children"));
+    let status = read(format!("/proc/{}/status", envoy.trim()));
+    let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = most.unwrap().trim().strip_suffix(" kB").unwrap();
+    kilobytes.parse::<u64>().unwrap() << 10
+}
+
+#[test]
+fn a_flood_of_large_http_2_bodies_is_cut_before_it_fills_the_memory() {
+    const CONNECTIONS: usize = 8;
+    const STREAMS: usize = 12;
+    let proxy = Proxy::with(&[
+        (
+            "TARGET_HOST",
+            &format!("http://127.0.0.1:{}", never_answering()),
+        ),
+        ("MEMORY_LIMIT", "256Mi"),
+    ]);
+    let body = Bytes::from(vec![b'x'; 8_000_000]);
+    let envoy_is_still_there = |message: &str| {
+        let health = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
+        assert_eq!(proxy.status(health).status(), 200, "{message}");
+    };
+    Runtime::new().unwrap().block_on(async {
+        let mut requests = JoinSet::new();
+        for _ in 0..CONNECTIONS {
+            let stream = tokio::net::TcpStream::connect(("127.0.0.1", proxy.port))
+                .await
+                .unwrap();
+            let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+                .await
+                .unwrap();
+            tokio::spawn(connection);
+            for _ in 0..STREAMS {
+                let request = Request::post("http://x/a")
+                    .body(Full::new(body.clone()))
+                    .unwrap();
+                let mut sender = sender.clone();
+                requests.spawn(async move { sender.send_request(request).await });
+            }
+        }
+        // No request is answered by the target: those that end were refused or cut.
+        let mut ended = 0;
+        while ended < CONNECTIONS * STREAMS / 2 {
+            let next = tokio::time::timeout(Duration::from_secs(30), requests.join_next());
+            let response = next.await.expect("most are cut").unwrap().unwrap();
+            assert!(response.is_err() || response.is_ok_and(|response| response.status() == 503));
+            ended += 1;
+            if ended % 16 == 0 {
+                envoy_is_still_there("in the flood");
+            }
+        }
+    });
+    let most = most_memory(&proxy);
+    assert!(most < 256 << 20, "{} MiB", most >> 20);
+    println!("{} MiB", most >> 20);
+    envoy_is_still_there("after the flood");
 }

@@ -48,7 +48,13 @@ where
     let version = request.version();
     let instead = match fault.kind {
         FaultKind::DelayMs(milliseconds) => {
-            sleep(Duration::from_millis(milliseconds)).await;
+            let pause = Duration::from_millis(milliseconds);
+            if fault.after_handling {
+                let response = handle(request).await;
+                sleep(pause).await;
+                return Ok(response);
+            }
+            sleep(pause).await;
             return Ok(handle(request).await);
         }
         FaultKind::Trickle { bytes, interval_ms } => {

@@ -54,7 +54,8 @@ pub enum FaultKind {
         #[serde(default)]
         body: Option<String>,
     },
-    /// The right answer after so many milliseconds.
+    /// The right answer after so many milliseconds: of reading nothing, or, after handling, of
+    /// saying nothing.
     DelayMs(u64),
     /// No answer, while the connection stays open.
     Hang,

@@ -20,6 +20,7 @@ mod prometheus;
 mod proxy;
 pub mod raw;
 pub mod screen;
+mod stop;
 pub mod tools;
 pub mod verdict;
 
@@ -29,5 +30,7 @@ pub use metrics::{Metrics, Sample};
 pub use patience::{eventually, eventually_ok};
 pub use ports::{free_port, is_free};
 pub use process::Process;
+pub use procfs::Memory;
 pub use prometheus::{Prometheus, PrometheusBuilder, Protocol, Release, RemoteWrite};
 pub use proxy::{Proxy, ProxyBuilder};
+pub use stop::stop_signal;

@@ -1,60 +1,106 @@
-//! What Linux tells about a process that is no child of this one.
+//! What Linux tells about a process and about what it has started.
 
 use std::fs;
 
 use rustix::process::Pid;
 
-/// The one child of a process.
-///
-/// # Errors
-/// When it has none, or has ended.
-pub(crate) fn only_child(parent: u32) -> Result<Pid, String> {
-    let path = format!("/proc/{parent}/task/{parent}/children");
-    let children = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
-    let mut ids = children
-        .split_whitespace()
-        .filter_map(|id| id.parse().ok().and_then(Pid::from_raw));
-    match (ids.next(), ids.next()) {
-        (Some(child), None) => Ok(child),
-        _ => Err(format!("{path}: one child was expected: {children:?}")),
+/// Memory of one or more processes in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// In use now.
+    pub now: u64,
+    /// The most that was in use at any time; of several processes the sum of each one's most.
+    pub most: u64,
+}
+
+impl Memory {
+    /// Of a process with all its descendants.
+    ///
+    /// # Errors
+    /// When the process is gone, or the system has no procfs.
+    pub fn of_tree(id: u32) -> Result<Self, String> {
+        let mut sum = Self::of(id)?;
+        for child in children(id)? {
+            let child = Self::of_tree(child)?;
+            sum.now += child.now;
+            sum.most += child.most;
+        }
+        Ok(sum)
+    }
+
+    /// Of a process alone.
+    ///
+    /// # Errors
+    /// When the process is gone, or the system has no procfs.
+    pub fn of(id: u32) -> Result<Self, String> {
+        let status = read(&format!("/proc/{id}/status"))?;
+        let bytes = |field: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+            let kilobytes = line.trim().strip_suffix(" kB")?;
+            kilobytes.parse::<u64>().ok().map(|count| count << 10)
+        };
+        // proc_pid_status(5).
+        match (bytes("VmRSS:"), bytes("VmHWM:")) {
+            (Some(now), Some(most)) => Ok(Self { now, most }),
+            _ => Err(format!("no memory in the status of process {id}: {status}")),
+        }
     }
 }
 
-/// How much of its memory is resident, in bytes.
+/// The processes that a process has started and that have not ended.
+fn children(id: u32) -> Result<Vec<u32>, String> {
+    let ids = read(&format!("/proc/{id}/task/{id}/children"))?;
+    ids.split_whitespace()
+        .map(|id| id.parse().map_err(|error| format!("{id}: {error}")))
+        .collect()
+}
+
+/// The one child of a process.
 ///
 /// # Errors
-/// When it has ended.
-pub(crate) fn resident_memory(process: Pid) -> Result<u64, String> {
-    let path = format!("/proc/{}/status", process.as_raw_nonzero());
-    let status = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))
-        .and_then(|kilobytes| kilobytes.parse::<u64>().ok())
-        .map(|kilobytes| kilobytes << 10)
-        .ok_or_else(|| format!("{path}: no VmRSS"))
+/// When it has none or several, or has ended.
+pub(crate) fn only_child(id: u32) -> Result<Pid, String> {
+    let pid = |id| i32::try_from(id).ok().and_then(Pid::from_raw);
+    match children(id)?.as_slice() {
+        [child] => pid(*child).ok_or_else(|| format!("{child} is no process id")),
+        others => Err(format!("process {id} has the children {others:?}, not one")),
+    }
+}
+
+fn read(path: &str) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::process::{self, Command, Stdio};
+
     use super::*;
-    use crate::Process;
 
     #[test]
-    fn a_process_and_its_memory_are_found() {
-        let mut shell = Process::spawn("sh", |_| {
-            let mut command = std::process::Command::new("sh");
-            command.args(["-c", "sleep 60 & wait"]);
-            Ok(command)
-        })
-        .unwrap();
-        let wait = std::time::Duration::from_secs(5);
-        let child = crate::eventually(wait, "the child", || only_child(shell.id()));
-        let memory = crate::eventually(wait, "its memory", || resident_memory(child));
-        assert!(memory > 100 << 10, "{memory}");
-        let own = Pid::from_raw(i32::try_from(shell.id()).unwrap()).unwrap();
-        assert_ne!(child, own);
-        shell.kill();
-        assert!(only_child(shell.id()).is_err());
+    fn the_most_is_no_less_than_what_is_used_now() {
+        let memory = Memory::of_tree(process::id()).unwrap();
+        assert!(memory.now > 0 && memory.most >= memory.now, "{memory:?}");
+    }
+
+    #[test]
+    fn what_a_child_uses_counts() {
+        let mut shell = Command::new("sh")
+            .args(["-c", "sleep 60 & read line; kill $!"])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let id = shell.id();
+        let child = crate::eventually(std::time::Duration::from_secs(20), "a child", || {
+            let children = children(id)?;
+            children.first().copied().ok_or("none yet".to_owned())
+        });
+        let (both, alone) = (Memory::of_tree(id).unwrap(), Memory::of(id).unwrap());
+        assert!(
+            both.now >= alone.now + Memory::of(child).unwrap().now / 2,
+            "{both:?}"
+        );
+        drop(shell.stdin.take());
+        shell.wait().unwrap();
     }
 }

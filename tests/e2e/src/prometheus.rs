@@ -69,9 +69,9 @@ pub struct RemoteWrite {
     pub dropped: f64,
     /// Samples that wait.
     pub pending: f64,
-    /// The newest timestamp scraped, in seconds since 1970.
+    /// The newest timestamp scraped, in seconds since 1970; 0 before the first.
     pub highest_scraped: f64,
-    /// The newest timestamp sent, in seconds since 1970.
+    /// The newest timestamp sent, in seconds since 1970; 0 before the first.
     pub highest_sent: f64,
 }
 
@@ -293,8 +293,9 @@ impl Prometheus {
                 Release::Three => find("samples_dropped_total").unwrap_or_default(),
             },
             pending: sum("samples_pending")?,
-            highest_scraped: sum("highest_timestamp_in_seconds")?,
-            highest_sent: sum("queue_highest_sent_timestamp_seconds")?,
+            // Not there before the first sample.
+            highest_scraped: find("highest_timestamp_in_seconds").unwrap_or_default(),
+            highest_sent: find("queue_highest_sent_timestamp_seconds").unwrap_or_default(),
         })
     }
 

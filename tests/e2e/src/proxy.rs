@@ -8,7 +8,8 @@ use std::time::Duration;
 use rustix::process::Pid;
 
 use crate::http::{self, Response};
-use crate::{Metrics, Process, eventually, eventually_ok, free_port, is_free, procfs, tools};
+use crate::procfs::only_child;
+use crate::{Memory, Metrics, Process, eventually, eventually_ok, free_port, is_free, tools};
 
 /// Two cores that also compile tests may need it: Envoy compiles the module before it serves.
 const START: Duration = Duration::from_secs(60);
@@ -129,15 +130,7 @@ impl Proxy {
     /// # Errors
     /// When it does not run.
     pub fn envoy(&self) -> Result<Pid, String> {
-        procfs::only_child(self.process.id())
-    }
-
-    /// Resident memory of the launcher's Envoy in bytes.
-    ///
-    /// # Errors
-    /// When it does not run.
-    pub fn envoy_memory(&self) -> Result<u64, String> {
-        procfs::resident_memory(self.envoy()?)
+        only_child(self.process.id())
     }
 
     /// Where clients send their requests.
@@ -197,6 +190,14 @@ impl Proxy {
             200 => Ok(Metrics::parse(&response.text())),
             other => Err(format!("/metrics answered {other}: {}", response.text())),
         }
+    }
+
+    /// The memory of the launcher, its Envoy and whatever else they have started.
+    ///
+    /// # Errors
+    /// When the launcher is gone.
+    pub fn memory(&self) -> Result<Memory, String> {
+        Memory::of_tree(self.process.id())
     }
 
     /// The launcher's process: its logs, its end.

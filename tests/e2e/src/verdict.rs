@@ -36,6 +36,9 @@ fn losses(sent: &RemoteWrite, target: &TargetReport) -> Vec<String> {
             problems.push(format!("prometheus has {what} {count} samples"));
         }
     }
+    if arrived > 0 && sent.highest_scraped == 0.0 {
+        problems.push("prometheus does not say up to when it has scraped".to_owned());
+    }
     if sent.highest_sent < sent.highest_scraped {
         problems.push(format!(
             "prometheus has scraped up to {}, and sent up to {}",
@@ -129,6 +132,15 @@ mod tests {
     #[test]
     fn a_run_without_samples_is_no_success() {
         assert!(losses(&sent(0.0), &arrived(0))[0].contains("no sample has arrived"));
+    }
+
+    #[test]
+    fn a_prometheus_that_does_not_say_how_far_it_is_proves_nothing() {
+        let sent = RemoteWrite {
+            highest_scraped: 0.0,
+            ..sent(10.0)
+        };
+        assert!(losses(&sent, &arrived(10))[0].contains("does not say up to when"));
     }
 
     #[test]

@@ -40,14 +40,27 @@ pub(crate) fn filter_is_real() -> bool {
 
 /// A filter that crashes at every request.
 pub(crate) fn crashing_module(directory: &Path) -> PathBuf {
-    let crash = r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
-        unreachable))"#;
-    let path = directory.join("crashing.wasm");
+    module_that(directory, "unreachable")
+}
+
+/// A filter that lets every request wait, for ever.
+pub(crate) fn parking_module(directory: &Path) -> PathBuf {
+    // proxy-wasm's Action::Pause.
+    module_that(directory, "(i32.const 1)")
+}
+
+/// The stand-in, with this for a body of the function that is asked about each request.
+fn module_that(directory: &Path, on_request: &str) -> PathBuf {
+    let function = format!(
+        r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+        {on_request}))"#
+    );
+    let path = directory.join("special.wasm");
     let text = STAND_IN
         .trim_end()
         .strip_suffix(')')
         .expect("a module ends with )");
-    let bytes = wat::parse_str(format!("{text}\n{crash}")).expect("it is a module");
+    let bytes = wat::parse_str(format!("{text}\n{function}")).expect("it is a module");
     std::fs::write(&path, bytes).expect("the test's directory can be written to");
     path
 }

@@ -134,6 +134,27 @@ async fn a_delay_comes_before_the_right_answer() {
 }
 
 #[tokio::test]
+async fn a_delay_after_handling_holds_back_an_answer_whose_work_is_done() {
+    let sim = started().await;
+    let late = Fault::new(Service::Imds, FaultKind::DelayMs(300)).after_handling();
+    sim.inject(late).unwrap();
+    let begun = Instant::now();
+    let request = without_body(get(TOKEN_TARGET).header("metadata", "true"));
+    let mut answer = Box::pin(call(sim.addresses().imds, request));
+    let issued = async {
+        while sim.state().imds.tokens_issued == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        _ = &mut answer => panic!("the answer came before the work was done"),
+        () = issued => {}
+    }
+    assert_eq!(answer.await.unwrap().status, StatusCode::OK);
+    assert!(begun.elapsed() >= Duration::from_millis(300));
+}
+
+#[tokio::test]
 async fn a_hanging_request_ends_with_its_client() {
     let sim = with_fault(FaultKind::Hang).await;
     let request = without_body(get(TOKEN_TARGET).header("metadata", "true"));
@@ -368,8 +389,8 @@ async fn a_closed_service_refuses_connections_and_ends_those_that_are_open() {
         until(|| sim.state().imds.in_flight == 1).await;
         sim.set_open(Service::Imds, false);
     };
-    let (cut, ()) = tokio::join!(try_imds(&sim), close);
-    assert!(cut.is_err());
+    let (cut, ()) = tokio::join!(timeout(Duration::from_secs(10), try_imds(&sim)), close);
+    assert!(cut.expect("the connection ends").is_err());
     until(|| sim.state().imds.connections.open == 0).await;
     let refused = tokio::net::TcpStream::connect(sim.addresses().imds).await;
     let reason = refused.expect_err("nothing listens").kind();

@@ -12,7 +12,7 @@ use super::catalog::{CATALOG, Place, Trouble};
 /// or whose back-off always ends in the next fault, lets no request meet the faults of the target.
 fn calm(place: Place) -> RangeInclusive<u64> {
     match place {
-        Place::TokenEndpoint => 2000..=8000,
+        Place::TokenEndpoint => 4000..=12_000,
         Place::Target => 500..=4000,
         Place::Proxy => 3000..=12_000,
     }

@@ -8,7 +8,7 @@ use azure_sim::{
 };
 use rustix::process::{Signal, kill_process};
 
-use super::catalog::{Deed, TOKEN_LIFETIME, Trouble};
+use super::catalog::{Deed, Place, TOKEN_LIFETIME, Trouble};
 use crate::azure::{Azure, WRITE};
 use crate::{Look, Prometheus, Protocol, Proxy, Release, eventually_ok, verdict};
 
@@ -51,8 +51,8 @@ pub struct Stage {
     proxy: Proxy,
     azure: Azure,
     started: Instant,
-    /// The fault that keeps the proxy from answering.
-    silent: Option<&'static str>,
+    /// Whether a fault keeps the proxy from answering.
+    silent: bool,
     /// How often each fault was begun.
     played: BTreeMap<&'static str, u64>,
     history: Vec<String>,
@@ -114,18 +114,12 @@ impl Stage {
             proxy,
             azure,
             started: Instant::now(),
-            silent: None,
+            silent: false,
             played: BTreeMap::new(),
             history: Vec::new(),
         };
         stage.flows(0)?;
         Ok(stage)
-    }
-
-    /// Azure.
-    #[must_use]
-    pub fn azure(&self) -> &Azure {
-        &self.azure
     }
 
     /// The proxy.
@@ -151,7 +145,7 @@ impl Stage {
     /// # Errors
     /// When something does not answer that should.
     pub fn look(&self) -> Result<Look, String> {
-        let proxy = self.silent.is_none().then_some(&self.proxy);
+        let proxy = (!self.silent).then_some(&self.proxy);
         Look::at(&self.prometheus, &self.azure, proxy)
     }
 
@@ -163,7 +157,7 @@ impl Stage {
         if let Some(status) = self.prometheus.process_mut().ended() {
             return Err(format!("prometheus has ended: {status}"));
         }
-        if self.silent.is_none()
+        if !self.silent
             && let Some(status) = self.proxy.process_mut().ended()
         {
             return Err(format!("the proxy has ended: {status}"));
@@ -210,19 +204,19 @@ impl Stage {
                 self.azure.remove_role(self.role());
             }
             Deed::Stall => {
-                self.silent = Some(trouble.name);
+                self.silent = true;
                 signal(self.proxy.envoy()?, Signal::STOP)?;
             }
             Deed::Drain => {
-                self.silent = Some(trouble.name);
+                self.silent = true;
                 self.proxy.process().signal(Signal::TERM);
             }
             Deed::KillLauncher => {
-                self.silent = Some(trouble.name);
+                self.silent = true;
                 self.proxy.process().signal(Signal::KILL);
             }
             Deed::KillEnvoy => {
-                self.silent = Some(trouble.name);
+                self.silent = true;
                 signal(self.proxy.envoy()?, Signal::KILL)?;
             }
         }
@@ -263,8 +257,8 @@ impl Stage {
             Deed::Stall => signal(self.proxy.envoy()?, Signal::CONT)?,
             Deed::Drain | Deed::KillLauncher | Deed::KillEnvoy => self.proxy.start_again()?,
         }
-        if playing.trouble.place == super::Place::Proxy {
-            self.silent = None;
+        if playing.trouble.place == Place::Proxy {
+            self.silent = false;
         }
         Ok(())
     }
@@ -310,7 +304,7 @@ impl Stage {
 
     /// As Envoy counts them, if it answers.
     fn refused_connections(&self) -> f64 {
-        let proxy = self.silent.is_none().then_some(&self.proxy);
+        let proxy = (!self.silent).then_some(&self.proxy);
         proxy
             .and_then(|proxy| proxy.metrics().ok())
             .and_then(|metrics| metrics.sum("envoy_cluster_upstream_cx_connect_fail"))

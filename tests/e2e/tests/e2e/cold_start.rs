@@ -186,7 +186,7 @@ fn of_ten_thousand_requests_that_would_wait_those_beyond_the_limit_are_answered_
         .inject(Fault::new(Service::Imds, FaultKind::status(500)))
         .expect("a fault");
     let proxy = azure.proxy().set("ENVOY_CONCURRENCY", "1").start();
-    let before = proxy.envoy_memory().expect("Envoy");
+    let before = proxy.memory().expect("Envoy").now;
 
     let mut connections: Vec<_> = (0..REQUESTS).map(|_| ask(&proxy)).collect();
     // Those that wait are the first that came; the others are answered without a wait.
@@ -204,7 +204,7 @@ fn of_ten_thousand_requests_that_would_wait_those_beyond_the_limit_are_answered_
         codes.push(body["error"]["code"].as_str().expect("a code").to_owned());
     };
     connections[LIMIT..].iter_mut().for_each(&mut code);
-    let grown = proxy.envoy_memory().expect("Envoy").saturating_sub(before);
+    let grown = proxy.memory().expect("Envoy").now.saturating_sub(before);
     connections[..LIMIT].iter_mut().for_each(&mut code);
 
     let count = |code: &str| codes.iter().filter(|c| *c == code).count();

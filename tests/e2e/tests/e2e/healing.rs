@@ -78,6 +78,32 @@ fn upstream_a_body_is_sent_again_whole_with_the_fresh_token() {
     }
 }
 
+/// The target answers as soon as it has read the header, and what follows goes nowhere.
+#[test]
+fn upstream_a_401_in_the_middle_of_a_body_is_never_the_clients() {
+    let azure = Azure::start(Options::default());
+    let proxy = azure.proxy().start();
+    assert_eq!(through(&proxy, ECHO, false).status, 200);
+    let mut healed = 0;
+    for size in [100_000, 1_000_000, 3_000_000, 15_000_000] {
+        azure.revoke(CachedTokens::Forget);
+        let early = Fault::new(Service::Target, FaultKind::status(401));
+        azure
+            .inject(early.without_reading().times(1))
+            .expect("a fault");
+        let answer = http::post(&proxy.url(ECHO), vec![b'x'; size]).expect("an answer");
+        let seen = (answer.status, answer.header("retry-after").is_some());
+        assert!(
+            matches!(seen, (200, _) | (503 | 504, true) | (507, _)),
+            "{size} bytes: {} {}",
+            answer.status,
+            answer.text()
+        );
+        healed += u32::from(answer.status == 200);
+    }
+    assert!(healed > 0, "no body was sent again");
+}
+
 #[test]
 fn upstream_a_target_that_always_refuses_costs_one_call_and_the_client_learns_it() {
     let azure = Azure::start(Options::default());

@@ -2,13 +2,9 @@
 
 use std::time::Duration;
 
-use azure_sim::{
-    ExpiresInForm, ExpiresOnForm, Fault, FaultKind, Identity, Options, RawContent, Service,
-    Settings,
-};
+use azure_sim::{ExpiresInForm, ExpiresOnForm, Identity, Options, Service, Settings};
 use e2e::azure::{Azure, ECHO};
 use e2e::{Proxy, eventually, http};
-use serde_json::Value;
 
 fn echo(proxy: &Proxy) -> azure_sim::EchoReport {
     let answer = http::get(&proxy.url(ECHO)).expect("an answer");
@@ -113,103 +109,6 @@ fn every_form_in_which_imds_may_say_when_a_token_ends_is_understood() {
             .sum("entra_auth_token_expiry_timestamp_seconds");
         let off = (expiry.expect("an expiry") - exp).abs();
         assert!(off <= 2.0, "{expires_in:?} {expires_on:?}: off by {off} s");
-    }
-}
-
-#[test]
-fn replies_that_are_no_token_are_retried_with_back_off_and_told_in_ready() {
-    let raw = |content_type: &str, text: &str| FaultKind::RawBody {
-        content_type: content_type.into(),
-        body: RawContent::Text(text.into()),
-    };
-    for (fault, code, says) in [
-        (
-            raw("application/json", "{\"access_token\":\"eyJ0"),
-            "malformed_reply",
-            "ends too early",
-        ),
-        (
-            raw("text/html", "<html>captive portal</html>"),
-            "malformed_reply",
-            "not a JSON object",
-        ),
-        (
-            raw("application/json", "{\"expires_in\":\"3599\"}"),
-            "malformed_reply",
-            "`access_token`",
-        ),
-        (
-            raw(
-                "application/json",
-                "{\"access_token\":\"abc\",\"expires_in\":\"soon\"}",
-            ),
-            "malformed_reply",
-            "`expires_in`",
-        ),
-        (
-            raw(
-                "application/json",
-                "{\"access_token\":\"a b\",\"expires_in\":\"3599\"}",
-            ),
-            "malformed_reply",
-            "`access_token`",
-        ),
-        (
-            raw("application/json", ""),
-            "malformed_reply",
-            "ends too early",
-        ),
-        (
-            FaultKind::Oversized { bytes: 5_000_000 },
-            "endpoint_broke_off",
-            "too large",
-        ),
-        (FaultKind::ResetMidBody, "endpoint_broke_off", ""),
-        (FaultKind::status(410), "endpoint_not_ready", "410"),
-        (
-            FaultKind::status_with_retry_after(429, 2),
-            "throttled",
-            "429",
-        ),
-        (
-            FaultKind::Redirect {
-                code: 302,
-                location: "http://127.0.0.1:1/".into(),
-            },
-            "endpoint_redirects",
-            "302",
-        ),
-    ] {
-        let azure = Azure::start(Options::default());
-        let id = azure
-            .inject(Fault::new(Service::Imds, fault.clone()))
-            .expect("a fault");
-        let proxy = azure.proxy().start();
-        eventually(Duration::from_secs(20), "a second attempt", || {
-            let calls = azure.state().imds.calls;
-            if calls >= 2 {
-                Ok(())
-            } else {
-                Err(format!("{calls} calls"))
-            }
-        });
-        let body: Value = proxy.ready().expect("an answer").json().expect("JSON");
-        let error = &body["slots"][0]["lastError"];
-        assert_eq!(error["code"], code, "{fault:?}: {body}");
-        assert!(
-            error["message"].as_str().is_some_and(|m| m.contains(says)),
-            "{fault:?}: {body}"
-        );
-
-        azure.end_fault(id);
-        proxy.wait_until_ready();
-        assert_eq!(
-            http::get(&proxy.url(ECHO)).expect("an answer").status,
-            200,
-            "{fault:?}"
-        );
-        let calls = azure.state().imds.calls;
-        assert!(calls <= 6, "{fault:?}: {calls} calls in a few seconds");
     }
 }
 

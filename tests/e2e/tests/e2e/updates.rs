@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use azure_sim::{EchoReport, Fault, FaultKind, Identity, Options, Service, Settings};
 use e2e::azure::{Azure, ECHO};
 use e2e::raw::Connection;
-use e2e::{Envoy, eventually, free_port, http, tools};
+use e2e::{Envoy, Memory, eventually, free_port, http, tools};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -29,6 +29,10 @@ struct Istio {
 impl Istio {
     /// Starts it with this plugin configuration.
     fn start(azure: &Azure, plugin: &Value) -> Self {
+        Self::with_workers(2, azure, plugin)
+    }
+
+    fn with_workers(workers: usize, azure: &Azure, plugin: &Value) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         write(&folder, 1, &downstream::wasm(plugin, &tools::module(), ""));
         let (port, admin) = (free_port(), free_port());
@@ -45,8 +49,9 @@ impl Istio {
             "address": "127.0.0.1",
             "port_value": admin,
         }}});
+        let options = ["--concurrency", &workers.to_string()];
         Self {
-            envoy: Envoy::start_with(&bootstrap.to_string(), port, &["--concurrency", "2"]),
+            envoy: Envoy::start_with(&bootstrap.to_string(), port, &options),
             folder,
             port,
             admin,
@@ -140,14 +145,46 @@ fn with_identity(plugin: &Value, identity: &Identity) -> Value {
     plugin
 }
 
-/// Waits until IMDS is answering so many calls.
-fn wait_until_asked(azure: &Azure, in_flight: u64) {
-    eventually(Duration::from_secs(20), "IMDS is asked", || {
-        match azure.state().imds.in_flight {
-            count if count == in_flight => Ok(()),
-            count => Err(count),
+/// Sends requests one by one until one waits for a token: from then on the one worker uses the
+/// new configuration.
+fn ask_until_one_waits(istio: &Istio) -> Vec<Connection> {
+    let mut asked = Vec::new();
+    eventually(Duration::from_secs(20), "a request waits", || {
+        asked.push(istio.ask(ECHO));
+        match istio.stat("entra_auth_held_requests") {
+            0 => Err("none does"),
+            _ => Ok(()),
         }
     });
+    asked
+}
+
+/// Waits until so many requests wait for a token.
+fn wait_until_held(istio: &Istio, count: u64) {
+    eventually(Duration::from_secs(9), "all wait", || {
+        match istio.stat("entra_auth_held_requests") {
+            held if held == count => Ok(()),
+            held => Err(held),
+        }
+    });
+}
+
+fn wait_until_served_as(istio: &Istio, identity: &Identity) {
+    eventually(Duration::from_secs(20), "this identity's token", || {
+        let oid = istio.echo().token.oid;
+        if oid == identity.object_id {
+            Ok(())
+        } else {
+            Err(oid)
+        }
+    });
+}
+
+#[track_caller]
+fn echo_of(mut connection: Connection) -> EchoReport {
+    let answer = connection.answer().expect("an answer");
+    assert_eq!(answer.head.status, 200, "{}", answer.text());
+    serde_json::from_slice(&answer.body).expect("an echo")
 }
 
 #[test]
@@ -162,7 +199,14 @@ fn an_update_ends_the_old_roots_call_and_another_is_made_while_the_valid_token_i
     assert_eq!(istio.echo().token.generation, Some(1));
     let hanging = Fault::new(Service::Imds, FaultKind::Hang).times(1);
     azure.inject(hanging).expect("a fault");
-    wait_until_asked(&azure, 1);
+    eventually(
+        Duration::from_secs(20),
+        "IMDS is asked again",
+        || match azure.state().imds.calls {
+            2 => Ok(()),
+            calls => Err(calls),
+        },
+    );
 
     istio.update(&another(&plugin, 1));
     eventually(Duration::from_secs(20), "the next token", || {
@@ -190,9 +234,9 @@ fn requests_of_an_old_configuration_end_as_they_began() {
     let slow = Fault::new(Service::Target, FaultKind::DelayMs(5000)).on_path("/slow");
     azure.inject(slow).expect("a fault");
     let plugins = [&one, &two].map(|identity| with_identity(&downstream::plugin(&azure), identity));
-    let istio = Istio::start(&azure, &plugins[0]);
+    let istio = Istio::with_workers(1, &azure, &plugins[0]);
     istio.echo();
-    let mut at_target = [(); 5].map(|()| istio.ask("/slow"));
+    let at_target = [(); 5].map(|()| istio.ask("/slow"));
     eventually(
         Duration::from_secs(10),
         "all are at the target",
@@ -201,29 +245,22 @@ fn requests_of_an_old_configuration_end_as_they_began() {
             other => Err(other),
         },
     );
-    let late = Fault::new(Service::Imds, FaultKind::DelayMs(2000));
-    azure.inject(late).expect("a fault");
+    let hanging = Fault::new(Service::Imds, FaultKind::Hang).times(1);
+    azure.inject(hanging).expect("a fault");
     istio.update(&plugins[1]);
-    let mut waiting = [(); 20].map(|()| istio.ask(ECHO));
-    eventually(
-        Duration::from_secs(5),
-        "all wait for a token",
-        || match istio.stat("entra_auth_held_requests") {
-            20 => Ok(()),
-            held => Err(held),
-        },
-    );
+    drop(ask_until_one_waits(&istio));
+    wait_until_held(&istio, 0);
+    let waiting = [(); 20].map(|()| istio.ask(ECHO));
+    wait_until_held(&istio, 20);
 
     istio.update(&plugins[0]);
-    assert_eq!(istio.echo().token.oid, one.object_id);
-    let served = |connection: &mut Connection, identity: &Identity| {
-        let answer = connection.answer().expect("an answer");
-        assert_eq!(answer.head.status, 200, "{}", answer.text());
-        let echo: EchoReport = serde_json::from_slice(&answer.body).expect("an echo");
-        assert_eq!(echo.token.oid, identity.object_id);
-    };
-    at_target.iter_mut().for_each(|c| served(c, &one));
-    waiting.iter_mut().for_each(|c| served(c, &two));
+    wait_until_served_as(&istio, &one);
+    for connection in at_target {
+        assert_eq!(echo_of(connection).token.oid, one.object_id);
+    }
+    for connection in waiting {
+        assert_eq!(echo_of(connection).token.oid, two.object_id);
+    }
     assert_eq!(azure.state().imds.max_in_flight, 1);
 }
 
@@ -292,43 +329,35 @@ fn a_change_of_identity_or_audience_is_another_token_and_never_the_old_one() {
         ..Options::default()
     });
     let plugin = with_identity(&downstream::plugin(&azure), &one);
-    let istio = Istio::start(&azure, &plugin);
-    let token = istio.echo().token;
-    assert_eq!(
-        (&token.oid, token.aud.as_str()),
-        (&one.object_id, azure_sim::AZURE_MONITOR)
-    );
+    let istio = Istio::with_workers(1, &azure, &plugin);
+    let mut old = (one.object_id.clone(), azure_sim::AZURE_MONITOR.to_owned());
+    let of = |echo: EchoReport| (echo.token.oid, echo.token.aud);
+    assert_eq!(of(istio.echo()), old);
 
     let second = with_identity(&plugin, &two);
     let mut third = second.clone();
     third["targets"][0]["audience"] = json!(OTHER);
     for (plugin, audience) in [(second, azure_sim::AZURE_MONITOR), (third, OTHER)] {
+        let new = (two.object_id.clone(), audience.to_owned());
         // Nobody has this token yet: until it comes, requests wait.
-        let late = Fault::new(Service::Imds, FaultKind::DelayMs(500)).times(1);
-        azure.inject(late).expect("a fault");
+        let hanging = Fault::new(Service::Imds, FaultKind::Hang).times(1);
+        azure.inject(hanging).expect("a fault");
         istio.update(&plugin);
-        wait_until_asked(&azure, 1);
-        let mut asked = [(); 20].map(|()| istio.ask(ECHO));
-        for connection in &mut asked {
-            let answer = connection.answer().expect("an answer");
-            assert_eq!(answer.head.status, 200, "{}", answer.text());
-            let token = serde_json::from_slice::<EchoReport>(&answer.body)
-                .expect("an echo")
-                .token;
-            assert_eq!((&token.oid, token.aud.as_str()), (&two.object_id, audience));
+        let asked = ask_until_one_waits(&istio);
+        let more = [(); 20].map(|()| istio.ask(ECHO));
+        for connection in asked {
+            let token = of(echo_of(connection));
+            assert!(token == old || token == new, "{token:?}");
         }
+        for connection in more {
+            assert_eq!(of(echo_of(connection)), new);
+        }
+        old = new;
     }
     // Its record is still there.
     istio.update(&plugin);
-    eventually(Duration::from_secs(5), "the first token again", || {
-        let oid = istio.echo().token.oid;
-        if oid == one.object_id {
-            Ok(())
-        } else {
-            Err(oid)
-        }
-    });
-    assert_eq!(azure.state().imds.calls, 3);
+    wait_until_served_as(&istio, &one);
+    assert_eq!(azure.state().imds.tokens_issued, 3);
 }
 
 #[test]
@@ -343,7 +372,7 @@ fn a_change_of_hosts_takes_effect() {
     others["targets"][0]["hosts"] = json!(["other.example.com"]);
     istio.update(&others);
     let becomes = |host: &str, status| {
-        eventually(Duration::from_secs(5), host, || {
+        eventually(Duration::from_secs(20), host, || {
             match send(istio.port, host, ECHO).status {
                 now if now == status => Ok(()),
                 now => Err(now),
@@ -374,23 +403,21 @@ fn fifty_quick_updates_cost_no_call_and_no_memory() {
         istio.echo();
         istio.update(plugin);
     }
-    let before = memory(istio.envoy.process().id());
+    let before = memory(&istio);
     for number in 0..50 {
         istio.update(&another(&plugins[number % 2], number));
         istio.echo();
     }
-    let after = memory(istio.envoy.process().id());
+    let after = memory(&istio);
     let grown = after.saturating_sub(before);
     assert!(grown < 8 << 20, "Envoy grew by {} KiB", grown >> 10);
     assert_eq!(azure.state().imds.calls, 2);
 }
 
-/// Resident memory of a process in bytes, from procfs.
-fn memory(process: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("a process");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-    let kilobytes = line.and_then(|line| line.split_whitespace().nth(1));
-    kilobytes.expect("a size").parse::<u64>().expect("a number") << 10
+fn memory(istio: &Istio) -> u64 {
+    Memory::of(istio.envoy.process().id())
+        .expect("a process")
+        .now
 }
 
 /// istiod writes the WasmPlugin's resource version into the VM's environment, so that every edit

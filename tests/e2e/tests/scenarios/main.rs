@@ -3,6 +3,7 @@
 //!
 //! `cargo test -p e2e --test scenarios -- hang` plays those whose name holds `hang`.
 
+mod format_tests;
 mod real;
 mod scenario;
 mod simulated;
@@ -16,7 +17,7 @@ use libtest_mimic::{Arguments, Trial};
 use scenario::Scenario;
 
 /// Real runs mostly wait: more of them than there are cores.
-const AT_ONCE: usize = 10;
+const AT_ONCE: usize = 16;
 
 type Runner = fn(&Scenario) -> Result<(), String>;
 
@@ -51,5 +52,8 @@ fn trials(scenarios: Vec<Scenario>) -> Vec<Trial> {
     let real = longest_first
         .into_iter()
         .map(|scenario| trial("real", real::run, scenario));
-    simulated.chain(real).collect()
+    let format = Trial::test("format::every_mistake_is_named", || {
+        Ok(format_tests::every_mistake_is_named()?)
+    });
+    [format].into_iter().chain(simulated).chain(real).collect()
 }

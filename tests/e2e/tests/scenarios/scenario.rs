@@ -16,6 +16,8 @@ const TOKEN: &str = "@token@";
 /// Stands in a header value for the URL of a server that must never be called.
 pub(crate) const ELSEWHERE: &str = "@elsewhere@";
 
+const REFRESH: &str = "AAD_TOKEN_REFRESH_INTERVAL_IN_PERCENTAGE";
+
 /// What the endpoint does, and what must come of it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,7 +27,7 @@ pub(crate) struct Scenario {
     pub(crate) name: String,
     /// One sentence for people.
     pub(crate) about: String,
-    /// Variables of the launcher, for the real run.
+    /// Variables of the launcher. The simulated run heeds the one about refreshes, and no other.
     #[serde(default)]
     pub(crate) environment: BTreeMap<String, String>,
     /// How long the tokens of right answers live.
@@ -241,6 +243,14 @@ impl Scenario {
             return Err("reply: `refused` goes alone, since the real run has one address".into());
         }
         Ok(())
+    }
+
+    /// The share of a token's life before its end at which the next one is asked for.
+    pub(crate) fn refresh_percent(&self) -> Result<u8, String> {
+        match self.environment.get(REFRESH) {
+            Some(percent) => percent.parse().map_err(|_| format!("{REFRESH}: {percent}")),
+            None => Ok(10),
+        }
     }
 
     /// IMDS gives the same token again until it has so many seconds left.

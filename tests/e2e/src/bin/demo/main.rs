@@ -5,15 +5,13 @@ mod scene;
 mod screen;
 
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
 use e2e::screen::Table;
-use e2e::verdict;
-use signal_hook::consts::TERM_SIGNALS;
+use e2e::{stop_signal, verdict};
 
 use crate::scene::Scene;
 
@@ -58,16 +56,6 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     );
     // The reason last: it is what a person sees first.
     result.map_err(|reason| format!("{}{reason}", scene.tail()))
-}
-
-/// Set by Ctrl-C, SIGTERM and the like.
-fn stop_signal() -> Result<Arc<AtomicBool>, String> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in TERM_SIGNALS {
-        signal_hook::flag::register(*signal, Arc::clone(&stop))
-            .map_err(|error| format!("signals cannot be handled: {error}"))?;
-    }
-    Ok(stop)
 }
 
 /// Shows what happens, until the time is over or a signal comes.

@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anstream::{eprintln, println};
 use clap::Parser;
 use e2e::faults::{Scene, Stage, mixed, schedule, seed};
 use e2e::screen::{BAD, BOLD, DIM, GOOD, Table, summary};
-use e2e::{Look, Protocol, Release, tools};
+use e2e::{Look, Protocol, Release, stop_signal, tools};
 
 /// How often a line is shown.
 const LINE: Duration = Duration::from_secs(10);
@@ -36,20 +37,22 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let seed = match arguments.seed.map_or_else(seed, Ok) {
-        Ok(seed) => seed,
-        Err(reason) => return failure(&reason),
-    };
-    let time = Duration::from_secs(arguments.minutes * 60);
-    match Stage::start(scene()).and_then(|mut stage| run(&mut stage, seed, time)) {
+    match soak(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(reason) => failure(&format!("{reason}\nSEED={seed} repeats the schedule")),
+        Err(reason) => {
+            eprintln!("\n{reason}\n{BAD}The soak has failed.{BAD:#}");
+            ExitCode::FAILURE
+        }
     }
 }
 
-fn failure(reason: &str) -> ExitCode {
-    eprintln!("\n{reason}\n{BAD}The soak has failed.{BAD:#}");
-    ExitCode::FAILURE
+fn soak(arguments: &Arguments) -> Result<(), String> {
+    let stop = stop_signal()?;
+    let seed = arguments.seed.map_or_else(seed, Ok)?;
+    let time = Duration::from_secs(arguments.minutes * 60);
+    let mut stage = Stage::start(scene())?;
+    run(&mut stage, &stop, seed, time)
+        .map_err(|reason| format!("{}{reason}\nSEED={seed} repeats the schedule", stage.tail()))
 }
 
 /// The newest that is there.
@@ -67,17 +70,21 @@ fn scene() -> Scene {
     }
 }
 
-fn run(stage: &mut Stage, seed: u64, time: Duration) -> Result<(), String> {
+fn run(stage: &mut Stage, stop: &AtomicBool, seed: u64, time: Duration) -> Result<(), String> {
     let title = stage.prometheus().title();
     let minutes = time.as_secs() / 60;
     println!("{BOLD}{title}{BOLD:#}: faults for {minutes} minutes, seed {seed}");
     // Without restarts: it is the memory of one Envoy that is looked at.
     let acts = schedule(seed, time, |trouble| !trouble.deed.restarts());
     let mut screen = Screen::default();
-    let start = stage.proxy().envoy_memory()?;
-    mixed(stage, &acts, |stage| screen.watch(stage))
-        .and_then(|()| finish(stage, start, screen.warm))
-        .map_err(|reason| format!("{}{reason}", stage.tail()))
+    let start = stage.proxy().memory()?.now;
+    mixed(stage, &acts, |stage| {
+        if stop.load(Ordering::Relaxed) {
+            return Err("stopped before the time was over".to_owned());
+        }
+        screen.watch(stage)
+    })?;
+    finish(stage, start, screen.warm)
 }
 
 /// What is shown, and remembered, while faults are played.
@@ -103,7 +110,7 @@ impl Default for Screen {
 impl Screen {
     fn watch(&mut self, stage: &Stage) -> Result<(), String> {
         if self.warm.is_none() && self.started.elapsed() >= WARM {
-            self.warm = Some(stage.proxy().envoy_memory()?);
+            self.warm = Some(stage.proxy().memory()?.now);
         }
         if self.started.elapsed() >= LINE * (self.lines + 1) {
             self.lines += 1;
@@ -117,7 +124,7 @@ fn finish(stage: &Stage, start: u64, warm: Option<u64>) -> Result<(), String> {
     println!("\nno more faults; Prometheus sends what waits");
     let judged = stage.judge();
     faults(stage.played());
-    let memory = memory(start, warm, stage.proxy().envoy_memory()?);
+    let memory = memory(start, warm, stage.proxy().memory()?.now);
     counts(&judged?);
     memory
 }

@@ -3,6 +3,7 @@
 
 mod network;
 mod stage;
+mod turns;
 mod wall_clock;
 
 use std::thread;
@@ -13,6 +14,7 @@ use e2e::http::Response;
 use e2e::{Proxy, eventually_ok, http};
 use serde_json::Value;
 use stage::Stage;
+use turns::Turn;
 
 use crate::scenario::Scenario;
 
@@ -31,8 +33,10 @@ const REASON: &str = "no token for";
 
 /// Plays the scenario.
 pub(crate) fn run(scenario: &Scenario) -> Result<(), String> {
+    let turn = Turn::take();
     let stage = Stage::set(scenario)?;
     let proxy = stage.proxy(scenario).try_start()?;
+    drop(turn);
     let play = if scenario.expect.served {
         served
     } else {
@@ -112,14 +116,12 @@ fn failing(scenario: &Scenario, stage: &Stage, proxy: &Proxy) -> Result<(), Stri
     stage.end_faults()?;
     if scenario.recovers() {
         let within = Duration::from_secs_f64(scenario.longest_wait()) + LOAD;
-        eventually_ok(within, "the proxy is ready again", || {
-            let ready = proxy.ready()?;
-            match ready.status {
-                200 => Ok(()),
-                _ => Err(ready.text()),
-            }
-        })?;
-        is_served(proxy)?;
+        // A request waits at the proxy for its token, which costs less than asking often.
+        eventually_ok(within, "a request is served again", || is_served(proxy))?;
+        let ready = proxy.ready()?;
+        if ready.status != 200 {
+            return Err(format!("/ready is {}: {}", ready.status, ready.text()));
+        }
         check_log(scenario, proxy)?;
         let recovered = lines(proxy, "works again after").len();
         if recovered != 1 {
