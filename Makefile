@@ -25,13 +25,14 @@ else
 	@exec $(CARGO_TARGET_DIR)/debug/demo $(if $(SECONDS),--seconds $(SECONDS))
 endif
 
-build: ## Fills dist/ with what ships: the launcher and the Wasm module.
+build: ## Fills dist/ with what ships: the launcher, the token-sidecar and the Wasm module.
 	@scripts/setup rust
 	@echo 'building dist/' >&2
 	@$(CARGO) build --locked --release --package entra-auth-envoy
+	@$(CARGO) build --locked --release --package token-sidecar
 	@$(CARGO) build --locked --release --package entra-auth-filter --target wasm32-wasip1
 	@mkdir -p dist
-	@install -m 755 $(CARGO_TARGET_DIR)/release/entra-auth-envoy dist/
+	@install -m 755 $(addprefix $(CARGO_TARGET_DIR)/release/,entra-auth-envoy token-sidecar) dist/
 	@install -m 644 $(CARGO_TARGET_DIR)/wasm32-wasip1/release/entra_auth_filter.wasm dist/
 
 traps: ## Builds, for the tests alone, the Wasm module with a switch that kills it.

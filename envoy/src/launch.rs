@@ -1,21 +1,22 @@
 //! The two commands: read the environment, say everything that is wrong with it, then print the
 //! bootstrap or run Envoy with it.
 
-use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::bootstrap::{self, header_overrides};
+use crate::children;
 use crate::cli::Command;
 use crate::drain::Drain;
 use crate::machine::{self, Machine};
 use crate::run_dir::RunDir;
 use crate::settings::authority::Scheme;
-use crate::settings::mistake::Mistake;
+use crate::settings::credential_file::servable;
+use crate::settings::mistake::{Mistake, Problem, quoted};
 use crate::settings::variables::Variables;
 use crate::settings::{self, Settings};
-use crate::supervise;
+use crate::supervise::{self, NotStarted};
 
 /// The command line or the environment cannot be used (`EX_USAGE` of sysexits.h).
 pub const USAGE: u8 = 64;
@@ -41,24 +42,53 @@ pub fn launch(command: Command) -> ExitCode {
         Command::Render => reading
             .outcome
             .map_or_else(|wrong| refuse(&wrong), |s| render(&s)),
-        Command::Run => match (reading.outcome, settings::envoy(&variables, &machine)) {
-            (Ok(settings), Ok(envoy)) => match machine::taken_ports(&settings) {
-                taken if taken.is_empty() => run(&settings, envoy),
-                taken => refuse(&taken),
-            },
-            (Ok(_), Err(mistake)) => refuse(&[mistake]),
-            (Err(mut mistakes), envoy) => {
-                mistakes.extend(envoy.err());
-                refuse(&mistakes)
+        Command::Run => {
+            let programs = Programs::find(&variables, &machine, reading.outcome.as_ref().ok());
+            match (reading.outcome, programs) {
+                (Ok(settings), Ok(programs)) => match machine::taken_ports(&settings) {
+                    taken if taken.is_empty() => run(&settings, programs),
+                    taken => refuse(&taken),
+                },
+                (settings, programs) => {
+                    let mut mistakes = settings.err().unwrap_or_default();
+                    mistakes.extend(programs.err().unwrap_or_default());
+                    refuse(&mistakes)
+                }
             }
-        },
+        }
     };
     ExitCode::from(code)
 }
 
+/// What `run` runs.
+struct Programs {
+    envoy: PathBuf,
+    /// Where the settings have a certificate.
+    token_sidecar: Option<PathBuf>,
+}
+
+impl Programs {
+    fn find(
+        variables: &Variables,
+        machine: &Machine,
+        settings: Option<&Settings>,
+    ) -> Result<Self, Vec<Mistake>> {
+        let envoy = settings::envoy(variables, machine);
+        let certificate = settings.and_then(|settings| settings.identity.certificate());
+        let sidecar = certificate.map(|_| settings::token_sidecar(variables, machine));
+        match (envoy, sidecar.transpose()) {
+            (Ok(envoy), Ok(token_sidecar)) => Ok(Self {
+                envoy,
+                token_sidecar,
+            }),
+            (envoy, sidecar) => Err([envoy.err(), sidecar.err()].into_iter().flatten().collect()),
+        }
+    }
+}
+
 /// One line for people, apart from standard output, which belongs to the bootstrap or to Envoy's
 /// access log.
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     eprintln!("entra-auth-envoy: {line}");
 }
 
@@ -82,6 +112,12 @@ fn render(settings: &Settings) -> u8 {
             header_overrides::variable(index)
         ));
     }
+    if settings.identity.identity_header().is_some() {
+        say(&format!(
+            "the value of IDENTITY_HEADER is not in the bootstrap: put it into the file {}",
+            bootstrap::identity_header(Path::new(RENDERED_RUN_DIR)).display()
+        ));
+    }
     match writeln!(io::stdout(), "{bootstrap:#}") {
         Ok(()) => 0,
         Err(error) => {
@@ -91,7 +127,7 @@ fn render(settings: &Settings) -> u8 {
     }
 }
 
-fn run(settings: &Settings, envoy: PathBuf) -> u8 {
+fn run(settings: &Settings, programs: Programs) -> u8 {
     let run_dir = match RunDir::create() {
         Ok(run_dir) => run_dir,
         Err(error) => {
@@ -99,6 +135,23 @@ fn run(settings: &Settings, envoy: PathBuf) -> u8 {
             return OS_ERROR;
         }
     };
+    if let Some(header) = settings.identity.identity_header() {
+        if let Err(wrong) = servable(run_dir.path()) {
+            let path = quoted(&run_dir.path().to_string_lossy());
+            let problem = Problem::new(
+                format!("leads to {path}, which {wrong}"),
+                "Use another directory.",
+            );
+            return refuse(&[problem.of("TMPDIR")]);
+        }
+        let written = run_dir.write(bootstrap::IDENTITY_HEADER, header.expose().as_bytes());
+        if let Err(error) = written {
+            say(&format!(
+                "cannot write the value of IDENTITY_HEADER: {error}"
+            ));
+            return OS_ERROR;
+        }
+    }
     let bootstrap = bootstrap::build(settings, run_dir.path());
     let bootstrap_file = match run_dir.write("bootstrap.json", bootstrap.to_string().as_bytes()) {
         Ok(path) => path,
@@ -109,19 +162,19 @@ fn run(settings: &Settings, envoy: PathBuf) -> u8 {
     };
     supervise::raise_open_files();
     say(&summary(settings));
-    let child = supervise::Child {
-        arguments: arguments(settings, bootstrap_file),
-        environment: header_values(settings),
-        program: envoy,
-    };
+    let envoy = children::envoy(settings, programs.envoy, bootstrap_file);
+    let sidecar = programs
+        .token_sidecar
+        .and_then(|program| children::token_sidecar(settings, program, run_dir.path()))
+        .map(|child| (child, bootstrap::sidecar_socket(run_dir.path())));
     let drain = (!settings.drain.is_zero()).then(|| Drain {
         admin_socket: bootstrap::admin_socket(run_dir.path()),
         within: settings.drain,
     });
-    match supervise::run(&child, drain) {
+    match supervise::run(&envoy, sidecar, drain) {
         Ok(code) => code,
-        Err(error) => {
-            say(&format!("cannot run {}: {error}", child.program.display()));
+        Err(NotStarted { program, error }) => {
+            say(&format!("cannot run {}: {error}", program.display()));
             match error.kind() {
                 io::ErrorKind::NotFound => NOT_FOUND,
                 io::ErrorKind::PermissionDenied => NOT_EXECUTABLE,
@@ -144,36 +197,4 @@ fn summary(settings: &Settings) -> String {
         settings.audience,
         settings.status_port
     )
-}
-
-fn arguments(settings: &Settings, bootstrap: PathBuf) -> Vec<OsString> {
-    let level = settings.log_level.as_str();
-    let mut arguments: Vec<OsString> = vec![
-        "--config-path".into(),
-        bootstrap.into(),
-        "--concurrency".into(),
-        settings.concurrency.to_string().into(),
-        "--log-level".into(),
-        level.into(),
-        // Its shared memory would clash with that of another Envoy on the machine.
-        "--disable-hot-restart".into(),
-    ];
-    if matches!(level, "info" | "warning") {
-        // At every start Envoy lists its extensions, a hundred lines (main), and warns that the
-        // field for custom methods is work in progress (misc): nothing that a user can act on.
-        arguments.extend([
-            "--component-log-level".into(),
-            "main:warning,misc:error".into(),
-        ]);
-    }
-    arguments
-}
-
-fn header_values(settings: &Settings) -> Vec<(String, String)> {
-    settings
-        .override_headers
-        .iter()
-        .enumerate()
-        .map(|(index, header)| (header_overrides::variable(index), header.value.clone()))
-        .collect()
 }

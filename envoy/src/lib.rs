@@ -4,7 +4,9 @@
 //! [`bootstrap`] writes for it.
 
 pub mod bootstrap;
+pub mod children;
 pub mod cli;
+pub mod companion;
 pub mod drain;
 pub mod launch;
 pub mod limits;

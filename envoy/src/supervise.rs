@@ -1,13 +1,14 @@
 //! Envoy as a child process: signals are passed on to it, it never outlives the launcher, and its
-//! end is the launcher's end, with the same code. As the first process of a container the launcher
-//! also reaps what others leave behind.
+//! end is the launcher's end, with the same code; a companion that it may have goes with it. As the
+//! first process of a container the launcher also reaps what others leave behind.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,9 @@ use rustix::process::{Pid, Resource, Signal, WaitOptions, WaitStatus};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::companion::{Companion, FirstStart};
 use crate::drain::Drain;
+use crate::launch::USAGE;
 
 /// What Envoy gets at least to end by itself once it was told to.
 const GRACE: Duration = Duration::from_secs(1);
@@ -27,35 +30,140 @@ pub struct Child {
     pub program: PathBuf,
     /// Its arguments.
     pub arguments: Vec<OsString>,
-    /// Variables beside the launcher's own.
-    pub environment: Vec<(String, String)>,
+    /// Its variables.
+    pub environment: Environment,
+}
+
+/// Which variables a child sees. Its values may be secrets.
+pub enum Environment {
+    /// The launcher's own.
+    Inherited {
+        /// Some more.
+        more: Vec<(String, String)>,
+        /// And without these.
+        without: &'static [&'static str],
+    },
+    /// These and no others.
+    Only(Vec<(String, String)>),
+}
+
+/// Without values.
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Inherited { more: named, .. } | Self::Only(named)) = self;
+        f.debug_list()
+            .entries(named.iter().map(|(name, _)| name))
+            .finish()
+    }
+}
+
+/// Which process could not be started.
+#[derive(Debug)]
+pub struct NotStarted {
+    /// Its program.
+    pub program: PathBuf,
+    /// Why.
+    pub error: io::Error,
 }
 
 /// Runs the child to its end and gives the code to end with: the child's own, or 128 and the
 /// number of the signal that ended it, as a shell does. The first SIGTERM drains it, if it is to be
-/// drained; a further one, or Ctrl-C, ends it at once. An error means that it did not start.
-pub fn run(child: &Child, drain: Option<Drain>) -> io::Result<u8> {
+/// drained; a further one, or Ctrl-C, ends it at once.
+///
+/// The companion, with the socket on which it answers, is there before the child starts and until
+/// it has ended. One that refuses its settings is the end of it all.
+pub fn run(
+    child: &Child,
+    companion: Option<(Child, PathBuf)>,
+    drain: Option<Drain>,
+) -> Result<u8, NotStarted> {
+    let not_started = |program: &PathBuf, error| NotStarted {
+        program: program.clone(),
+        error,
+    };
     // Before the child is there, so that no signal and no end of the child is missed.
+    let signals = signals().map_err(|error| not_started(&child.program, error))?;
+    let mut companion = match companion {
+        None => None,
+        Some((companion, socket)) => {
+            let program = companion.program.clone();
+            let started = Companion::start(companion, socket);
+            Some(started.map_err(|error| not_started(&program, error))?)
+        }
+    };
+    if let Some(companion) = &mut companion {
+        let mut stopped = None;
+        let first = companion.first_start(|pause| {
+            stopped = stopped.or_else(|| signals.recv_timeout(pause).ok().filter(ends));
+            stopped.is_some()
+        });
+        if first == FirstStart::Refused {
+            return Ok(USAGE);
+        }
+        if let Some(signal) = stopped {
+            return Ok(u8::try_from(128 + signal).unwrap_or(1));
+        }
+    }
+    let child = start(child).map_err(|error| not_started(&child.program, error))?;
+    let code = attend(child, &signals, &mut companion, drain);
+    if let Some(companion) = companion {
+        companion.end();
+    }
+    Ok(code)
+}
+
+fn ends(signal: &i32) -> bool {
+    matches!(*signal, SIGTERM | SIGINT)
+}
+
+/// Signals, as they come. They are received in another thread and children are started in this
+/// one alone: to the kernel the thread is the parent whose death ends them.
+fn signals() -> io::Result<Receiver<i32>> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGCHLD])?;
-    let child = start(child)?;
-    let mut drain = drain;
-    for signal in signals.forever() {
-        match signal {
-            SIGCHLD => {
-                if let Some(status) = reap(child) {
-                    return Ok(exit_code(status));
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        for signal in signals.forever() {
+            if sender.send(signal).is_err() {
+                return;
+            }
+        }
+    });
+    Ok(receiver)
+}
+
+/// From the child's start to its end.
+fn attend(
+    child: Pid,
+    signals: &Receiver<i32>,
+    companion: &mut Option<Companion>,
+    mut drain: Option<Drain>,
+) -> u8 {
+    loop {
+        let wait = companion
+            .as_ref()
+            .and_then(Companion::starts_at)
+            .map(|at| at.saturating_duration_since(Instant::now()));
+        let signal = match wait {
+            Some(wait) => signals.recv_timeout(wait),
+            None => signals.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        match (signal, companion.as_mut()) {
+            (Ok(SIGCHLD), companion) => {
+                if let Some(status) = reap(child, companion) {
+                    return exit_code(status);
                 }
             }
-            SIGTERM => match drain.take() {
+            (Ok(SIGTERM), _) => match drain.take() {
                 Some(drain) => {
                     thread::spawn(move || end(child, &drain));
                 }
                 None => pass_on(child, SIGTERM),
             },
-            other => pass_on(child, other),
+            (Ok(other), _) => pass_on(child, other),
+            (Err(RecvTimeoutError::Timeout), Some(companion)) => companion.restart(),
+            (Err(_), _) => unreachable!("the thread that receives signals does not end"),
         }
     }
-    unreachable!("an iteration over signals ends only when its handle is closed, and none is taken")
 }
 
 /// Lets Envoy have as many files and connections open as the system allows: the soft limit is
@@ -66,11 +174,24 @@ pub fn raise_open_files() {
     let _ = rustix::process::setrlimit(Resource::Nofile, limit);
 }
 
-fn start(child: &Child) -> io::Result<Pid> {
+/// Starts a process, which dies with this thread.
+pub fn start(child: &Child) -> io::Result<Pid> {
     let mut command = Command::new(&child.program);
+    let variables = match &child.environment {
+        Environment::Inherited { more, without } => {
+            for name in *without {
+                command.env_remove(name);
+            }
+            more
+        }
+        Environment::Only(variables) => {
+            command.env_clear();
+            variables
+        }
+    };
     command
         .args(&child.arguments)
-        .envs(child.environment.iter().map(|(name, value)| (name, value)))
+        .envs(variables.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         // Its own group: a terminal's Ctrl-C comes to the launcher, which passes it on once.
         .process_group(0);
@@ -129,17 +250,21 @@ fn pass_on(child: Pid, signal: i32) {
 }
 
 /// Collects every process that has ended; the child's status if it is among them.
-fn reap(child: Pid) -> Option<WaitStatus> {
+fn reap(child: Pid, mut companion: Option<&mut Companion>) -> Option<WaitStatus> {
     let mut ended = None;
     while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
         if pid == child {
             ended = Some(status);
+        } else if let Some(companion) = companion.as_mut().filter(|c| c.is(pid)) {
+            companion.ended(status);
         }
     }
     ended
 }
 
-fn exit_code(status: WaitStatus) -> u8 {
+/// As a shell tells it.
+#[must_use]
+pub fn exit_code(status: WaitStatus) -> u8 {
     let code = match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) => code,
         (None, Some(signal)) => 128 + signal,

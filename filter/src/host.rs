@@ -272,9 +272,11 @@ fn serialize_map(pairs: &[(&str, &str)]) -> Vec<u8> {
 pub(crate) fn dispatch(
     cluster: &str,
     headers: Vec<(&str, &str)>,
+    body: &[u8],
     timeout: Duration,
 ) -> Result<u32> {
-    proxy_wasm::hostcalls::dispatch_http_call(cluster, headers, None, Vec::new(), timeout)
+    let body = (!body.is_empty()).then_some(body);
+    proxy_wasm::hostcalls::dispatch_http_call(cluster, headers, body, Vec::new(), timeout)
         .map_err(|status| HostError(status as u32))
 }
 

@@ -100,7 +100,12 @@ impl Root {
                 .iter()
                 .map(|(name, value)| (*name, value.as_str())),
         );
-        match host::dispatch(&call.endpoint.cluster, headers, call.timeout) {
+        match host::dispatch(
+            &call.endpoint.cluster,
+            headers,
+            &request.body.0,
+            call.timeout,
+        ) {
             Ok(token) => {
                 self.calls.insert(token, (Rc::clone(keeper), call.id));
             }
@@ -162,16 +167,22 @@ impl Context for Root {
         // Without headers the call broke off, was cut by its time-out, or was over-long.
         let status = host::header(MapType::HttpCallResponseHeaders, ":status")
             .and_then(|status| status.parse().ok());
-        match status {
+        let next = match status {
             Some(status) if headers > 0 && body_size <= MAX_REPLY_BYTES => {
                 let response = Response {
                     status,
                     retry_after: host::header(MapType::HttpCallResponseHeaders, "retry-after"),
                     body: Body(host::buffer(BufferType::HttpCallResponseBody).unwrap_or_default()),
                 };
-                keeper.answered(now, id, response);
+                keeper.answered(now, id, response)
             }
-            _ => keeper.call_failed(now, id, NoAnswer::Broken),
+            _ => {
+                keeper.call_failed(now, id, NoAnswer::Broken);
+                None
+            }
+        };
+        if let Some(call) = next {
+            self.dispatch(&keeper, &call);
         }
         if let Some(active) = self.active.clone() {
             self.release(&active);

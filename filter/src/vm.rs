@@ -131,12 +131,14 @@ impl Keeper {
         self.settle(now, outcome)
     }
 
-    pub(crate) fn answered(&self, now: Now, id: CallId, response: Response) {
+    /// Takes in an answer; where it was a credential, the call that is made with it must be
+    /// dispatched.
+    pub(crate) fn answered(&self, now: Now, id: CallId, response: Response) -> Option<Call> {
         let outcome = self
             .member
             .borrow_mut()
             .answered(now, id, response, &Shared);
-        self.settle(now, outcome);
+        self.settle(now, outcome)
     }
 
     pub(crate) fn call_failed(&self, now: Now, id: CallId, why: NoAnswer) {

@@ -19,6 +19,18 @@ impl Audience {
     pub fn resource(&self) -> &str {
         &self.0
     }
+
+    /// One that stands in this program.
+    pub(crate) fn constant(resource: &'static str) -> Self {
+        Self(resource.into())
+    }
+
+    /// The scope, as Entra's v2 endpoint wants it: the resource with `/.default` behind it. One
+    /// that ends in a slash gets a second one, because the token's audience has the first.
+    #[must_use]
+    pub fn scope(&self) -> String {
+        format!("{}{DEFAULT_SCOPE}", self.0)
+    }
 }
 
 impl Audience {

@@ -130,6 +130,32 @@ impl Failure {
         }
     }
 
+    /// The place of a secret or an assertion answered with another status than 200.
+    pub(crate) fn no_credential(response: &Response) -> Self {
+        let status = response.status;
+        let message = match ErrorBody::parse(&response.body.0) {
+            Some(said) => format!("no credential ({status}): {}", said.detail()),
+            None => format!("no credential: its place answered {status}"),
+        };
+        let advice = "Check the file of the secret or assertion, and that the token-sidecar runs \
+                      where one is used.";
+        Self::new("credential_unavailable", message, advice, false)
+    }
+
+    /// What came in place of a secret or an assertion must not be sent.
+    pub(crate) fn unusable_credential(message: String) -> Self {
+        let advice = "Mend the file of the secret or assertion; it is read anew for each attempt.";
+        Self::new("credential_unusable", message, advice, false)
+    }
+
+    /// The assertion ended this long ago.
+    pub(crate) fn over(ago: Duration) -> Self {
+        let message = format!("the assertion ended {} s ago", ago.as_secs());
+        let advice = "Whoever writes its file has stopped (kubelet renews a projected token), or \
+                      this machine's clock is wrong.";
+        Self::new("assertion_over", message, advice, false)
+    }
+
     /// Whether people have been told this already: the code is the same, and so are the words but
     /// for what differs each time (times, positions, and the ids that Entra gives its answers).
     pub(crate) fn is_the_same_reason_as(&self, other: &Self) -> bool {

@@ -11,15 +11,42 @@ pub struct Endpoint {
     pub authority: String,
 }
 
-/// A request without a body, the only kind that metadata endpoints take.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A request to a token endpoint, or for what must be sent to one.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Request {
-    /// `GET`.
+    /// `GET` or `POST`.
     pub method: &'static str,
     /// Path and query, percent-encoded.
     pub path: String,
-    /// Headers beside the pseudo-headers.
+    /// Headers beside the pseudo-headers. A value may be a secret: hidden by `Debug`.
     pub headers: Vec<(&'static str, String)>,
+    /// A form with a secret or an assertion, or nothing. Hidden by `Debug`.
+    pub body: Body,
+}
+
+impl Request {
+    /// A request without a body.
+    #[must_use]
+    pub fn get(path: String, headers: Vec<(&'static str, String)>) -> Self {
+        Self {
+            method: "GET",
+            path,
+            headers,
+            body: Body::default(),
+        }
+    }
+}
+
+impl core::fmt::Debug for Request {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let names = self.headers.iter().map(|(name, _)| name);
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .field("headers", &names.collect::<Vec<_>>())
+            .field("body", &self.body)
+            .finish()
+    }
 }
 
 /// The part of an answer that decides.
@@ -33,8 +60,8 @@ pub struct Response {
     pub body: Body,
 }
 
-/// A body, which may hold a token.
-#[derive(Clone, PartialEq, Eq)]
+/// A body, which may hold a secret or a token.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Body(pub Vec<u8>);
 
 impl core::fmt::Debug for Body {

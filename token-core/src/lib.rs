@@ -8,6 +8,7 @@
 //!   storage. Events and the time go in; calls, tokens and reports come out.
 //! * [`state`]: what outlives a call, and what a refusal by the target means.
 //! * [`schedule`]: the pure functions that say how long to wait.
+//! * [`identity`], [`cloud`]: who asks, and the one or two requests that ask.
 //! * [`reply`], [`failure`]: what an endpoint answered, or why that is no token.
 //! * [`member`], [`record`]: how the many VMs of one Envoy process agree on who asks, through
 //!   one record in shared data.
@@ -27,6 +28,7 @@
 
 mod aadsts;
 pub mod audience;
+pub mod cloud;
 pub mod cluster;
 pub mod config;
 mod expiry;

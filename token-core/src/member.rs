@@ -78,7 +78,7 @@ impl Member {
         Self {
             me,
             key: SlotKey::of(&plan),
-            lease_for: lease_for(policy),
+            lease_for: lease_for(&plan, policy),
             slot: Slot::new(plan, policy, me.0),
             held_until: Mono::default(),
             lease: Lease::default(),
@@ -92,7 +92,7 @@ impl Member {
             return;
         }
         let was_calling = self.slot.is_calling();
-        self.lease_for = lease_for(policy);
+        self.lease_for = lease_for(&plan, policy);
         self.slot.reconfigure(plan, policy, now);
         if was_calling {
             self.release(now, shared);
@@ -328,6 +328,6 @@ impl Member {
     }
 }
 
-fn lease_for(policy: Policy) -> Duration {
-    policy.call_timeout + CALL_GRACE + LEASE_SLACK
+fn lease_for(plan: &Plan, policy: Policy) -> Duration {
+    (policy.call_timeout + CALL_GRACE) * plan.calls() + LEASE_SLACK
 }

@@ -11,6 +11,7 @@ use core::time::Duration;
 use std::collections::VecDeque;
 
 use fastrand::Rng;
+use uuid::Builder;
 
 use crate::failure::{Failure, NoAnswer};
 use crate::http::{Endpoint, Request, Response};
@@ -19,7 +20,7 @@ use crate::reply::{self, Ends, Reply, ReplyError};
 use crate::schedule;
 use crate::state::State;
 use crate::time::millis;
-use crate::{Generation, Mono, Now, Token};
+use crate::{Generation, Mono, Now, Secret, Token};
 
 /// What is done with a token once there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +110,15 @@ struct InFlight {
     id: CallId,
     sent: Now,
     deadline: Mono,
+    wants: Wants,
+}
+
+/// What a call is to bring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wants {
+    /// What the token is asked for with.
+    Credential,
+    Token,
 }
 
 /// The machine for one token.
@@ -143,8 +153,8 @@ impl Slot {
         match input {
             Input::Tick => self.tick(now),
             Input::HttpResponse(id, response) => {
-                if let Some(sent) = self.finish(id, now) {
-                    self.answered(now, sent, &response);
+                if let Some(call) = self.finish(id, now) {
+                    self.answered(now, &call, &response);
                 }
             }
             Input::CallFailed(id, why) => {
@@ -248,11 +258,26 @@ impl Slot {
         }
         match self.in_flight.take() {
             Some(_) => self.failed(now, Failure::no_answer(NoAnswer::TimedOut)),
-            None => self.call(now),
+            None => self.begin(now),
         }
     }
 
-    fn call(&mut self, now: Now) {
+    fn begin(&mut self, now: Now) {
+        let first = self.plan.credential_call();
+        match first.map(|(endpoint, request)| (endpoint.clone(), request)) {
+            Some(first) => self.call(now, Wants::Credential, first),
+            None => self.ask_for_token(now, None),
+        }
+    }
+
+    fn ask_for_token(&mut self, now: Now, credential: Option<&Secret>) {
+        let trace = Builder::from_random_bytes(self.rng.u128(..).to_be_bytes()).into_uuid();
+        let (endpoint, request) = self.plan.token_call(credential, trace.to_string());
+        let call = (endpoint.clone(), request);
+        self.call(now, Wants::Token, call);
+    }
+
+    fn call(&mut self, now: Now, wants: Wants, (endpoint, request): (Endpoint, Request)) {
         let id = CallId(self.next_call);
         self.next_call = self.next_call.wrapping_add(1);
         let timeout = self.policy.call_timeout;
@@ -260,24 +285,33 @@ impl Slot {
             id,
             sent: now,
             deadline: now.mono.after(timeout + CALL_GRACE),
+            wants,
         });
         self.outputs.push_back(Output::Call {
             id,
-            endpoint: self.plan.endpoint.clone(),
-            request: self.plan.request(),
+            endpoint,
+            request,
             timeout,
         });
     }
 
-    /// Ends the call in flight if it is this one and not overdue, and says when it was sent.
-    fn finish(&mut self, id: CallId, now: Now) -> Option<Now> {
-        let call = self
-            .in_flight
-            .take_if(|call| call.id == id && now.mono < call.deadline)?;
-        Some(call.sent)
+    /// Ends the call in flight if it is this one and not overdue.
+    fn finish(&mut self, id: CallId, now: Now) -> Option<InFlight> {
+        self.in_flight
+            .take_if(|call| call.id == id && now.mono < call.deadline)
     }
 
-    fn answered(&mut self, now: Now, sent: Now, response: &Response) {
+    fn answered(&mut self, now: Now, call: &InFlight, response: &Response) {
+        match call.wants {
+            Wants::Credential => match self.plan.credential(response, now) {
+                Ok(credential) => self.ask_for_token(now, Some(&credential)),
+                Err(failure) => self.failed(now, failure),
+            },
+            Wants::Token => self.token_came(now, call.sent, response),
+        }
+    }
+
+    fn token_came(&mut self, now: Now, sent: Now, response: &Response) {
         if response.status != 200 {
             return self.failed(now, Failure::refused(response, now));
         }

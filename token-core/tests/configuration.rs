@@ -2,6 +2,7 @@
 
 use entra_token_core::cluster::AllowedClusters;
 use entra_token_core::config::{self, AuthErrorsRetryable, Mode, Placement, Plugin};
+use entra_token_core::http::Request;
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -18,6 +19,11 @@ fn plugin(json: &str) -> Plugin {
 fn mistakes(json: &str) -> Vec<String> {
     let mistakes = config::read(json.as_bytes()).expect_err(json);
     mistakes.0.iter().map(ToString::to_string).collect()
+}
+
+/// What the only slot asks for its token.
+fn request(plugin: &Plugin) -> Request {
+    plugin.slots[0].plan.token_call(None, String::new()).1
 }
 
 fn identity(fields: &str) -> String {
@@ -46,7 +52,8 @@ fn the_smallest_configuration_has_the_documented_defaults() {
     );
     let slot = &plugin.slots[0];
     assert_eq!(slot.policy.refresh_before_expiry_percent, 10);
-    assert_eq!(slot.plan.endpoint.authority, "169.254.169.254");
+    let (endpoint, _) = slot.plan.token_call(None, String::new());
+    assert_eq!(endpoint.authority, "169.254.169.254");
     assert_eq!(slot.plan.audience.resource(), "https://monitor.azure.com");
     assert_eq!(slot.required, None);
 }
@@ -70,7 +77,7 @@ fn each_selector_makes_its_own_imds_parameter() {
         ),
     ] {
         let plugin = plugin(&identity(&format!(r#""type":"userAssigned",{selector}"#)));
-        let path = plugin.slots[0].plan.request().path;
+        let path = request(&plugin).path;
         assert!(path.ends_with(parameter), "{path}");
         assert_eq!(path.matches("resource=").count(), 1);
     }
@@ -131,7 +138,8 @@ fn what_the_user_sets_is_in_force() {
     let plugin = plugin(json);
     assert_eq!(plugin.placement, Placement::Upstream);
     assert_eq!(plugin.slots[0].policy.refresh_before_expiry_percent, 42);
-    assert_eq!(plugin.slots[0].plan.endpoint.authority, "127.0.0.1:81");
+    let (endpoint, _) = plugin.slots[0].plan.token_call(None, String::new());
+    assert_eq!(endpoint.authority, "127.0.0.1:81");
     let hold = |n: usize| {
         (
             plugin.targets[n].hold.timeout.as_millis(),
@@ -173,7 +181,7 @@ fn every_mistake_is_listed_at_once_with_its_path() {
         "identities[0].imds.authority: \"http://x\" is no host",
         "identities[1].name: another identity has this name",
         "identities[1].clientId: \"not-a-uuid\" is no UUID",
-        "identities[1].clientId: a systemAssigned identity has no selector",
+        "identities[1].clientId: does not go with the type `systemAssigned`",
         "identities[1].imds: `cluster` is missing",
         "identities[2].type: `magic` is unknown",
         "identities[2]: `secret` is no field here",

@@ -7,7 +7,7 @@ use core::time::Duration;
 use common::{OneKey, START, answer, later, members, plan, policy, token};
 use entra_token_core::failure::{Failure, NoAnswer};
 use entra_token_core::member::{Call, Member};
-use entra_token_core::record::{Lease, OwnerId, Record, SlotKey};
+use entra_token_core::record::{Lease, OwnerId, Record};
 use entra_token_core::slot::Event;
 use entra_token_core::state::{Refusal, State};
 use entra_token_core::{Generation, Mono, Now, Secret, Token, Wall};
@@ -305,25 +305,4 @@ fn that_a_target_accepts_the_token_is_known_to_all_vms() {
     members[1].accepted(now, generation, &shared);
     assert_eq!(written, shared.0.borrow().as_ref().map(|(_, cas)| *cas));
     assert!(shared.record().state.accepted);
-}
-
-#[test]
-fn slots_that_differ_in_anything_that_changes_the_token_have_different_keys() {
-    let base = plan();
-    let mut others = vec![base.clone(); 4];
-    others[0].audience = "https://prometheus.monitor.azure.com"
-        .parse()
-        .expect("an audience");
-    others[1].identity = entra_token_core::identity::ManagedIdentity::ClientId("a".into());
-    others[2].identity = entra_token_core::identity::ManagedIdentity::ObjectId("a".into());
-    others[3].endpoint.authority = "127.0.0.1".into();
-    let mut keys: Vec<_> = others.iter().map(SlotKey::of).collect();
-    keys.push(SlotKey::of(&base));
-    keys.sort();
-    keys.dedup();
-    assert_eq!(keys.len(), 5);
-    assert!(
-        keys.iter()
-            .all(|key| key.as_str().starts_with("entra-auth/v1/"))
-    );
 }

@@ -6,33 +6,51 @@
 mod access_log;
 mod admin;
 mod auth_errors;
+mod credential_files;
 pub mod header_overrides;
 mod http;
+mod identity;
+mod identity_clusters;
 mod listener;
 mod local_replies;
-mod metadata_cluster;
 mod overload;
 mod plugin;
 mod proxy_listener;
 mod stats;
 mod status_listener;
 mod target_cluster;
+mod upstream;
 
 use std::path::Path;
+use std::str::FromStr;
 
 use serde_json::{Value, json};
 
 use crate::settings::Settings;
 
 pub use admin::socket as admin_socket;
+pub use credential_files::{IDENTITY_HEADER, identity_header};
+pub use identity_clusters::sidecar_socket;
 pub use proxy_listener::STAT_PREFIX as PROXY_STAT_PREFIX;
 
 /// The bootstrap for these settings; what belongs to one run lies in `run_dir`.
 #[must_use]
 pub fn build(settings: &Settings, run_dir: &Path) -> Value {
+    let identity = &settings.identity;
+    let mut extensions = vec![plugin::singleton(settings)];
+    extensions.extend(credential_files::extension(identity));
+    let mut listeners = vec![
+        proxy_listener::listener(settings),
+        status_listener::listener(settings),
+    ];
+    listeners.extend(credential_files::listener(identity, run_dir));
+    let mut clusters = vec![target_cluster::cluster(settings)];
+    clusters.extend(identity_clusters::clusters(settings, run_dir));
+    clusters.push(admin::cluster(run_dir));
+    clusters.push(status_listener::cluster(settings));
     let bootstrap = json!({
         "admin": admin::interface(run_dir),
-        "bootstrap_extensions": [plugin::singleton(settings)],
+        "bootstrap_extensions": extensions,
         "layered_runtime": { "layers": [{
             "name": "static",
             "static_layer": {
@@ -42,16 +60,8 @@ pub fn build(settings: &Settings, run_dir: &Path) -> Value {
             },
         }] },
         "static_resources": {
-            "listeners": [
-                proxy_listener::listener(settings),
-                status_listener::listener(settings),
-            ],
-            "clusters": [
-                target_cluster::cluster(settings),
-                metadata_cluster::cluster(&settings.metadata_service),
-                admin::cluster(run_dir),
-                status_listener::cluster(settings),
-            ],
+            "listeners": listeners,
+            "clusters": clusters,
         },
         "stats_config": stats::config(),
     });
@@ -62,6 +72,12 @@ pub fn build(settings: &Settings, run_dir: &Path) -> Value {
 fn typed(name: &str, type_name: &str, config: Value) -> Value {
     let type_url = format!("type.googleapis.com/{type_name}");
     json!({ "name": name, "typed_config": with(config, json!({ "@type": type_url })) })
+}
+
+/// A value of this program, as the type that the filter's configuration wants.
+fn parsed<T: FromStr<Err = String>>(text: &str) -> T {
+    text.parse()
+        .unwrap_or_else(|why| unreachable!("{text:?} {why}; it is made by this program"))
 }
 
 /// A filter, of log lines or of Envoy's own answers, for this status and those above it.

@@ -2,23 +2,17 @@
 //! that puts them on requests to the target, the filter that answers `/ready` and `/status`. They
 //! name the same VM, and so share its memory and the tokens in it.
 
-use std::str::FromStr;
-
-use entra_token_core::config::{
-    self, Hold, IdentityType, Imds, Mode, Placement, PluginConfig, Target,
-};
+use entra_token_core::config::{Hold, Mode, Placement, PluginConfig, Target};
 use serde_json::{Value, json};
 
-use super::{metadata_cluster, typed, with};
+use super::{identity, parsed, typed, with};
 use crate::settings::Settings;
-use crate::settings::identity::{Identity, Selector};
 
 /// Separates our shared data from that of any other plugin, and joins our three places.
 const VM_ID: &str = "entra-auth";
 const ROOT_ID: &str = "entra-auth";
 /// The filter's name in a listener and in a cluster.
 pub(super) const HTTP_FILTER: &str = "envoy.filters.http.wasm";
-const IDENTITY: &str = "default";
 
 /// The service that gets tokens, on Envoy's main thread.
 pub(super) fn singleton(settings: &Settings) -> Value {
@@ -75,13 +69,13 @@ fn configuration(settings: &Settings, mode: Mode) -> PluginConfig {
     PluginConfig {
         mode,
         placement: Placement::Upstream,
-        identities: vec![identity(settings)],
+        identities: vec![identity::configuration(&settings.identity)],
         targets: vec![Target {
             hosts: vec![settings.target_pattern.clone()],
-            identity: constant(IDENTITY),
+            identity: parsed(identity::NAME),
             audience: settings.audience.clone(),
             // The filter is bound to the target's cluster already.
-            clusters: Some(vec![constant("*")]),
+            clusters: Some(vec![parsed("*")]),
             required: Some(true),
             hold: None,
             auth_errors_retryable: None,
@@ -90,35 +84,4 @@ fn configuration(settings: &Settings, mode: Mode) -> PluginConfig {
         auth_errors_retryable: settings.auth_errors_retryable,
         refresh_before_expiry_percent: settings.refresh_before_expiry,
     }
-}
-
-fn identity(settings: &Settings) -> config::Identity {
-    let (kind, client_id, object_id, resource_id) = match &settings.identity {
-        Identity::SystemAssigned => (IdentityType::SystemAssigned, None, None, None),
-        Identity::UserAssigned(selector) => {
-            let kind = IdentityType::UserAssigned;
-            match selector {
-                Selector::ClientId(id) => (kind, Some(id.clone()), None, None),
-                Selector::ObjectId(id) => (kind, None, Some(id.clone()), None),
-                Selector::ResourceId(id) => (kind, None, None, Some(id.clone())),
-            }
-        }
-    };
-    config::Identity {
-        name: constant(IDENTITY),
-        kind,
-        client_id,
-        object_id,
-        resource_id,
-        imds: Imds {
-            cluster: constant(metadata_cluster::CLUSTER),
-            authority: settings.metadata_authority.clone(),
-        },
-    }
-}
-
-/// A name that stands in this program, as the type that the configuration wants.
-fn constant<T: FromStr<Err = String>>(name: &'static str) -> T {
-    name.parse()
-        .unwrap_or_else(|why| unreachable!("the constant {name:?} {why}; every bootstrap has it"))
 }

@@ -3,9 +3,10 @@
 
 use serde_json::{Value, json};
 
+use super::upstream::{IDLE_TIMEOUT, endpoints, tls};
 use super::{header_overrides, http, listener, plugin, typed, with};
 use crate::settings::Settings;
-use crate::settings::authority::{Endpoint, Host, Scheme};
+use crate::settings::authority::Scheme;
 
 /// The cluster's name, in routes and metrics.
 pub(super) const CLUSTER: &str = "target";
@@ -13,9 +14,6 @@ pub(super) const CLUSTER: &str = "target";
 /// For TCP and TLS together, two lost packets included. With the route's two retries a client has
 /// its answer after 15 s, before Prometheus gives up (30 s).
 const CONNECT_TIMEOUT: &str = "5s";
-
-/// Load balancers in front of Azure services drop idle connections after four minutes, silently.
-const IDLE_TIMEOUT: &str = "180s";
 
 /// No bound: what may wait is bounded by the filter's hold limits and the overload manager. A
 /// breaker below those would answer for them, without a reason.
@@ -42,72 +40,7 @@ pub(super) fn cluster(settings: &Settings) -> Value {
         },
     });
     let cluster = with(cluster, endpoints(CLUSTER, target));
-    match &settings.trust_store {
-        Some(trust_store) => {
-            let tls = tls(&target.host, &trust_store.to_string_lossy());
-            with(cluster, json!({ "transport_socket": tls }))
-        }
-        None => cluster,
-    }
-}
-
-/// How to find an endpoint: as it is, or by DNS (which reads /etc/hosts, too).
-pub(super) fn endpoints(cluster: &str, endpoint: &Endpoint) -> Value {
-    let load_assignment = json!({
-        "cluster_name": cluster,
-        "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": { "socket_address": {
-            "address": endpoint.host.to_string(),
-            "port_value": endpoint.port,
-        } } } }] }],
-    });
-    match endpoint.host {
-        Host::Ip(_) => json!({ "type": "STATIC", "load_assignment": load_assignment }),
-        Host::Name(_) => {
-            let dns = typed(
-                "envoy.clusters.dns",
-                "envoy.extensions.clusters.dns.v3.DnsCluster",
-                json!({
-                    // New connections go to the current addresses, old ones are left in peace;
-                    // all addresses, IPv6 and IPv4, are tried (RFC 8305).
-                    "all_addresses_in_single_endpoint": true,
-                    "dns_lookup_family": "ALL",
-                    "respect_dns_ttl": true,
-                    "dns_refresh_rate": "30s",
-                    "dns_failure_refresh_rate": { "base_interval": "1s", "max_interval": "10s" },
-                }),
-            );
-            json!({ "cluster_type": dns, "load_assignment": load_assignment })
-        }
-    }
-}
-
-/// TLS with the host's name checked in the certificate. An address is no server name
-/// (RFC 6066 §3), so it is only checked.
-fn tls(host: &Host, trust_store: &str) -> Value {
-    let (san_type, sni) = match host {
-        Host::Name(name) => ("DNS", json!({ "sni": name })),
-        Host::Ip(_) => ("IP_ADDRESS", json!({})),
-    };
-    let context = json!({
-        "common_tls_context": {
-            "tls_params": {
-                "tls_minimum_protocol_version": "TLSv1_2",
-                "tls_maximum_protocol_version": "TLSv1_3",
-            },
-            "validation_context": {
-                "trusted_ca": { "filename": trust_store },
-                "match_typed_subject_alt_names": [{
-                    "san_type": san_type,
-                    "matcher": { "exact": host.to_string() },
-                }],
-            },
-        },
-    });
-    typed(
-        "envoy.transport_sockets.tls",
-        "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
-        with(context, sni),
-    )
+    with(cluster, tls(target, settings))
 }
 
 /// By TLS what the target chooses, in clear HTTP/1.1; and the filters of the way out.

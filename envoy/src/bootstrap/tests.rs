@@ -48,33 +48,146 @@ fn plugin_configurations(value: &Value, found: &mut Vec<String>) {
     }
 }
 
-#[test]
-fn the_filter_accepts_every_configuration_that_is_written_for_it() {
-    const ID: &str = "abcd1234-1243-abcd-9876-1234abcd5678";
+const ID: &str = "abcd1234-1243-abcd-9876-1234abcd5678";
+
+/// The variables of every identity, with a file for those that need one.
+fn identities(file: &str) -> Vec<Vec<(&'static str, String)>> {
     const RESOURCE: &str = "/subscriptions/x/resourceGroups/g/providers/\
         Microsoft.ManagedIdentity/userAssignedIdentities/i";
+    let of = |pairs: &[(&'static str, &str)]| -> Vec<(&'static str, String)> {
+        pairs.iter().map(|(n, v)| (*n, (*v).to_owned())).collect()
+    };
+    let application = |kind: &str, more: &[(&'static str, &str)]| {
+        let mut pairs = of(&[
+            ("IDENTITY_TYPE", kind),
+            ("AAD_CLIENT_ID", ID),
+            ("AAD_TENANT_ID", "contoso.com"),
+        ]);
+        pairs.extend(of(more));
+        pairs
+    };
     let user = ("IDENTITY_TYPE", "userAssigned");
+    let tsiam = ("TSIAM_ENDPOINT", "https://tsiam");
+    let token = ("AZURE_FEDERATED_TOKEN_FILE", file);
+    vec![
+        of(&[]),
+        of(&[user, ("AAD_CLIENT_ID", ID)]),
+        of(&[user, ("AAD_OBJECT_ID", ID)]),
+        of(&[user, ("AAD_RESOURCE_ID", RESOURCE)]),
+        of(&[("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://[fd00::1]:4040")]),
+        of(&[
+            ("IDENTITY_ENDPOINT", "http://127.0.0.1:41000/msi/token"),
+            ("IDENTITY_HEADER", "the-key-of-app-service"),
+        ]),
+        application("aadApplication", &[("AAD_CLIENT_SECRET_FILE", file)]),
+        application("aadApplication", &[("AAD_CLIENT_CERTIFICATE_PATH", file)]),
+        application("aadApplication", &[("TOKEN_SIDECAR_SOCKET", "/run/t.sock")]),
+        application("workloadIdentity", &[token]),
+        application("serviceAccountToken", &[token]),
+        application("managedIdentityFederated", &[]),
+        application(
+            "managedIdentityFederated",
+            &[("MANAGED_IDENTITY_CLIENT_ID", ID)],
+        ),
+        application("tsiam", &[tsiam]),
+        of(&[("IDENTITY_TYPE", "tsiam"), tsiam]),
+    ]
+}
+
+/// Every bootstrap that an identity makes.
+fn of_every_identity() -> Vec<Value> {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("token");
+    fs::write(&file, "eyJhbGciOiJub25lIn0.e30.").unwrap();
+    identities(file.to_str().unwrap())
+        .iter()
+        .map(|variables| {
+            let variables: Vec<(&str, &str)> =
+                variables.iter().map(|(n, v)| (*n, v.as_str())).collect();
+            bootstrap(&variables)
+        })
+        .collect()
+}
+
+#[test]
+fn the_filter_accepts_every_configuration_that_is_written_for_it() {
     let audience = ("AUDIENCE", "api://x/.default");
-    let cases: [&[(&str, &str)]; 8] = [
-        &[],
-        &[user, ("AAD_CLIENT_ID", ID)],
-        &[user, ("AAD_OBJECT_ID", ID)],
-        &[user, ("AAD_RESOURCE_ID", RESOURCE)],
+    let others: [&[(&str, &str)]; 3] = [
         &[("AAD_TOKEN_REFRESH_INTERVAL_IN_PERCENTAGE", "99")],
         &[audience, ("TARGET_HOST", "[::1]:8443")],
         &[audience, ("TARGET_HOST", "http://localhost")],
-        &[("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://[fd00::1]:4040")],
     ];
-    for variables in cases {
+    let others = others.iter().map(|variables| bootstrap(variables));
+    for bootstrap in of_every_identity().into_iter().chain(others) {
         let mut texts = Vec::new();
-        plugin_configurations(&bootstrap(variables), &mut texts);
+        plugin_configurations(&bootstrap, &mut texts);
         assert_eq!(texts.len(), 3);
         for text in texts {
-            assert!(
-                config::read(text.as_bytes()).is_ok(),
-                "{variables:?}: {text}"
-            );
+            let read = config::read(text.as_bytes());
+            assert!(read.is_ok(), "{text}: {read:?}");
         }
+    }
+}
+
+/// The names of the clusters that a piece of a bootstrap leads to.
+fn named(value: &Value, key: &str, found: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                match value {
+                    Value::String(cluster) if name == key => found.push(cluster.clone()),
+                    other => named(other, key, found),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| named(item, key, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn clients_reach_the_target_the_status_and_the_metrics_and_no_other_cluster() {
+    for bootstrap in of_every_identity() {
+        let mut reached = Vec::new();
+        for listener in bootstrap["static_resources"]["listeners"]
+            .as_array()
+            .unwrap()
+        {
+            named(&listener["filter_chains"], "cluster", &mut reached);
+            let bound = listener.get("address").is_some();
+            assert_eq!(bound, listener.get("internal_listener").is_none());
+            assert_eq!(bound, listener["name"] != "credential-files");
+        }
+        reached.sort_unstable();
+        assert_eq!(reached, ["admin", "status", "target"]);
+    }
+}
+
+#[test]
+fn every_cluster_that_the_filter_asks_is_there() {
+    for bootstrap in of_every_identity() {
+        let clusters = bootstrap["static_resources"]["clusters"]
+            .as_array()
+            .unwrap();
+        let there: Vec<&str> = clusters.iter().filter_map(|c| c["name"].as_str()).collect();
+        let mut texts = Vec::new();
+        plugin_configurations(&bootstrap, &mut texts);
+        let configuration: Value = serde_json::from_str(&texts[0]).unwrap();
+        let mut asked = Vec::new();
+        named(&configuration["identities"], "cluster", &mut asked);
+        assert!(!asked.is_empty());
+        for cluster in &asked {
+            assert!(there.contains(&cluster.as_str()), "{cluster} {there:?}");
+        }
+        // And no more than those.
+        assert_eq!(there.len(), asked.len() + 3, "{asked:?} {there:?}");
+    }
+}
+
+#[test]
+fn no_bootstrap_holds_the_key_of_app_service() {
+    for bootstrap in of_every_identity() {
+        assert!(!bootstrap.to_string().contains("the-key-of-app-service"));
     }
 }
 

@@ -4,7 +4,7 @@
 use entra_token_core::Audience;
 
 use super::authority::Host;
-use super::clouds::{self, Cloud};
+use super::clouds;
 use super::mistake::Problem;
 
 /// Reads the variable, a resource or its `/.default` scope.
@@ -14,26 +14,19 @@ pub fn parse(value: &str) -> Result<Audience, Problem> {
         .map_err(|why: String| Problem::of_value(value, &why))
 }
 
-/// The audience of the target, and a warning if the target is not in the cloud that was named.
-pub fn of_target(host: &Host, named: Option<Cloud>) -> Result<(Audience, Option<String>), Problem> {
+/// The audience of the target.
+pub fn of_target(host: &Host) -> Result<Audience, Problem> {
     let found = match host {
         Host::Name(name) => clouds::audience_of_host(name),
         Host::Ip(_) => None,
     };
-    let Some((audience, cloud)) = found else {
+    let Some((audience, _)) = found else {
         return Err(Problem::new(
             format!("is not set, and TARGET_HOST ({host}) is no host whose audience is known"),
             "Set it to the target's audience, as https://monitor.azure.com.",
         ));
     };
-    let warning = named.filter(|named| *named != cloud).map(|named| {
-        format!(
-            "AZURE_CLOUD is {}, but TARGET_HOST is in {}: the audience is {audience}",
-            named.name(),
-            cloud.name()
-        )
-    });
-    Ok((parse(audience)?, warning))
+    parse(audience)
 }
 
 #[cfg(test)]
@@ -74,31 +67,16 @@ mod tests {
 
     #[test]
     fn the_audience_comes_from_the_target_host() {
-        let (audience, warning) =
-            of_target(&name("x.eastus-1.metrics.ingest.monitor.azure.com"), None).unwrap();
+        let audience = of_target(&name("x.eastus-1.metrics.ingest.monitor.azure.com")).unwrap();
         assert_eq!(audience.resource(), "https://monitor.azure.com");
-        assert_eq!(warning, None);
     }
 
     #[test]
     fn a_target_without_a_known_audience_asks_for_the_variable() {
         for host in [name("localhost"), Host::Ip([10, 0, 0, 1].into())] {
-            let problem = of_target(&host, None).unwrap_err();
+            let problem = of_target(&host).unwrap_err();
             assert!(problem.wrong.starts_with("is not set"));
             assert!(problem.fix.starts_with("Set it"));
         }
-    }
-
-    #[test]
-    fn a_target_in_another_cloud_than_the_one_named_is_warned_about() {
-        let host = name("x.prometheus.monitor.azure.us");
-        let (audience, warning) = of_target(&host, Some(Cloud::Public)).unwrap();
-        assert_eq!(audience.resource(), "https://prometheus.monitor.azure.us");
-        assert!(
-            warning
-                .unwrap()
-                .contains("AZURE_CLOUD is public, but TARGET_HOST is in usgovernment")
-        );
-        assert_eq!(of_target(&host, Some(Cloud::UsGovernment)).unwrap().1, None);
     }
 }

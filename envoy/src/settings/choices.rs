@@ -77,6 +77,18 @@ pub fn on_or_off(value: &str) -> Result<bool, Problem> {
     }
 }
 
+/// How assertions are signed unless a variable says otherwise (RFC 7518 §3.5).
+pub const PS256: &str = "PS256";
+
+/// Reads `AAD_CLIENT_ASSERTION_ALGORITHM`.
+pub fn assertion_algorithm(value: &str) -> Result<&'static str, Problem> {
+    const ALGORITHMS: [&str; 2] = [PS256, "RS256"];
+    ALGORITHMS
+        .into_iter()
+        .find(|known| known.eq_ignore_ascii_case(value))
+        .ok_or_else(|| unknown(value, &ALGORITHMS))
+}
+
 /// Reads a port.
 pub fn port(value: &str) -> Result<u16, Problem> {
     number(value, 1..=u16::MAX)

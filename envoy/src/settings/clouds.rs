@@ -1,43 +1,34 @@
-//! The clouds and, for each service of theirs that clients reach through this proxy, the audience
-//! of its tokens. This table is the one place that knows them.
+//! Which cloud is meant, and for each service of the clouds that clients reach through this proxy
+//! the audience of its tokens. This table is the one place that knows them.
 
-use super::mistake::{Problem, quoted};
+use entra_token_core::cloud::Cloud;
 
-/// A separate Azure.
+use super::mistake::{Mistake, Problem};
+
+/// What a variable says about the cloud.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cloud {
-    /// azure.com
-    Public,
-    /// Azure Government, azure.us
-    UsGovernment,
-    /// Azure operated by 21Vianet, azure.cn
-    China,
+pub struct Said {
+    /// The variable's name.
+    pub variable: &'static str,
+    /// The cloud.
+    pub cloud: Cloud,
 }
 
-impl Cloud {
-    /// Reads `AZURE_CLOUD`: our names, and those of `az cloud list` and of the Azure SDKs.
-    pub fn parse(value: &str) -> Result<Self, Problem> {
-        match value.to_ascii_lowercase().as_str() {
-            "public" | "azurecloud" | "azurepubliccloud" | "azurepublic" => Ok(Self::Public),
-            "usgovernment" | "azureusgovernment" | "azureusgovernmentcloud" | "azuregovernment" => {
-                Ok(Self::UsGovernment)
-            }
-            "china" | "azurechinacloud" | "azurechina" => Ok(Self::China),
-            _ => Err(Problem::new(
-                format!("is {}, which is unknown", quoted(value)),
-                "Use public, usgovernment or china.",
-            )),
-        }
-    }
-
-    /// The name that `AZURE_CLOUD` takes.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Public => "public",
-            Self::UsGovernment => "usgovernment",
-            Self::China => "china",
-        }
+/// The one cloud that all of these mean; none where nothing is known about it.
+pub fn agreed(said: &[Said]) -> Result<Option<Said>, Mistake> {
+    let Some(first) = said.first() else {
+        return Ok(None);
+    };
+    match said.iter().find(|other| other.cloud != first.cloud) {
+        None => Ok(Some(*first)),
+        Some(other) => Err(Problem::new(
+            format!(
+                "means {}, but {} means {}",
+                first.cloud, other.variable, other.cloud
+            ),
+            "Correct one of the two: a token of one cloud is worth nothing in another.",
+        )
+        .of(first.variable)),
     }
 }
 
@@ -121,6 +112,16 @@ pub fn audience_of_host(host: &str) -> Option<(&'static str, Cloud)> {
         .map(|service| (service.audience, service.cloud))
 }
 
+/// The cloud that an audience of these services belongs to.
+#[must_use]
+pub fn cloud_of_audience(resource: &str) -> Option<Cloud> {
+    let resource = resource.trim_end_matches('/');
+    SERVICES
+        .iter()
+        .find(|service| service.audience.eq_ignore_ascii_case(resource))
+        .map(|service| service.cloud)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,17 +186,34 @@ mod tests {
     }
 
     #[test]
-    fn a_cloud_is_known_by_its_own_name_and_by_azures() {
-        for cloud in [Cloud::Public, Cloud::UsGovernment, Cloud::China] {
-            assert_eq!(Cloud::parse(cloud.name()), Ok(cloud));
-        }
-        assert_eq!(Cloud::parse("AzureUSGovernment"), Ok(Cloud::UsGovernment));
-        assert_eq!(Cloud::parse("AzureChinaCloud"), Ok(Cloud::China));
-        assert!(
-            Cloud::parse("germany")
-                .unwrap_err()
-                .wrong
-                .contains("unknown")
+    fn variables_that_mean_different_clouds_are_a_mistake() {
+        let said = |variable, cloud| Said { variable, cloud };
+        let public = said("AZURE_CLOUD", Cloud::Public);
+        assert_eq!(agreed(&[]), Ok(None));
+        assert_eq!(
+            agreed(&[public, said("TARGET_HOST", Cloud::Public)]),
+            Ok(Some(public))
         );
+        let mistake = agreed(&[public, said("AUDIENCE", Cloud::China)]).unwrap_err();
+        assert!(
+            mistake
+                .to_string()
+                .starts_with("AZURE_CLOUD means public, but AUDIENCE means china."),
+            "{mistake}"
+        );
+    }
+
+    #[test]
+    fn an_audience_of_one_cloud_is_known_as_its() {
+        let cases = [
+            ("https://monitor.azure.com", Some(Cloud::Public)),
+            ("https://Monitor.azure.us/", Some(Cloud::UsGovernment)),
+            ("https://prometheus.monitor.azure.cn", Some(Cloud::China)),
+            ("https://api.applicationinsights.io", Some(Cloud::Public)),
+            ("api://x", None),
+        ];
+        for (audience, cloud) in cases {
+            assert_eq!(cloud_of_audience(audience), cloud, "{audience}");
+        }
     }
 }

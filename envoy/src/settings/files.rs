@@ -1,5 +1,5 @@
 //! The files that the environment names or that are searched for: the trust store, the filter and
-//! Envoy itself. Each is looked into before Envoy starts, because Envoy's own message would come
+//! the programs. Each is looked into before Envoy starts, because Envoy's own message would come
 //! late and with the whole bootstrap in it.
 
 use std::fs;
@@ -89,14 +89,15 @@ pub fn module(value: Option<&str>, launcher_dir: Option<&Path>) -> Result<PathBu
     Ok(path)
 }
 
-/// Checks `ENVOY_BINARY`, or finds `envoy` beside the launcher or on `PATH`. A value without a
-/// slash is a name to search for, as in a shell.
-pub fn envoy(
+/// A program that is named by a variable, or lies beside the launcher or on `PATH`. A value without
+/// a slash is a name to search for, as in a shell.
+pub fn program(
+    name: &str,
     value: Option<&str>,
     launcher_dir: Option<&Path>,
     search_path: Option<&str>,
 ) -> Result<PathBuf, Problem> {
-    const FIX: &str = "Set it to Envoy's program, or put envoy beside the launcher or on PATH.";
+    let fix = format!("Set it to the program, or put {name} beside the launcher or on PATH.");
     if let Some(value) = value.filter(|value| value.contains('/')) {
         let path = absolute(value);
         let shown = quoted(value);
@@ -104,15 +105,15 @@ pub fn envoy(
             Ok(_) if is_program(&path) => Ok(path),
             Ok(_) => Err(Problem::new(
                 format!("is {shown}, which is not executable"),
-                FIX,
+                fix,
             )),
             Err(error) => Err(Problem::new(
                 format!("is {shown}, which cannot be read: {error}"),
-                FIX,
+                fix,
             )),
         };
     }
-    let name = value.unwrap_or("envoy");
+    let name = value.unwrap_or(name);
     let beside = launcher_dir.into_iter().map(Path::to_path_buf);
     beside
         .chain(search_path.into_iter().flat_map(std::env::split_paths))
@@ -125,7 +126,7 @@ pub fn envoy(
             };
             Problem::new(
                 format!("{state}, and {name} is neither beside the launcher nor on PATH"),
-                FIX,
+                fix,
             )
         })
 }
@@ -136,7 +137,7 @@ fn is_program(path: &Path) -> bool {
 }
 
 /// A bootstrap outlives the directory that the launcher was called in.
-fn absolute(value: &str) -> PathBuf {
+pub(super) fn absolute(value: &str) -> PathBuf {
     std::path::absolute(value).unwrap_or_else(|_| PathBuf::from(value))
 }
 
@@ -210,9 +211,12 @@ mod tests {
     }
 
     #[test]
-    fn envoy_is_named_or_lies_beside_the_launcher_or_on_the_path() {
+    fn a_program_is_named_or_lies_beside_the_launcher_or_on_the_path() {
         let directory = tempfile::tempdir().unwrap();
         let other = tempfile::tempdir().unwrap();
+        let envoy = |value: Option<&str>, here: Option<&Path>, on_path: Option<&str>| {
+            program("envoy", value, here, on_path)
+        };
         let (here, on_path) = (Some(directory.path()), other.path().to_str());
 
         let problem = envoy(None, here, on_path).unwrap_err();

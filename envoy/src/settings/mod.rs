@@ -5,10 +5,10 @@ pub mod audience;
 pub mod authority;
 pub mod choices;
 pub mod clouds;
+pub mod credential_file;
 pub mod files;
 pub mod headers;
 pub mod identity;
-pub mod metadata_service;
 pub mod mistake;
 pub mod quantity;
 pub mod target_host;
@@ -19,13 +19,14 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use entra_token_core::Audience;
-use entra_token_core::config::{self, AuthErrorsRetryable, Percent};
+use entra_token_core::cloud::Cloud;
+use entra_token_core::config::{AuthErrorsRetryable, Percent};
 use entra_token_core::host::HostPattern;
 
 use crate::machine::Machine;
-use authority::{Endpoint, Scheme};
+use authority::{Endpoint, Host, Scheme};
 use choices::{AccessLog, LogLevel};
-use clouds::Cloud;
+use clouds::Said;
 use headers::HeaderOverride;
 use identity::Identity;
 use mistake::{Mistake, Problem};
@@ -38,18 +39,15 @@ pub struct Settings {
     pub target: Endpoint,
     /// The target, as the filter recognises it.
     pub target_pattern: HostPattern,
-    /// The authorities trusted for the target's certificate; none where it is reached by http.
+    /// The authorities trusted for the certificates of the target and of Entra; none where
+    /// nothing is reached by TLS.
     pub trust_store: Option<PathBuf>,
-    /// Whose token is asked for.
+    /// Who asks for tokens.
     pub identity: Identity,
     /// Whom the token is for.
     pub audience: Audience,
     /// The part of a token's life that is left when it is renewed.
     pub refresh_before_expiry: Percent,
-    /// Where the instance metadata service is.
-    pub metadata_service: Endpoint,
-    /// What requests to it are addressed to.
-    pub metadata_authority: config::Authority,
     /// Which requests get 503 in place of the target's 401 or 403.
     pub auth_errors_retryable: AuthErrorsRetryable,
     /// Port of the proxy.
@@ -126,12 +124,27 @@ pub fn read(variables: &Variables, machine: &Machine) -> Reading<Settings> {
 
 /// Finds Envoy's program, which only `run` needs.
 pub fn envoy(variables: &Variables, machine: &Machine) -> Result<PathBuf, Mistake> {
-    files::envoy(
-        variables.value("ENVOY_BINARY"),
+    program("ENVOY_BINARY", "envoy", variables, machine)
+}
+
+/// Finds the token-sidecar, which only `run` with a certificate needs.
+pub fn token_sidecar(variables: &Variables, machine: &Machine) -> Result<PathBuf, Mistake> {
+    program("TOKEN_SIDECAR_BINARY", "token-sidecar", variables, machine)
+}
+
+fn program(
+    variable: &'static str,
+    name: &str,
+    variables: &Variables,
+    machine: &Machine,
+) -> Result<PathBuf, Mistake> {
+    files::program(
+        name,
+        variables.value(variable),
         machine.launcher_dir.as_deref(),
         variables.value("PATH"),
     )
-    .map_err(|problem| problem.of("ENVOY_BINARY"))
+    .map_err(|problem| problem.of(variable))
 }
 
 struct Reader<'a> {
@@ -144,9 +157,10 @@ impl Reader<'_> {
     /// The settings, or none once a mistake is noted; every variable is looked at in any case.
     fn settings(&mut self, machine: &Machine) -> Option<Settings> {
         let target = self.target();
-        let identity = self.identity();
         let endpoint = target.as_ref().map(|(endpoint, _)| endpoint);
         let audience = self.audience(endpoint);
+        let cloud = self.cloud(endpoint, audience.as_ref());
+        let identity = self.identity(cloud);
         let refresh = self.or(
             "AAD_TOKEN_REFRESH_INTERVAL_IN_PERCENTAGE",
             Percent::default(),
@@ -160,8 +174,7 @@ impl Reader<'_> {
             choices::auth_errors_retryable,
         );
         let override_headers = self.or("OVERRIDE_REQUEST_HEADERS", Vec::new(), headers::parse);
-        let trust_store = self.trust_store(endpoint, machine);
-        let metadata_service = self.metadata_service();
+        let trust_store = self.trust_store(endpoint, identity.as_ref(), machine);
         let default_concurrency = machine
             .limits
             .cpus
@@ -189,7 +202,6 @@ impl Reader<'_> {
             ),
         );
         let (target, target_pattern) = target?;
-        let (metadata_service, metadata_authority) = metadata_service?;
         let (listening_port, status_port) = ports?;
         Some(Settings {
             target,
@@ -198,8 +210,6 @@ impl Reader<'_> {
             identity: identity?,
             audience: audience?,
             refresh_before_expiry: refresh?,
-            metadata_service,
-            metadata_authority,
             auth_errors_retryable: auth_errors_retryable?,
             listening_port,
             status_port,
@@ -256,34 +266,42 @@ impl Reader<'_> {
         Some((target, self.note("TARGET_HOST", pattern)?))
     }
 
-    fn metadata_service(&mut self) -> Option<(Endpoint, config::Authority)> {
-        const NAME: &str = "AZURE_POD_IDENTITY_AUTHORITY_HOST";
-        let value = self.variables.value(NAME);
-        let service = metadata_service::parse(value.unwrap_or(metadata_service::DEFAULT));
-        let service = self.note(NAME, service)?;
-        let authority = addressed_to(&service);
-        Some((service, self.note(NAME, authority)?))
-    }
-
-    fn identity(&mut self) -> Option<Identity> {
-        identity::read(self.variables, &mut self.warnings)
-            .map_err(|mistakes| self.mistakes.extend(mistakes))
-            .ok()
-    }
-
     /// Without a usable target there is nothing to derive an audience from, and no second mistake.
     fn audience(&mut self, target: Option<&Endpoint>) -> Option<Audience> {
-        let cloud = self
-            .variables
-            .value("AZURE_CLOUD")
-            .and_then(|value| self.note("AZURE_CLOUD", Cloud::parse(value)));
-        if let Some(value) = self.variables.value("AUDIENCE") {
-            return self.note("AUDIENCE", audience::parse(value));
-        }
-        let derived = audience::of_target(&target?.host, cloud);
-        let (audience, warning) = self.note("AUDIENCE", derived)?;
-        self.warnings.extend(warning);
-        Some(audience)
+        let audience = match self.variables.value("AUDIENCE") {
+            Some(value) => audience::parse(value),
+            None => audience::of_target(&target?.host),
+        };
+        self.note("AUDIENCE", audience)
+    }
+
+    /// What `AZURE_CLOUD`, the audience and the target say about the cloud.
+    fn cloud(&mut self, target: Option<&Endpoint>, audience: Option<&Audience>) -> Option<Said> {
+        let named = self.variables.value("AZURE_CLOUD").and_then(|value| {
+            let cloud = value
+                .parse::<Cloud>()
+                .map_err(|why| Problem::of_value(value, &why));
+            self.note("AZURE_CLOUD", cloud)
+        });
+        let of_audience = audience.and_then(|a| clouds::cloud_of_audience(a.resource()));
+        let of_target = target.and_then(|target| match &target.host {
+            Host::Name(name) => clouds::audience_of_host(name).map(|(_, cloud)| cloud),
+            Host::Ip(_) => None,
+        });
+        // An audience that was taken from the target is the target's word.
+        let of_audience = of_audience.filter(|_| self.variables.value("AUDIENCE").is_some());
+        let said: Vec<Said> = [
+            ("AZURE_CLOUD", named),
+            ("AUDIENCE", of_audience),
+            ("TARGET_HOST", of_target),
+        ]
+        .into_iter()
+        .filter_map(|(variable, cloud)| cloud.map(|cloud| Said { variable, cloud }))
+        .collect();
+        clouds::agreed(&said)
+            .map_err(|mistake| self.mistakes.push(mistake))
+            .ok()
+            .flatten()
     }
 
     fn ports(&mut self) -> Option<(u16, u16)> {
@@ -301,18 +319,21 @@ impl Reader<'_> {
         Some((listening, status))
     }
 
-    /// A target reached by http needs none; a file that is named is checked all the same.
+    /// Where nothing is reached by TLS none is needed; a file that is named is checked all the
+    /// same.
     fn trust_store(
         &mut self,
         target: Option<&Endpoint>,
+        identity: Option<&Identity>,
         machine: &Machine,
     ) -> Option<Option<PathBuf>> {
+        let by_tls = target.is_some_and(|target| target.scheme == Scheme::Https)
+            || identity.is_some_and(Identity::needs_trust_store);
         if let Some(value) = self.variables.value("SSL_CERT_FILE") {
             let store = self.note("SSL_CERT_FILE", files::trust_store(value))?;
-            let by_tls = target?.scheme == Scheme::Https;
             return Some(by_tls.then_some(store));
         }
-        if target?.scheme == Scheme::Http {
+        if !by_tls {
             return Some(None);
         }
         let store = files::system_trust_store(&machine.trust_stores);

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use super::identity::{Managed, MetadataService};
 use super::*;
 use crate::limits::Limits;
 
@@ -48,6 +49,17 @@ fn mistakes(reading: Reading<Settings>) -> Vec<String> {
     mistakes.iter().map(ToString::to_string).collect()
 }
 
+/// What requests to the metadata service are addressed to.
+fn imds_of(settings: &Settings) -> String {
+    match &settings.identity {
+        Identity::Managed(Managed {
+            service: MetadataService::Imds(imds),
+            ..
+        }) => imds.authority.to_string(),
+        other => panic!("no IMDS: {other:?}"),
+    }
+}
+
 #[test]
 fn a_target_and_an_identity_are_enough() {
     let reading = with(&[]);
@@ -55,13 +67,12 @@ fn a_target_and_an_identity_are_enough() {
     let settings = reading.outcome.unwrap();
     assert_eq!(settings.target.authority(), TARGET);
     assert_eq!(settings.audience.resource(), "https://monitor.azure.com");
-    assert_eq!(settings.identity, Identity::SystemAssigned);
+    assert_eq!(imds_of(&settings), "169.254.169.254");
     assert_eq!(settings.refresh_before_expiry.get(), 10);
     assert_eq!(
         (settings.listening_port, settings.status_port),
         (8081, 9464)
     );
-    assert_eq!(settings.metadata_service.authority(), "169.254.169.254");
     assert_eq!(settings.concurrency, 2);
     assert_eq!(settings.memory_limit, None);
     assert_eq!(settings.log_level.as_str(), "info");
@@ -119,7 +130,7 @@ fn every_variable_has_its_effect() {
     assert_eq!((settings.listening_port, settings.status_port), (1, 65535));
     assert!(!settings.proxy_health_paths);
     assert_eq!(settings.override_headers.len(), 1);
-    assert_eq!(settings.metadata_service.authority(), "127.0.0.1:4040");
+    assert_eq!(imds_of(&settings), "127.0.0.1:4040");
     assert_eq!(settings.concurrency, 7);
     assert_eq!(settings.memory_limit, Some(256 << 20));
     assert_eq!(settings.log_level.as_str(), "debug");
@@ -130,7 +141,7 @@ fn every_variable_has_its_effect() {
 fn every_mistake_is_reported_at_once() {
     let wrong = [
         ("TARGET_HOST", "a b"),
-        ("IDENTITY_TYPE", "magic"),
+        ("IDENTITY_TYPE", "systemAssigned"),
         ("AUDIENCE", "a b"),
         ("AZURE_CLOUD", "mars"),
         ("AAD_TOKEN_REFRESH_INTERVAL_IN_PERCENTAGE", "100"),
@@ -155,7 +166,9 @@ fn every_mistake_is_reported_at_once() {
         .map(|mistake| mistake.variable)
         .collect();
     reported.sort_unstable();
-    let mut expected = wrong.map(|(name, _)| name);
+    let mut expected = wrong.map(|(name, _)| name).to_vec();
+    // It alone is right: the metadata service is looked at only for the types that ask it.
+    expected.retain(|name| *name != "IDENTITY_TYPE");
     expected.sort_unstable();
     assert_eq!(reported, expected);
 }
@@ -220,6 +233,60 @@ fn a_target_reached_by_http_needs_no_trust_store() {
     let all = mistakes(read_on(&machine, &remote));
     assert_eq!(all.len(), 1);
     assert!(all[0].starts_with("SSL_CERT_FILE is not set, and the system has no trust store"));
+}
+
+#[test]
+fn an_entra_reached_by_tls_needs_a_trust_store_whatever_the_target() {
+    let directory = tempfile::tempdir().unwrap();
+    let secret = directory.path().join("secret");
+    fs::write(&secret, "s3cret").unwrap();
+    let machine = machine(directory.path());
+    let of_entra = |authority| {
+        let pairs = [
+            ("TARGET_HOST", "http://localhost:9090"),
+            ("AUDIENCE", "api://x"),
+            ("IDENTITY_TYPE", "aadApplication"),
+            ("AAD_CLIENT_ID", ID),
+            ("AAD_TENANT_ID", ID),
+            ("AAD_CLIENT_SECRET_FILE", secret.to_str().unwrap()),
+            ("AZURE_AUTHORITY_HOST", authority),
+        ];
+        read_on(&machine, &pairs).outcome.unwrap().trust_store
+    };
+    assert!(of_entra("https://login.microsoftonline.com").is_some());
+    assert!(of_entra("http://127.0.0.1:1").is_none());
+}
+
+#[test]
+fn a_cloud_that_does_not_fit_the_audience_or_the_target_is_a_mistake() {
+    let us = "x.prometheus.monitor.azure.us";
+    let cases: [(&[(&str, &str)], &str); 3] = [
+        (
+            &[("AZURE_CLOUD", "china")],
+            "AZURE_CLOUD means china, but TARGET_HOST means public",
+        ),
+        (
+            &[
+                ("AZURE_CLOUD", "public"),
+                ("TARGET_HOST", "abc.example"),
+                ("AUDIENCE", "https://monitor.azure.us/.default"),
+            ],
+            "AZURE_CLOUD means public, but AUDIENCE means usgovernment",
+        ),
+        (
+            &[
+                ("TARGET_HOST", us),
+                ("AUDIENCE", "https://monitor.azure.com"),
+            ],
+            "AUDIENCE means public, but TARGET_HOST means usgovernment",
+        ),
+    ];
+    for (more, expected) in cases {
+        let all = mistakes(with(more));
+        assert_eq!(all.len(), 1, "{all:?}");
+        assert!(all[0].starts_with(expected), "{all:?}");
+    }
+    settings(&[("TARGET_HOST", us), ("AZURE_CLOUD", "AzureUSGovernment")]);
 }
 
 #[test]

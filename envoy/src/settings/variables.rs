@@ -66,11 +66,15 @@ pub const SERVED: &[Known] = &[
     ),
     known(
         "IDENTITY_TYPE",
-        "systemAssigned or userAssigned, any case (required)",
+        "systemAssigned, userAssigned, aadApplication, workloadIdentity, serviceAccountToken, managedIdentityFederated or tsiam, any case (required)",
     ),
     known(
         "AAD_CLIENT_ID",
-        "userAssigned: the identity's client id; wins over AZURE_CLIENT_ID",
+        "client id of the application or of the user-assigned identity; wins over AZURE_CLIENT_ID",
+    ),
+    known(
+        "AAD_TENANT_ID",
+        "id or domain of the application's tenant; wins over AZURE_TENANT_ID",
     ),
     known(
         "AAD_OBJECT_ID",
@@ -80,10 +84,58 @@ pub const SERVED: &[Known] = &[
         "AAD_RESOURCE_ID",
         "userAssigned: the identity's resource id, instead of its client id",
     ),
+    known(
+        "AAD_CLIENT_SECRET_FILE",
+        "aadApplication: file with its secret, read anew for each token",
+    ),
+    known(
+        "AAD_CLIENT_CERTIFICATE_PATH",
+        "aadApplication, instead of a secret: file with its certificate and key, PEM or PFX",
+    ),
+    known(
+        "AAD_CLIENT_CERTIFICATE_KEY_PATH",
+        "PEM file with the key [in the certificate's file]",
+    ),
+    known(
+        "AAD_CLIENT_CERTIFICATE_PASSWORD_FILE",
+        "file with the password of the key or of the PFX",
+    ),
+    known(
+        "AAD_CLIENT_CERTIFICATE_SEND_CHAIN",
+        "on or off: whether assertions carry the chain, for trust by subject name and issuer [on]",
+    ),
+    known(
+        "AAD_CLIENT_ASSERTION_ALGORITHM",
+        "PS256 or RS256: how assertions are signed [PS256]",
+    ),
+    known(
+        "TOKEN_SIDECAR_SOCKET",
+        "Unix socket of a token-sidecar in another container, which has the certificate",
+    ),
+    known(
+        "TOKEN_SIDECAR_BINARY",
+        "the token-sidecar's program, for a certificate [token-sidecar beside the launcher, else on PATH]",
+    ),
+    known(
+        "AZURE_FEDERATED_TOKEN_FILE",
+        "workloadIdentity: file with the token, set by its webhook; serviceAccountToken: instead of Kubernetes' own",
+    ),
+    known(
+        "MANAGED_IDENTITY_CLIENT_ID",
+        "managedIdentityFederated: the user-assigned identity that speaks for the application [the machine's own]",
+    ),
+    known(
+        "TSIAM_ENDPOINT",
+        "tsiam: its address; its token goes to Entra if AAD_CLIENT_ID names an application, else to the target",
+    ),
+    known(
+        "AZURE_AUTHORITY_HOST",
+        "where the application's Entra is; http for loopback hosts only [that of the cloud]",
+    ),
     known("AUDIENCE", "audience of the token [from TARGET_HOST]"),
     known(
         "AZURE_CLOUD",
-        "public, usgovernment or china: checks the audience taken from TARGET_HOST",
+        "public, usgovernment or china; the audience must be of that cloud [from AUDIENCE and TARGET_HOST]",
     ),
     known(
         "AAD_TOKEN_REFRESH_INTERVAL_IN_PERCENTAGE",
@@ -108,12 +160,17 @@ pub const SERVED: &[Known] = &[
     ),
     known(
         "SSL_CERT_FILE",
-        "PEM file of the authorities trusted for the target's certificate [the system's]",
+        "PEM file of the authorities trusted for the certificates of the target and of Entra [the system's]",
     ),
     known(
         "AZURE_POD_IDENTITY_AUTHORITY_HOST",
         "where the instance metadata service is [http://169.254.169.254]",
     ),
+    known(
+        "IDENTITY_ENDPOINT",
+        "set with IDENTITY_HEADER by App Service, Functions and Container Apps: used instead of it",
+    ),
+    known("IDENTITY_HEADER", "see IDENTITY_ENDPOINT"),
     known(
         "ENVOY_CONCURRENCY",
         "Envoy's worker threads [the container's CPU limit, else 2]",
@@ -145,10 +202,6 @@ pub const SERVED: &[Known] = &[
     ),
 ];
 
-/// Variables that say nothing to the identities of this version; set by workload identity's
-/// webhook or kept from a deployment of aad-auth-proxy.
-const SILENT: &[&str] = &["AAD_TENANT_ID"];
-
 /// Variables that belong together and are not served yet.
 struct NotServed {
     names: &'static [&'static str],
@@ -161,20 +214,8 @@ const NOT_SERVED: &[NotServed] = &[
         consequence: "no telemetry is sent by OTLP; /metrics on STATUS_PORT serves Prometheus",
     },
     NotServed {
-        names: &[
-            "AAD_CLIENT_CERTIFICATE_PATH",
-            "AAD_CLIENT_CERTIFICATE_PASSWORD_FILE",
-            "AAD_CLIENT_SECRET_FILE",
-        ],
-        consequence: "certificates and client secrets are not used; tokens come from the managed identity",
-    },
-    NotServed {
         names: &["HTTPS_PROXY", "https_proxy"],
-        consequence: "the target is reached directly, not through that proxy",
-    },
-    NotServed {
-        names: &["IDENTITY_ENDPOINT", "IDENTITY_HEADER"],
-        consequence: "tokens are asked of the instance metadata service, not of that endpoint",
+        consequence: "the target and Entra are reached directly, not through that proxy",
     },
     NotServed {
         names: &[
@@ -229,11 +270,7 @@ pub fn warnings_of_unknown(variables: &Variables) -> Vec<String> {
 
 fn all_names() -> impl Iterator<Item = &'static str> {
     let not_served = NOT_SERVED.iter().flat_map(|kind| kind.names).copied();
-    SERVED
-        .iter()
-        .map(|known| known.name)
-        .chain(SILENT.iter().copied())
-        .chain(not_served)
+    SERVED.iter().map(|known| known.name).chain(not_served)
 }
 
 /// Kubernetes sets such variables for every Service in the namespace, and one may well be called

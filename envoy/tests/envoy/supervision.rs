@@ -188,3 +188,117 @@ fn envoy_may_have_as_many_connections_open_as_the_system_allows() {
     let numbers: Vec<&str> = line.split_whitespace().skip(3).take(2).collect();
     assert_eq!(numbers[0], numbers[1], "{line}");
 }
+
+/// A program in the place of the token-sidecar, and the variables of a proxy that runs it.
+fn with_sidecar(directory: &Path, script: &str) -> Vec<(&'static str, String)> {
+    let file = |name: &str, content: &str| {
+        let path = directory.join(name);
+        fs::write(&path, content).unwrap();
+        path
+    };
+    let program = file("sidecar", &format!("#!/bin/sh\n{script}\n"));
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let certificate = file("certificate.pem", "any");
+    [
+        ("TARGET_HOST", "http://127.0.0.1:1"),
+        ("IDENTITY_TYPE", "aadApplication"),
+        ("AAD_CLIENT_ID", "abcd1234-1243-abcd-9876-1234abcd5678"),
+        ("AAD_TENANT_ID", "contoso.com"),
+        ("AZURE_AUTHORITY_HOST", "http://127.0.0.1:1/"),
+        ("AAD_CLIENT_CERTIFICATE_PATH", certificate.to_str().unwrap()),
+        ("TOKEN_SIDECAR_BINARY", program.to_str().unwrap()),
+        (
+            "OVERRIDE_REQUEST_HEADERS",
+            r#"{"X-Key": "not-for-the-sidecar"}"#,
+        ),
+    ]
+    .map(|(name, value)| (name, value.to_owned()))
+    .to_vec()
+}
+
+fn as_pairs<'a>(variables: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> {
+    variables.iter().map(|(n, v)| (*n, v.as_str())).collect()
+}
+
+#[test]
+fn a_token_sidecar_that_refuses_its_settings_ends_the_launcher_with_its_code() {
+    let directory = tempfile::tempdir().unwrap();
+    let variables = with_sidecar(directory.path(), "echo 'the sidecar says why' >&2; exit 64");
+    let mut proxy = Proxy::start(&as_pairs(&variables));
+    assert_eq!(proxy.wait().code(), Some(64));
+    assert!(proxy.stderr().contains("the sidecar says why"));
+    assert!(!accepts(proxy.port));
+}
+
+#[test]
+fn a_token_sidecar_that_dies_is_started_again_and_sees_its_own_variables_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let seen = directory.path().join("seen");
+    let script = format!(
+        "export -p >> '{}'; echo start >> '{0}'; exit 7",
+        seen.display()
+    );
+    let variables = with_sidecar(directory.path(), &script);
+    let proxy = Proxy::with(&as_pairs(&variables));
+    let text = || fs::read_to_string(&seen).unwrap_or_default();
+    wait_until("three starts", || {
+        text().lines().filter(|line| *line == "start").count() >= 3
+    });
+    let told = proxy.stderr();
+    for pause in ["500ms", "1s"] {
+        let line = format!("the token-sidecar ended with code 7; it is started again in {pause}");
+        assert!(told.contains(&line), "{told}");
+    }
+    let names: Vec<String> = text()
+        .lines()
+        .filter_map(|line| line.strip_prefix("export ")?.split('=').next())
+        .map(str::to_owned)
+        .collect();
+    let expected = [
+        "AAD_CLIENT_ASSERTION_ALGORITHM",
+        "AAD_CLIENT_CERTIFICATE_PATH",
+        "AAD_CLIENT_CERTIFICATE_SEND_CHAIN",
+        "AAD_CLIENT_ID",
+        "AAD_TENANT_ID",
+        "AZURE_AUTHORITY_HOST",
+        "LOG_LEVEL",
+        "TOKEN_SIDECAR_SOCKET",
+    ];
+    for name in expected {
+        assert!(names.iter().any(|seen| seen == name), "{name}: {names:?}");
+    }
+    for name in names {
+        // What a shell sets for itself.
+        let of_the_shell = ["PWD", "OLDPWD", "SHLVL", "_"].contains(&name.as_str());
+        assert!(of_the_shell || expected.contains(&name.as_str()), "{name}");
+    }
+}
+
+#[test]
+fn a_token_sidecar_that_is_missing_is_told_by_its_variable() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut variables = with_sidecar(directory.path(), "");
+    variables.retain(|(name, _)| *name != "TOKEN_SIDECAR_BINARY");
+    variables.push(("TOKEN_SIDECAR_BINARY", "/nowhere/token-sidecar".to_owned()));
+    let mut proxy = Proxy::start(&as_pairs(&variables));
+    assert_eq!(proxy.wait().code(), Some(64));
+    let told = "TOKEN_SIDECAR_BINARY is \"/nowhere/token-sidecar\", which cannot be read";
+    assert!(proxy.stderr().contains(told), "{}", proxy.stderr());
+}
+
+#[test]
+fn the_key_of_app_service_is_in_a_private_file_and_in_no_environment_of_envoy() {
+    let target = Recorder::new();
+    let proxy = Proxy::with(&[
+        ("TARGET_HOST", &format!("http://127.0.0.1:{}", target.port)),
+        ("IDENTITY_ENDPOINT", "http://127.0.0.1:1/msi/token"),
+        ("IDENTITY_HEADER", "key-of-app-service"),
+    ]);
+    let file = run_dir(&proxy).join("identity-header");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "key-of-app-service");
+    assert_eq!(mode(&file), 0o600);
+    let environment = fs::read(format!("/proc/{}/environ", envoy_of(&proxy))).unwrap();
+    let environment = String::from_utf8_lossy(&environment).into_owned();
+    assert!(environment.contains("IDENTITY_ENDPOINT"));
+    assert!(!environment.contains("key-of-app-service"));
+}

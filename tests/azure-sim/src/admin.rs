@@ -4,10 +4,14 @@
 //! |---|---|
 //! | `GET /state` | everything counted ([`crate::StateReport`]) |
 //! | `GET /series?name=&<label>=&full=1` | stored series ([`crate::SeriesReport`]) |
-//! | `GET /requests?service=imds\|target&last=` | the last requests ([`crate::RequestRecord`]) |
+//! | `GET /requests?service=imds\|entra\|target\|…&last=` | the last requests ([`crate::RequestRecord`]) |
 //! | `GET /faults`, `POST /faults`, `DELETE /faults`, `DELETE /faults/{id}` | [`crate::Fault`] |
 //! | `GET /settings`, `PUT /settings` | [`crate::Settings`]; a change may be partial |
 //! | `POST /roles`, `DELETE /roles` | gives or takes a [`crate::RoleAssignment`] |
+//! | `POST /applications`, `DELETE /applications/{client id}` | registers or replaces an [`crate::Application`], removes one |
+//! | `POST /issuers`, `POST /issuers/rotate`, `DELETE /issuers` | `{"issuer", "keep_old"}`: makes Entra reach an issuer of federated tokens, changes its key, undoes it |
+//! | `GET /issuers/jwks.json?issuer=` | the keys that it publishes |
+//! | `POST /secrets/search` | which secrets the body, a text, holds ([`crate::FoundSecret`]) |
 //! | `POST /revoke?cached=keep\|forget` | revokes all tokens issued so far |
 //! | `GET /ca.pem`, `GET /.well-known/jwks.json` | what to trust |
 
@@ -15,13 +19,15 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::Service;
+use crate::applications::Application;
 use crate::cloud::{Cloud, lock};
 use crate::faults::Fault;
-use crate::http::{Body, answer, full, json, parameter};
+use crate::http::{Body, BoxError, answer, full, json, parameter};
 use crate::report::{RequestRecord, SeriesQuery};
 use crate::sim::CachedTokens;
 
@@ -35,10 +41,10 @@ fn bad(problem: &str) -> Refused {
     Refused(StatusCode::BAD_REQUEST, problem.to_owned())
 }
 
-/// What the caller sent is wrong wherever reading it fails.
-impl<E: std::error::Error> From<E> for Refused {
+/// What the caller sent is wrong wherever it cannot be done.
+impl<E: Into<BoxError>> From<E> for Refused {
     fn from(error: E) -> Self {
-        bad(&error.to_string())
+        bad(&error.into().to_string())
     }
 }
 
@@ -105,6 +111,38 @@ fn route(
             cloud.directory().remove(read(body)?);
             done()
         }
+        ("POST", "/applications") => {
+            cloud.register_application(read::<Application>(body)?);
+            done()
+        }
+        ("POST", "/issuers") => {
+            cloud.issuers().add(&read::<IssuerChange>(body)?.issuer)?;
+            done()
+        }
+        ("POST", "/issuers/rotate") => {
+            let change = read::<IssuerChange>(body)?;
+            cloud.issuers().rotate(&change.issuer, change.keep_old)?;
+            done()
+        }
+        ("DELETE", "/issuers") => {
+            let issuer = read::<IssuerChange>(body)?.issuer;
+            if cloud.issuers().remove(&issuer) {
+                return done();
+            }
+            Err(none_of("issuer", &issuer))
+        }
+        ("GET", "/issuers/jwks.json") => {
+            let issuer = parameter(query, "issuer").unwrap_or_default();
+            match cloud.issuers().jwks(&issuer) {
+                Some(keys) => Ok(json(StatusCode::OK, &keys)),
+                None => Err(none_of("issuer", &issuer)),
+            }
+        }
+        ("POST", "/secrets/search") => {
+            let text = String::from_utf8_lossy(body);
+            let found = cloud.secrets().found_in(&text);
+            Ok(json(StatusCode::OK, &found))
+        }
         ("POST", "/revoke") => {
             let cached = match parameter(query, "cached").as_deref() {
                 None | Some("keep") => CachedTokens::Keep,
@@ -119,6 +157,13 @@ fn route(
             full(cloud.ca_pem.clone()),
         )),
         ("GET", "/.well-known/jwks.json") => Ok(json(StatusCode::OK, cloud.tenant.jwks())),
+        ("DELETE", _) if path.starts_with("/applications/") => {
+            let id = path.trim_start_matches("/applications/");
+            if lock(&cloud.entra.applications).remove(id) {
+                return done();
+            }
+            Err(none_of("application", id))
+        }
         ("DELETE", _) if path.starts_with("/faults/") => {
             let id = path.trim_start_matches("/faults/").parse()?;
             if cloud.faults().end(id) {
@@ -134,6 +179,19 @@ fn route(
             format!("no {method} {path} here"),
         )),
     }
+}
+
+/// Which issuer to change, and whether its old key stays published.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IssuerChange {
+    issuer: String,
+    #[serde(default)]
+    keep_old: bool,
+}
+
+fn none_of(kind: &str, name: &str) -> Refused {
+    Refused(StatusCode::NOT_FOUND, format!("no {kind} '{name}'"))
 }
 
 fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refused> {
@@ -157,10 +215,7 @@ fn requests(cloud: &Cloud, query: Option<&str>) -> Result<Vec<RequestRecord>, Re
         Some(text) => text.parse()?,
         None => 100,
     };
-    let service = match parameter(query, "service").as_deref() {
-        None | Some("imds") => Service::Imds,
-        Some("target") => Service::Target,
-        Some(_) => return Err(bad("service must be 'imds' or 'target'")),
-    };
+    let service = parameter(query, "service").unwrap_or_else(|| "imds".to_owned());
+    let service: Service = serde_json::from_value(Value::from(service))?;
     Ok(cloud.last_requests(service, last))
 }

@@ -2,36 +2,51 @@
 //!
 //! Each part has its own lock, held for moments and never across an `await`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::error::Error;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hyper::StatusCode;
 
-use crate::directory::Directory;
+use crate::Service;
+use crate::applications::Application;
+use crate::arc::KeyFiles;
+use crate::directory::{Directory, Identity, RoleAssignment};
 use crate::door::Door;
+use crate::entra::EntraState;
 use crate::faults::FaultBook;
 use crate::imds::RecentRequests;
+use crate::issuers::{FederatedClaims, Issuers};
 use crate::options::Options;
-use crate::register::Register;
-use crate::report::{
-    ImdsRefusal, ImdsReport, ProbeReport, StateReport, TargetReport, TokenRefusal, WriteReport,
-};
+use crate::refusals::{AppServiceRefusal, ArcRefusal, ImdsRefusal, TokenRefusal, TsiamRefusal};
+use crate::register::{HandedOut, Register};
+use crate::report::{ProbeReport, RequestRecord, StateReport, TargetReport, WriteReport};
 use crate::requests::RequestLog;
+use crate::secrets::{SecretKind, Secrets};
 use crate::series::SeriesStore;
 use crate::server::{ConnectionCount, Listener};
 use crate::settings::Settings;
-use crate::tokens::Tenant;
+use crate::source::{Gauge, Outcomes, TokenSource, Traffic};
+use crate::tokens::{Holder, Tenant};
 
 pub(crate) struct Cloud {
     pub(crate) tenant: Tenant,
     /// The authority behind the target's certificate, PEM.
     pub(crate) ca_pem: String,
     pub(crate) target_audiences: Vec<String>,
-    pub(crate) imds: ImdsState,
+    pub(crate) identity_header: String,
+    pub(crate) tsiam_audiences: Vec<String>,
+    pub(crate) imds: TokenSource<ImdsRefusal>,
+    pub(crate) recent_imds_requests: RecentRequests,
+    pub(crate) app_service: TokenSource<AppServiceRefusal>,
+    pub(crate) arc: TokenSource<ArcRefusal>,
+    pub(crate) key_files: KeyFiles,
+    pub(crate) tsiam: TokenSource<TsiamRefusal>,
+    pub(crate) entra: EntraState,
     pub(crate) target: TargetState,
+    issuers: Mutex<Issuers>,
+    secrets: Mutex<Secrets>,
     settings: Mutex<Settings>,
     directory: Mutex<Directory>,
     register: Mutex<Register>,
@@ -39,28 +54,6 @@ pub(crate) struct Cloud {
     admin_connections: Arc<ConnectionCount>,
     /// Never closed.
     admin_door: Door,
-}
-
-#[derive(Default)]
-pub(crate) struct ImdsState {
-    pub(crate) counts: Mutex<ImdsCounts>,
-    pub(crate) in_flight: Gauge,
-    /// The same for each request target: those who ask for one and the same token.
-    alike: Mutex<HashMap<String, Arc<Gauge>>>,
-    pub(crate) requests: Mutex<RequestLog>,
-    pub(crate) recent: RecentRequests,
-    pub(crate) door: Door,
-    connections: Arc<ConnectionCount>,
-}
-
-#[derive(Default)]
-pub(crate) struct ImdsCounts {
-    pub(crate) calls: u64,
-    pub(crate) accepted: u64,
-    pub(crate) refused: BTreeMap<ImdsRefusal, u64>,
-    pub(crate) tokens_issued: u64,
-    pub(crate) tokens_repeated: u64,
-    outcomes: Outcomes,
 }
 
 pub(crate) struct TargetState {
@@ -84,53 +77,6 @@ pub(crate) struct TargetCounts {
     outcomes: Outcomes,
 }
 
-/// How requests ended.
-#[derive(Default)]
-struct Outcomes {
-    answers: BTreeMap<u16, u64>,
-    aborted: u64,
-}
-
-impl Outcomes {
-    fn record(&mut self, status: Option<StatusCode>) {
-        match status {
-            Some(status) => *self.answers.entry(status.as_u16()).or_default() += 1,
-            None => self.aborted += 1,
-        }
-    }
-}
-
-/// How many requests are being handled, and how many ever were at once.
-#[derive(Debug, Default)]
-pub(crate) struct Gauge {
-    now: AtomicU64,
-    most: AtomicU64,
-}
-
-/// Counts a request as being handled until it is dropped.
-pub(crate) struct InFlight<'a> {
-    gauge: &'a Gauge,
-    /// How many there are, this one included.
-    pub(crate) at_once: u64,
-}
-
-impl Gauge {
-    pub(crate) fn enter(&self) -> InFlight<'_> {
-        let at_once = self.now.fetch_add(1, Ordering::SeqCst) + 1;
-        self.most.fetch_max(at_once, Ordering::SeqCst);
-        InFlight {
-            gauge: self,
-            at_once,
-        }
-    }
-}
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.gauge.now.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
 /// Locks a part of the state. A panic elsewhere leaves counters that are still good to read.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -141,11 +87,19 @@ impl Cloud {
         options: &Options,
         ca_pem: String,
     ) -> Result<Self, Box<dyn Error + Send + Sync>> {
-        Ok(Self {
-            tenant: Tenant::new()?,
+        let cloud = Self {
+            tenant: Tenant::new(options.cloud)?,
             ca_pem,
             target_audiences: options.target_audiences.clone(),
-            imds: ImdsState::default(),
+            identity_header: options.identity_header.clone(),
+            tsiam_audiences: options.tsiam_audiences.clone(),
+            imds: TokenSource::default(),
+            recent_imds_requests: RecentRequests::default(),
+            app_service: TokenSource::default(),
+            arc: TokenSource::default(),
+            key_files: KeyFiles::new()?,
+            tsiam: TokenSource::default(),
+            entra: EntraState::new(options.cloud, options.other_tenants.clone()),
             target: TargetState {
                 counts: Mutex::default(),
                 in_flight: Gauge::default(),
@@ -155,6 +109,8 @@ impl Cloud {
                 plain_connections: Arc::default(),
                 tls_connections: Arc::default(),
             },
+            issuers: Mutex::default(),
+            secrets: Mutex::default(),
             settings: Mutex::new(options.settings.clone()),
             directory: Mutex::new(Directory::new(
                 options.system_assigned.clone(),
@@ -165,7 +121,86 @@ impl Cloud {
             faults: Mutex::default(),
             admin_connections: Arc::default(),
             admin_door: Door::default(),
-        })
+        };
+        cloud.secrets().add(
+            SecretKind::IdentityHeader,
+            &options.identity_header,
+            "of the app",
+        );
+        for application in &options.applications {
+            cloud.register_application(application.clone());
+        }
+        Ok(cloud)
+    }
+
+    /// Registers an application and gives it its roles.
+    pub(crate) fn register_application(&self, application: Application) {
+        for secret in &application.secrets {
+            let which = format!("of {}", application.name);
+            self.secrets()
+                .add(SecretKind::ClientSecret, &secret.value, &which);
+        }
+        for (audience, role) in &application.roles {
+            self.directory().grant(RoleAssignment {
+                object_id: application.object_id.clone(),
+                audience: audience.clone(),
+                role: role.clone(),
+            });
+        }
+        lock(&self.entra.applications).register(application);
+    }
+
+    /// The token that a source gives for a managed identity now, and whether it is a new one.
+    pub(crate) fn identity_token(
+        &self,
+        source: Service,
+        identity: &Identity,
+        resource: &str,
+    ) -> jsonwebtoken::errors::Result<(HandedOut, bool)> {
+        let (now, settings) = (self.now(), self.settings().clone());
+        let issued = self.register().for_identity(
+            &self.tenant,
+            source,
+            identity,
+            resource,
+            now,
+            &settings,
+        )?;
+        self.note(&issued.0);
+        Ok(issued)
+    }
+
+    /// A new token for an application.
+    pub(crate) fn application_token(
+        &self,
+        holder: &Holder,
+        resource: &str,
+    ) -> jsonwebtoken::errors::Result<HandedOut> {
+        let (now, settings) = (self.now(), self.settings().clone());
+        let issued =
+            self.register()
+                .for_application(&self.tenant, holder, resource, now, &settings)?;
+        self.note(&issued);
+        Ok(issued)
+    }
+
+    fn note(&self, token: &HandedOut) {
+        let which = format!("generation {}", token.generation);
+        self.secrets()
+            .add_jwt(SecretKind::AccessToken, &token.jwt, &which);
+    }
+
+    /// A token of a federated issuer.
+    pub(crate) fn federated_token(
+        &self,
+        claims: &FederatedClaims,
+    ) -> Result<String, Box<dyn Error + Send + Sync>> {
+        let now = self.now();
+        let token = self.issuers().sign(claims, now)?;
+        let which = format!("of {} for {}", claims.issuer, claims.subject);
+        self.secrets()
+            .add_jwt(SecretKind::FederatedToken, &token, &which);
+        Ok(token)
     }
 
     pub(crate) fn settings(&self) -> MutexGuard<'_, Settings> {
@@ -184,6 +219,14 @@ impl Cloud {
         lock(&self.faults)
     }
 
+    pub(crate) fn issuers(&self) -> MutexGuard<'_, Issuers> {
+        lock(&self.issuers)
+    }
+
+    pub(crate) fn secrets(&self) -> MutexGuard<'_, Secrets> {
+        lock(&self.secrets)
+    }
+
     /// Azure's clock, in whole seconds since 1970.
     pub(crate) fn now(&self) -> i64 {
         let here = SystemTime::now()
@@ -194,32 +237,57 @@ impl Cloud {
         here.saturating_add(self.settings().clock_skew_seconds)
     }
 
+    /// What goes through a service, if it is a token source.
+    pub(crate) fn traffic(&self, service: Service) -> Option<&Traffic> {
+        match service {
+            Service::Imds => Some(&self.imds.traffic),
+            Service::AppService => Some(&self.app_service.traffic),
+            Service::Arc => Some(&self.arc.traffic),
+            Service::Tsiam => Some(&self.tsiam.traffic),
+            Service::Entra => Some(&self.entra.endpoint.traffic),
+            Service::Target => None,
+        }
+    }
+
     pub(crate) fn connections(&self, listener: Listener) -> &Arc<ConnectionCount> {
         match listener {
-            Listener::Imds => &self.imds.connections,
+            Listener::Admin => &self.admin_connections,
             Listener::TargetPlain => &self.target.plain_connections,
             Listener::TargetTls => &self.target.tls_connections,
-            Listener::Admin => &self.admin_connections,
+            Listener::Imds => &self.imds.traffic.connections,
+            Listener::AppService => &self.app_service.traffic.connections,
+            Listener::Arc => &self.arc.traffic.connections,
+            Listener::TsiamPlain | Listener::TsiamTls => &self.tsiam.traffic.connections,
+            Listener::EntraPlain | Listener::EntraTls => &self.entra.endpoint.traffic.connections,
         }
     }
 
     pub(crate) fn door(&self, listener: Listener) -> &Door {
         match listener {
-            Listener::Imds => &self.imds.door,
             Listener::TargetPlain | Listener::TargetTls => &self.target.door,
             Listener::Admin => &self.admin_door,
+            Listener::Imds => &self.imds.traffic.door,
+            Listener::AppService => &self.app_service.traffic.door,
+            Listener::Arc => &self.arc.traffic.door,
+            Listener::TsiamPlain | Listener::TsiamTls => &self.tsiam.traffic.door,
+            Listener::EntraPlain | Listener::EntraTls => &self.entra.endpoint.traffic.door,
         }
     }
 
     /// Counts how a request ended: by an answer, or by none.
-    pub(crate) fn record_answer(&self, listener: Listener, status: Option<StatusCode>) {
-        match listener {
-            Listener::Imds => lock(&self.imds.counts).outcomes.record(status),
-            Listener::TargetPlain | Listener::TargetTls => {
-                lock(&self.target.counts).outcomes.record(status);
-            }
-            Listener::Admin => {}
+    pub(crate) fn record_answer(&self, service: Service, status: Option<StatusCode>) {
+        match self.traffic(service) {
+            Some(traffic) => lock(&traffic.counts).outcomes.record(status),
+            None => lock(&self.target.counts).outcomes.record(status),
         }
+    }
+
+    pub(crate) fn last_requests(&self, service: Service, count: usize) -> Vec<RequestRecord> {
+        let log = match self.traffic(service) {
+            Some(traffic) => &traffic.requests,
+            None => &self.target.requests,
+        };
+        lock(log).last(count)
     }
 
     pub(crate) fn report(&self) -> StateReport {
@@ -228,42 +296,21 @@ impl Cloud {
         let faults = self.faults().report();
         let settings = self.settings().clone();
         let identities = self.directory().identities().cloned().collect();
+        let applications = lock(&self.entra.applications).report();
         StateReport {
             now: self.now(),
             tenant_id: self.tenant.id.clone(),
             imds: self.imds.report(),
+            app_service: self.app_service.report(),
+            arc: self.arc.report(),
+            tsiam: self.tsiam.report(),
+            entra: self.entra.report(),
             tokens,
             target: self.target.report(),
             faults,
             settings,
             identities,
-        }
-    }
-}
-
-impl ImdsState {
-    /// The count of those who ask for the same token as this request target.
-    pub(crate) fn alike(&self, target: &str) -> Arc<Gauge> {
-        Arc::clone(lock(&self.alike).entry(target.to_owned()).or_default())
-    }
-
-    fn report(&self) -> ImdsReport {
-        let alike = lock(&self.alike);
-        let most = |gauge: &Arc<Gauge>| gauge.most.load(Ordering::SeqCst);
-        let max_in_flight_alike = alike.values().map(most).max().unwrap_or_default();
-        let counts = lock(&self.counts);
-        ImdsReport {
-            calls: counts.calls,
-            accepted: counts.accepted,
-            refused: counts.refused.clone(),
-            tokens_issued: counts.tokens_issued,
-            tokens_repeated: counts.tokens_repeated,
-            in_flight: self.in_flight.now.load(Ordering::SeqCst),
-            max_in_flight: self.in_flight.most.load(Ordering::SeqCst),
-            max_in_flight_alike,
-            answers: counts.outcomes.answers.clone(),
-            aborted: counts.outcomes.aborted,
-            connections: self.connections.report(),
+            applications,
         }
     }
 }
@@ -277,8 +324,8 @@ impl TargetState {
             authorized: counts.authorized,
             refused: counts.refused.clone(),
             probes: counts.probes.clone(),
-            in_flight: self.in_flight.now.load(Ordering::SeqCst),
-            max_in_flight: self.in_flight.most.load(Ordering::SeqCst),
+            in_flight: self.in_flight.now(),
+            max_in_flight: self.in_flight.most(),
             answers: counts.outcomes.answers.clone(),
             aborted: counts.outcomes.aborted,
             versions: counts.versions.clone(),

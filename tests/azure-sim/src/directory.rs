@@ -13,7 +13,7 @@ use crate::options::AZURE_MONITOR;
 /// The role that Azure Monitor ingestion asks for.
 pub const METRICS_PUBLISHER: &str = "Monitoring Metrics Publisher";
 
-/// The resources that IMDS issues tokens for: the audiences of the three clouds that matter
+/// The resources that tokens are issued for: the audiences of the three clouds that matter
 /// here, and a few neighbours so that a wrong but existing audience can be asked for.
 const KNOWN_RESOURCES: [&str; 13] = [
     AZURE_MONITOR,
@@ -148,6 +148,10 @@ impl Directory {
 
     pub(crate) fn identities(&self) -> impl Iterator<Item = &Identity> {
         self.system_assigned.iter().chain(&self.user_assigned)
+    }
+
+    pub(crate) fn system_assigned(&self) -> Option<&Identity> {
+        self.system_assigned.as_ref()
     }
 
     /// The identity that IMDS serves for a selector. Without one it is the system-assigned

@@ -6,7 +6,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION};
 use hyper::{Request, Response, StatusCode};
 use serde_json::json;
@@ -32,14 +31,15 @@ enum Instead {
 }
 
 /// Handles a request by `handle`, with the fault played on it, if there is one.
-pub(crate) async fn play<H, F>(
+pub(crate) async fn play<B, H, F>(
     fault: Option<Fault>,
     connection: &Connection,
-    request: Request<Incoming>,
+    request: Request<B>,
     handle: H,
 ) -> Result<Response<Body>, Aborted>
 where
-    H: FnOnce(Request<Incoming>) -> F,
+    B: hyper::body::Body + Unpin,
+    H: FnOnce(Request<B>) -> F,
     F: Future<Output = Response<Body>>,
 {
     let Some(fault) = fault else {

@@ -15,8 +15,8 @@ use crate::report::FaultReport;
 /// Something that goes wrong at a service. The first active fault that matches a request is
 /// played on it; one request never meets two.
 ///
-/// At IMDS faults are played on requests that break no rule, so that strictness stays. At the
-/// target they are played on every request, after its token was judged and counted.
+/// At token sources faults are played on requests that break no rule, so that strictness stays
+/// (Entra reads the body of every request first). At the target they are played on every request, after its token was judged and counted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use http_body_util::channel::{Channel, Sender};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
@@ -80,7 +79,7 @@ pub(crate) fn add_fields<'a>(
 }
 
 /// Reads a request body to its end and drops it, so that the connection stays usable.
-pub(crate) async fn discard(mut body: Incoming) {
+pub(crate) async fn discard(mut body: impl hyper::body::Body + Unpin) {
     while let Some(Ok(_)) = body.frame().await {}
 }
 

@@ -3,24 +3,23 @@
 //! It refuses what the real one refuses, and gives the same token, with a shrinking
 //! `expires_in`, until shortly before that expires.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::Service;
 use crate::cloud::{Cloud, lock};
-use crate::directory::{Identity, NoIdentity, Selector};
-use crate::expiry;
-use crate::fault_play::play;
-use crate::http::{Aborted, Body, json, text};
-use crate::report::ImdsRefusal;
-use crate::server::Connection;
+use crate::directory::{NoIdentity, Selector};
+use crate::http::{Body, json, text};
+use crate::managed_identity::{self, Asked, parameters};
+use crate::refusals::ImdsRefusal;
+use crate::source::{TokenService, TokenSource};
 
 const TOKEN_PATH: &str = "/metadata/identity/oauth2/token";
 const API_VERSION: &str = "2018-02-01";
@@ -48,43 +47,41 @@ impl RecentRequests {
     }
 }
 
-/// A request that breaks no rule.
-struct Asked {
-    resource: String,
-    identity: Identity,
-}
+pub(crate) struct Imds;
 
-pub(crate) async fn handle(
-    cloud: &Cloud,
-    connection: &Connection,
-    request: Request<Incoming>,
-) -> Result<Response<Body>, Aborted> {
-    let in_flight = cloud.imds.in_flight.enter();
-    let alike = cloud.imds.alike(&request.uri().to_string());
-    let _alike = alike.enter();
-    lock(&cloud.imds.requests).add(Service::Imds, &request, "<not read>");
-    let asked = check_limits(cloud, in_flight.at_once).and_then(|()| check(cloud, &request));
-    {
-        let mut counts = lock(&cloud.imds.counts);
-        counts.calls += 1;
-        match &asked {
-            Ok(_) => counts.accepted += 1,
-            Err(refusal) => *counts.refused.entry(*refusal).or_default() += 1,
-        }
+impl TokenService for Imds {
+    const SERVICE: Service = Service::Imds;
+    type Refusal = ImdsRefusal;
+    type Asked = Asked;
+
+    fn source(cloud: &Cloud) -> &TokenSource<ImdsRefusal> {
+        &cloud.imds
     }
-    let asked = match asked {
-        Ok(asked) => asked,
-        Err(refusal) => return Ok(refuse(cloud, refusal)),
-    };
-    let fault = cloud.faults().take(Service::Imds, request.uri().path());
-    play(fault, connection, request, |_| async {
-        token_answer(cloud, &asked)
-    })
-    .await
+
+    fn check(
+        cloud: &Cloud,
+        request: &Request<Incoming>,
+        at_once: u64,
+    ) -> Result<Asked, ImdsRefusal> {
+        check_limits(cloud, at_once)?;
+        check(cloud, request)
+    }
+
+    fn shown(_: &Result<Asked, ImdsRefusal>) -> String {
+        "<not read>".to_owned()
+    }
+
+    fn refuse(cloud: &Cloud, refusal: ImdsRefusal) -> Response<Body> {
+        refuse(cloud, refusal)
+    }
+
+    fn answer(cloud: &Cloud, asked: &Asked) -> Response<Body> {
+        token_answer(cloud, asked)
+    }
 }
 
 fn check_limits(cloud: &Cloud, at_once: u64) -> Result<(), ImdsRefusal> {
-    let in_rate = cloud.imds.recent.admit(Instant::now());
+    let in_rate = cloud.recent_imds_requests.admit(Instant::now());
     if !cloud.settings().rate_limit {
         return Ok(());
     }
@@ -112,39 +109,31 @@ fn check(cloud: &Cloud, request: &Request<Incoming>) -> Result<Asked, ImdsRefusa
         (Some(value), None) if value.as_bytes().eq_ignore_ascii_case(b"true") => {}
         _ => return Err(ImdsRefusal::MissingMetadataHeader),
     }
-    check_query(cloud, request.uri().query().unwrap_or_default())
+    check_query(cloud, request.uri().query())
 }
 
-fn check_query(cloud: &Cloud, query: &str) -> Result<Asked, ImdsRefusal> {
-    let mut seen = HashSet::new();
-    let mut api_version = None;
-    let mut resource = None;
-    let mut selectors = Vec::new();
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        if !seen.insert(name.to_ascii_lowercase()) {
-            return Err(ImdsRefusal::DuplicateParameter);
-        }
-        let value = value.into_owned();
-        match name.as_ref() {
-            "api-version" => api_version = Some(value),
-            "resource" => resource = Some(value),
-            "client_id" => selectors.push(Selector::ClientId(value)),
-            "object_id" => selectors.push(Selector::ObjectId(value)),
-            "msi_res_id" => selectors.push(Selector::ResourceId(value)),
-            _ => {}
-        }
-    }
-    match api_version.as_deref() {
+fn check_query(cloud: &Cloud, query: Option<&str>) -> Result<Asked, ImdsRefusal> {
+    let mut parameters = parameters(query).ok_or(ImdsRefusal::DuplicateParameter)?;
+    match parameters.get("api-version").map(String::as_str) {
         Some(API_VERSION) => {}
         Some(_) => return Err(ImdsRefusal::UnknownApiVersion),
         None => return Err(ImdsRefusal::MissingApiVersion),
     }
-    let resource = resource
+    let resource = parameters
+        .remove("resource")
         .filter(|r| !r.is_empty())
         .ok_or(ImdsRefusal::MissingResource)?;
     if resource.ends_with("/.default") {
         return Err(ImdsRefusal::ScopeInsteadOfResource);
     }
+    let mut selectors: Vec<_> = [
+        parameters.remove("client_id").map(Selector::ClientId),
+        parameters.remove("object_id").map(Selector::ObjectId),
+        parameters.remove("msi_res_id").map(Selector::ResourceId),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     if selectors.len() > 1 {
         return Err(ImdsRefusal::SeveralSelectors);
     }
@@ -226,7 +215,8 @@ fn refuse(cloud: &Cloud, refusal: ImdsRefusal) -> Response<Body> {
     error(StatusCode::BAD_REQUEST, code, description)
 }
 
-fn unknown_resource(cloud: &Cloud) -> Response<Body> {
+/// A token service's own words, as every source passes them on.
+pub(crate) fn unknown_resource(cloud: &Cloud) -> Response<Body> {
     let description = format!(
         "AADSTS500011: The resource principal named in the request was not found in the tenant \
          named {}. This can happen if the application has not been installed by the \
@@ -240,7 +230,7 @@ fn unknown_resource(cloud: &Cloud) -> Response<Body> {
     error(StatusCode::BAD_REQUEST, "invalid_resource", &description)
 }
 
-fn error(status: StatusCode, code: &str, description: &str) -> Response<Body> {
+pub(crate) fn error(status: StatusCode, code: &str, description: &str) -> Response<Body> {
     json(
         status,
         &json!({ "error": code, "error_description": description }),
@@ -248,62 +238,15 @@ fn error(status: StatusCode, code: &str, description: &str) -> Response<Body> {
 }
 
 fn token_answer(cloud: &Cloud, asked: &Asked) -> Response<Body> {
-    let settings = cloud.settings().clone();
-    let now = cloud.now();
-    let issued = cloud.register().token(
-        &cloud.tenant,
-        &asked.identity,
-        &asked.resource,
-        now,
-        &settings,
-    );
-    let (token, is_new) = match issued {
-        Ok(issued) => issued,
-        Err(problem) => {
-            return error(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "server_error",
-                &problem.to_string(),
-            );
-        }
-    };
-    {
-        let mut counts = lock(&cloud.imds.counts);
-        if is_new {
-            counts.tokens_issued += 1;
-        } else {
-            counts.tokens_repeated += 1;
-        }
+    let form = cloud.settings().expires_in;
+    match managed_identity::reply(cloud, Service::Imds, &cloud.imds.traffic, asked, form) {
+        Ok(reply) => json(StatusCode::OK, &reply),
+        Err(problem) => error(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "server_error",
+            &problem.to_string(),
+        ),
     }
-    let remaining = token.expires_at.saturating_sub(now);
-    let mut reply = Map::new();
-    reply.insert("access_token".to_owned(), Value::from(token.jwt));
-    reply.insert(
-        "client_id".to_owned(),
-        Value::from(asked.identity.client_id.clone()),
-    );
-    if let Some(value) = expiry::expires_in(settings.expires_in, remaining) {
-        reply.insert("ext_expires_in".to_owned(), value.clone());
-        reply.insert("expires_in".to_owned(), value);
-    }
-    if let Some(value) = expiry::expires_on(settings.expires_on, token.expires_at) {
-        reply.insert("expires_on".to_owned(), value);
-    }
-    if let Some(after) = settings.refresh_in_seconds {
-        let left = token
-            .issued_at
-            .saturating_add(after)
-            .saturating_sub(now)
-            .max(0);
-        reply.insert("refresh_in".to_owned(), Value::from(left.to_string()));
-    }
-    reply.insert(
-        "not_before".to_owned(),
-        Value::from(token.not_before.to_string()),
-    );
-    reply.insert("resource".to_owned(), Value::from(asked.resource.clone()));
-    reply.insert("token_type".to_owned(), Value::from("Bearer"));
-    json(StatusCode::OK, &reply)
 }
 
 #[cfg(test)]

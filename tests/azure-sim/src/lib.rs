@@ -1,5 +1,16 @@
-//! A strict stand-in for the parts of Azure that the proxy talks to: IMDS, which hands out
-//! tokens, and Azure Monitor ingestion, which checks them and counts what is written.
+//! A strict stand-in for the parts of Azure that the proxy talks to: what hands out tokens, and
+//! Azure Monitor ingestion, which checks them and counts what is written.
+//!
+//! | service | who proves what |
+//! |---|---|
+//! | IMDS | a machine, by being asked on it |
+//! | App Service | an app, by `X-IDENTITY-HEADER` |
+//! | Azure Arc | a machine, by reading a key file |
+//! | tsiam | a Tailscale node; its tokens are assertions for Entra |
+//! | Entra | an application, by a secret, a certificate or a federated token |
+//! | target | whoever has a token, by it |
+//!
+//! A file of `src/` for each says which rules it follows and where they are written down.
 //!
 //! It refuses what Azure refuses, shows what arrived, and can be made to fail in every way a
 //! network service fails. It never shows a token: not in a log, not in an answer of the admin
@@ -22,41 +33,63 @@
 //! The admin service offers the same over HTTP, for the `azure-sim` binary and for people.
 
 mod admin;
+mod app_service;
+mod applications;
+mod arc;
 mod cloud;
 mod diagnostics;
 mod directory;
 mod door;
+mod entra;
 mod expiry;
 mod fault_play;
 mod faults;
 mod http;
 mod imds;
 mod ingestion;
+mod issuers;
+mod managed_identity;
 mod options;
 mod placeholders;
+mod refusals;
 mod register;
 pub mod remote_write;
 mod report;
 mod requests;
+mod secrets;
 mod series;
 mod server;
 mod settings;
 mod sim;
+mod sim_trust;
+mod source;
 mod target;
 mod tls;
 mod tokens;
+mod tsiam;
 
-pub use directory::{Identity, METRICS_PUBLISHER, RoleAssignment};
-pub use faults::{Fault, FaultKind, InvalidFault, RawContent};
-pub use options::{AZURE_MONITOR, Options};
-pub use placeholders::fill_in;
-pub use report::{
-    ConnectionReport, EchoReport, FaultReport, ImdsRefusal, ImdsReport, ProbeReport, RequestRecord,
-    SampleCounts, SamplePoint, SeriesQuery, SeriesReport, StateReport, TargetReport, TokenRefusal,
-    TokenReport, TokenSummary, WriteReport,
+pub use applications::{
+    Application, ApplicationReport, ClientSecret, FederatedCredential, InvalidCertificate,
+    RegisteredCertificate,
 };
-pub use settings::{ExpiresInForm, ExpiresOnForm, InvalidSettings, Settings};
+pub use directory::{Identity, METRICS_PUBLISHER, RoleAssignment};
+pub use entra::EntraRefusal;
+pub use faults::{Fault, FaultKind, InvalidFault, RawContent};
+pub use issuers::FederatedClaims;
+pub use options::{AZURE_MONITOR, AzureCloud, Options, OtherTenant};
+pub use placeholders::fill_in;
+pub use refusals::{AppServiceRefusal, ArcRefusal, ImdsRefusal, TokenRefusal, TsiamRefusal};
+pub use report::{
+    ConnectionReport, EchoReport, EntraReport, FaultReport, ProbeReport, RequestIdReport,
+    RequestRecord, SampleCounts, SamplePoint, SeriesQuery, SeriesReport, SourceReport, StateReport,
+    TargetReport, TokenReport, TokenSummary, WriteReport,
+};
+pub use secrets::{FoundSecret, SecretKind};
+pub use settings::{
+    AccessTokenVersion, ExpiresInForm, ExpiresOnForm, FederationErrors, InvalidSettings, Settings,
+};
 pub use sim::{Addresses, AzureSim, CachedTokens, StartError};
+pub use tsiam::{TSIAM_ISSUER, TSIAM_NODE};
 
 /// The services that a fault or a recorded request can belong to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -64,6 +97,14 @@ pub use sim::{Addresses, AzureSim, CachedTokens, StartError};
 pub enum Service {
     /// The instance metadata service: tokens for managed identities.
     Imds,
+    /// App Service's identity endpoint: the same.
+    AppService,
+    /// The agent of Azure Arc: the same for machines elsewhere.
+    Arc,
+    /// tsiam: federated tokens for Tailscale nodes.
+    Tsiam,
+    /// Entra: tokens for applications.
+    Entra,
     /// Azure Monitor ingestion and the echo paths behind the same token check.
     Target,
 }

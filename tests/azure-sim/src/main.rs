@@ -1,7 +1,7 @@
 //! `azure-sim`: the stand-in as a process of its own, for `make run` and for trying things out.
 //!
 //! Once everything listens it writes one line of JSON to stdout: the addresses, the identities
-//! and the tenant. It runs until SIGTERM or Ctrl-C.
+//! and the tenant. Applications are registered by the admin service. It runs until SIGTERM or Ctrl-C.
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -13,7 +13,7 @@ use clap::Parser;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// A strict stand-in for Azure IMDS and Azure Monitor ingestion, on loopback.
+/// A strict stand-in for Azure's token sources and Azure Monitor ingestion, on loopback.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
@@ -23,6 +23,27 @@ struct Arguments {
     /// Port of IMDS; 0 takes a free one.
     #[arg(long, env = "AZURE_SIM_IMDS_PORT", default_value_t = 0)]
     imds_port: u16,
+    /// Port of App Service's identity endpoint.
+    #[arg(long, env = "AZURE_SIM_APP_SERVICE_PORT", default_value_t = 0)]
+    app_service_port: u16,
+    /// What a request to App Service's identity endpoint must carry; a random one if not given.
+    #[arg(long, env = "AZURE_SIM_IDENTITY_HEADER", hide_env_values = true)]
+    identity_header: Option<String>,
+    /// Port of the agent of Azure Arc.
+    #[arg(long, env = "AZURE_SIM_ARC_PORT", default_value_t = 0)]
+    arc_port: u16,
+    /// Port of tsiam with TLS.
+    #[arg(long, env = "AZURE_SIM_TSIAM_TLS_PORT", default_value_t = 0)]
+    tsiam_tls_port: u16,
+    /// Port of tsiam without TLS.
+    #[arg(long, env = "AZURE_SIM_TSIAM_PLAIN_PORT", default_value_t = 0)]
+    tsiam_plain_port: u16,
+    /// Port of Entra with TLS.
+    #[arg(long, env = "AZURE_SIM_ENTRA_TLS_PORT", default_value_t = 0)]
+    entra_tls_port: u16,
+    /// Port of Entra without TLS.
+    #[arg(long, env = "AZURE_SIM_ENTRA_PLAIN_PORT", default_value_t = 0)]
+    entra_plain_port: u16,
     /// Port of the target with TLS.
     #[arg(long, env = "AZURE_SIM_TLS_PORT", default_value_t = 0)]
     tls_port: u16,
@@ -35,10 +56,10 @@ struct Arguments {
     /// File to write the certificate authority to, PEM.
     #[arg(long, env = "AZURE_SIM_CA_FILE")]
     ca_file: Option<PathBuf>,
-    /// A further name or IP address in the target's certificate; may come again.
+    /// A further name or IP address in the certificate of the TLS ports; may come again.
     #[arg(long = "certificate-name", value_name = "NAME")]
     certificate_names: Vec<String>,
-    /// Do not offer HTTP/2 on the TLS port.
+    /// Do not offer HTTP/2 on the TLS ports.
     #[arg(long)]
     no_http2: bool,
     /// The machine has no system-assigned identity.
@@ -47,7 +68,7 @@ struct Arguments {
     /// Adds a user-assigned identity of this name; may come again. Its ids are in the output.
     #[arg(long = "user-assigned", value_name = "NAME")]
     user_assigned: Vec<String>,
-    /// Lifetime of tokens in seconds.
+    /// Lifetime of managed identities' tokens in seconds.
     #[arg(long, env = "AZURE_SIM_TOKEN_LIFETIME", default_value_t = Settings::default().token_lifetime_seconds)]
     token_lifetime: i64,
 }
@@ -57,6 +78,12 @@ impl Arguments {
         let at = |port| SocketAddr::new(self.bind, port);
         Options {
             imds: at(self.imds_port),
+            app_service: at(self.app_service_port),
+            arc: at(self.arc_port),
+            tsiam_tls: at(self.tsiam_tls_port),
+            tsiam_plain: at(self.tsiam_plain_port),
+            entra_tls: at(self.entra_tls_port),
+            entra_plain: at(self.entra_plain_port),
             target_tls: at(self.tls_port),
             target_plain: at(self.plain_port),
             admin: at(self.admin_port),
@@ -68,6 +95,8 @@ impl Arguments {
                 .iter()
                 .map(|n| Identity::user_assigned(n))
                 .collect(),
+            identity_header: (self.identity_header.clone())
+                .unwrap_or_else(|| Options::default().identity_header),
             settings: Settings {
                 token_lifetime_seconds: self.token_lifetime,
                 ..Settings::default()

@@ -1,43 +1,46 @@
-//! The register of issued tokens: which one IMDS hands out again, which are revoked, and how
-//! often each was used.
+//! The register of issued access tokens: which one a managed identity gets again, which are
+//! revoked, and how often each was used.
 
 use std::collections::HashMap;
 
+use crate::Service;
 use crate::directory::{Identity, without_slash};
 use crate::report::TokenReport;
 use crate::settings::Settings;
-use crate::tokens::{SignedToken, Tenant};
+use crate::tokens::{Holder, SignedToken, Tenant};
 
-/// A token as IMDS hands it out. It has no `Debug`: it holds the token.
+/// A token as a source hands it out. It has no `Debug`: it holds the token.
 #[derive(Clone)]
 pub(crate) struct HandedOut {
     pub(crate) jwt: String,
     pub(crate) not_before: i64,
     pub(crate) issued_at: i64,
     pub(crate) expires_at: i64,
-    generation: u64,
+    pub(crate) generation: u64,
 }
 
 #[derive(Default)]
 pub(crate) struct Register {
     issued: Vec<TokenReport>,
     generation_by_uti: HashMap<String, u64>,
-    /// By object id and resource.
-    cached: HashMap<(String, String), HandedOut>,
+    /// By source, object id and resource.
+    cached: HashMap<(Service, String, String), HandedOut>,
 }
 
 impl Register {
-    /// The token that IMDS gives for an identity and a resource at a moment, and whether it is
-    /// a new one.
-    pub(crate) fn token(
+    /// The token that a source gives for a managed identity and a resource at a moment, and
+    /// whether it is a new one.
+    pub(crate) fn for_identity(
         &mut self,
         tenant: &Tenant,
+        source: Service,
         identity: &Identity,
         resource: &str,
         now: i64,
         settings: &Settings,
     ) -> jsonwebtoken::errors::Result<(HandedOut, bool)> {
         let slot = (
+            source,
             identity.object_id.clone(),
             without_slash(resource).to_owned(),
         );
@@ -50,8 +53,10 @@ impl Register {
             Some(token) => (token.clone(), false),
             None => {
                 let lifetime = settings.token_lifetime_seconds;
-                let signed = tenant.issue(identity, resource, now, lifetime)?;
-                (self.enter(identity, resource, now, signed), true)
+                let version = settings.access_token_version;
+                let holder = Holder::identity(identity);
+                let signed = tenant.issue(&holder, resource, now, lifetime, version)?;
+                (self.enter(source, &holder, resource, now, signed), true)
             }
         };
         if let Some(entry) = self.entry(token.generation) {
@@ -61,9 +66,29 @@ impl Register {
         Ok((token, is_new))
     }
 
+    /// A new token for an application: Entra issues one at each request.
+    pub(crate) fn for_application(
+        &mut self,
+        tenant: &Tenant,
+        holder: &Holder,
+        resource: &str,
+        now: i64,
+        settings: &Settings,
+    ) -> jsonwebtoken::errors::Result<HandedOut> {
+        let lifetime = settings.entra_token_lifetime_seconds;
+        let version = settings.access_token_version;
+        let signed = tenant.issue(holder, resource, now, lifetime, version)?;
+        let token = self.enter(Service::Entra, holder, resource, now, signed);
+        if let Some(entry) = self.entry(token.generation) {
+            entry.handed_out += 1;
+        }
+        Ok(token)
+    }
+
     fn enter(
         &mut self,
-        identity: &Identity,
+        source: Service,
+        holder: &Holder,
         resource: &str,
         now: i64,
         signed: SignedToken,
@@ -72,7 +97,8 @@ impl Register {
         self.generation_by_uti.insert(signed.uti, generation);
         self.issued.push(TokenReport {
             generation,
-            object_id: identity.object_id.clone(),
+            source,
+            object_id: holder.object_id.clone(),
             resource: resource.to_owned(),
             issued_at: now,
             expires_at: signed.expires_at,
@@ -112,7 +138,7 @@ impl Register {
         revoked
     }
 
-    /// Makes IMDS issue a new token at the next request.
+    /// Makes every source issue a new token at the next request.
     pub(crate) fn forget_cached(&mut self) {
         self.cached.clear();
     }

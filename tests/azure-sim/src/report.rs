@@ -7,8 +7,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Service;
+use crate::applications::ApplicationReport;
 use crate::directory::Identity;
+use crate::entra::EntraRefusal;
 use crate::faults::Fault;
+use crate::refusals::{AppServiceRefusal, ArcRefusal, ImdsRefusal, TokenRefusal, TsiamRefusal};
 use crate::settings::Settings;
 
 /// Everything counted so far.
@@ -19,8 +22,16 @@ pub struct StateReport {
     /// The tenant's id.
     pub tenant_id: String,
     /// IMDS.
-    pub imds: ImdsReport,
-    /// Every token issued, oldest first.
+    pub imds: SourceReport<ImdsRefusal>,
+    /// App Service's identity endpoint.
+    pub app_service: SourceReport<AppServiceRefusal>,
+    /// The agent of Azure Arc.
+    pub arc: SourceReport<ArcRefusal>,
+    /// tsiam.
+    pub tsiam: SourceReport<TsiamRefusal>,
+    /// Entra.
+    pub entra: EntraReport,
+    /// Every access token issued, oldest first.
     pub tokens: Vec<TokenReport>,
     /// The target.
     pub target: TargetReport,
@@ -30,17 +41,47 @@ pub struct StateReport {
     pub settings: Settings,
     /// The identities of the machine.
     pub identities: Vec<Identity>,
+    /// The applications of the tenant.
+    pub applications: Vec<ApplicationReport>,
 }
 
-/// What IMDS has seen and done.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ImdsReport {
+/// What Entra has seen and done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntraReport {
+    /// The token endpoints, version 1 and 2. The connections are those of both listeners.
+    pub token_endpoint: SourceReport<EntraRefusal>,
+    /// The `client-request-id` of requests to the token endpoints.
+    pub request_ids: RequestIdReport,
+    /// Requests for keys and metadata.
+    pub discovery: u64,
+}
+
+/// The `client-request-id` header of token requests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestIdReport {
+    /// A UUID that no request had before.
+    pub fresh: u64,
+    /// A UUID that an earlier request had.
+    pub repeated: u64,
+    /// Present, but not one UUID.
+    pub malformed: u64,
+    /// Absent.
+    pub missing: u64,
+}
+
+/// What a token source has seen and done; `R` is the rule that a request can break.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound(
+    serialize = "R: Ord + Serialize",
+    deserialize = "R: Ord + Deserialize<'de>"
+))]
+pub struct SourceReport<R> {
     /// Requests that arrived.
     pub calls: u64,
     /// Requests that broke no rule (a fault may have been played on them).
     pub accepted: u64,
     /// Requests that were refused, by rule.
-    pub refused: BTreeMap<ImdsRefusal, u64>,
+    pub refused: BTreeMap<R, u64>,
     /// New tokens issued.
     pub tokens_issued: u64,
     /// Replies that carried a token issued before.
@@ -59,6 +100,25 @@ pub struct ImdsReport {
     pub connections: ConnectionReport,
 }
 
+/// Nothing has happened yet. (Derived, it would ask the same of the rule.)
+impl<R> Default for SourceReport<R> {
+    fn default() -> Self {
+        Self {
+            calls: 0,
+            accepted: 0,
+            refused: BTreeMap::new(),
+            tokens_issued: 0,
+            tokens_repeated: 0,
+            in_flight: 0,
+            max_in_flight: 0,
+            max_in_flight_alike: 0,
+            answers: BTreeMap::new(),
+            aborted: 0,
+            connections: ConnectionReport::default(),
+        }
+    }
+}
+
 /// TCP connections of a listener.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectionReport {
@@ -70,79 +130,13 @@ pub struct ConnectionReport {
     pub failed_handshakes: u64,
 }
 
-/// The rule that a request to IMDS broke.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ImdsRefusal {
-    /// No such path.
-    UnknownPath,
-    /// Another method than GET.
-    MethodNotAllowed,
-    /// More than 20 requests in a second.
-    TooManyRequests,
-    /// More than 5 requests at once.
-    TooManyAtOnce,
-    /// `X-Forwarded-For` was present.
-    ForwardedFor,
-    /// `Metadata: true` was missing, doubled or different.
-    MissingMetadataHeader,
-    /// A query parameter came twice.
-    DuplicateParameter,
-    /// `api-version` was missing.
-    MissingApiVersion,
-    /// `api-version` was not one that has tokens.
-    UnknownApiVersion,
-    /// `resource` was missing or empty.
-    MissingResource,
-    /// `resource` ended in `/.default`: that is a scope.
-    ScopeInsteadOfResource,
-    /// The tenant has no such resource.
-    UnknownResource,
-    /// More than one of `client_id`, `object_id`, `msi_res_id`.
-    SeveralSelectors,
-    /// The machine has no such identity.
-    IdentityNotFound,
-    /// No selector, no system-assigned identity and several user-assigned ones.
-    SeveralIdentities,
-}
-
-/// Why the target refused a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TokenRefusal {
-    /// No `Authorization` header.
-    MissingAuthorization,
-    /// More than one `Authorization` header.
-    SeveralAuthorizations,
-    /// The scheme is not `Bearer`.
-    NotBearer,
-    /// Not a JWT with the claims of an access token.
-    Malformed,
-    /// The header names another algorithm than RS256, `none` included.
-    BadAlgorithm,
-    /// The header names a key that the tenant does not have.
-    UnknownKey,
-    /// The signature does not match.
-    BadSignature,
-    /// Another issuer than the tenant.
-    WrongIssuer,
-    /// For another audience.
-    WrongAudience,
-    /// `exp` has come.
-    Expired,
-    /// `nbf` has not come yet.
-    NotYetValid,
-    /// The token was revoked.
-    Revoked,
-    /// A good token whose identity lacks the role: 403, all others are 401.
-    MissingRole,
-}
-
 /// A token that was issued: everything about it but the token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenReport {
     /// Counts tokens from 1 in the order of issue.
     pub generation: u64,
+    /// Who issued it.
+    pub source: Service,
     /// Whose token.
     pub object_id: String,
     /// For which resource.
@@ -153,7 +147,7 @@ pub struct TokenReport {
     pub expires_at: i64,
     /// Whether it was revoked.
     pub revoked: bool,
-    /// How often IMDS handed it out.
+    /// How often it was handed out.
     pub handed_out: u64,
     /// Requests at the target that it authorised.
     pub authorized: u64,
@@ -301,8 +295,13 @@ pub struct RequestRecord {
     /// The HTTP version, e.g. `HTTP/1.1`.
     pub version: String,
     /// The header fields as (lower-case name, value). Fields of one name stand together; the
-    /// value of `authorization` is replaced by what it was found to be.
+    /// values of `authorization` and `x-identity-header` are replaced by what they were found to
+    /// be.
     pub headers: Vec<(String, String)>,
+    /// The parameters of a form sent to Entra, in order; the values of `client_secret` and
+    /// `client_assertion` are replaced by what they were found to be.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub form: Vec<(String, String)>,
 }
 
 /// What the target's echo paths answer: what arrived.
@@ -336,7 +335,7 @@ pub struct TokenSummary {
     pub appid: String,
     /// Expiry in seconds since 1970.
     pub exp: i64,
-    /// The generation, when IMDS of this stand-in issued it.
+    /// The generation, when this stand-in issued it.
     pub generation: Option<u64>,
 }
 

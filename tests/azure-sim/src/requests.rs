@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use hyper::header::AUTHORIZATION;
+use hyper::header::{AUTHORIZATION, HeaderName};
 use hyper::{HeaderMap, Request, Version};
 
 use crate::Service;
@@ -11,6 +11,10 @@ use crate::report::RequestRecord;
 
 /// How many requests of a service are remembered.
 const REMEMBERED: usize = 4096;
+
+/// The header fields that hold a secret.
+const SECRET_FIELDS: [HeaderName; 2] =
+    [AUTHORIZATION, HeaderName::from_static("x-identity-header")];
 
 #[derive(Debug, Default)]
 pub(crate) struct RequestLog {
@@ -24,22 +28,15 @@ impl RequestLog {
         &mut self,
         service: Service,
         request: &Request<B>,
-        authorization: &str,
+        secret: &str,
     ) -> RequestRecord {
+        self.push(record(service, request, secret))
+    }
+
+    /// Remembers a record, which gets its number.
+    pub(crate) fn push(&mut self, mut record: RequestRecord) -> RequestRecord {
         self.arrived += 1;
-        let record = RequestRecord {
-            sequence: self.arrived,
-            at_ms: SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |since| {
-                    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-                }),
-            service,
-            method: request.method().to_string(),
-            target: target_as_sent(request),
-            version: version_text(request.version()),
-            headers: fields(request.headers(), authorization),
-        };
+        record.sequence = self.arrived;
         if self.records.len() == REMEMBERED {
             self.records.pop_front();
         }
@@ -51,6 +48,24 @@ impl RequestLog {
     pub(crate) fn last(&self, count: usize) -> Vec<RequestRecord> {
         let skipped = self.records.len().saturating_sub(count);
         self.records.iter().skip(skipped).cloned().collect()
+    }
+}
+
+/// A request as it arrived, with `secret` in the place of each header field that holds one.
+pub(crate) fn record<B>(service: Service, request: &Request<B>, secret: &str) -> RequestRecord {
+    RequestRecord {
+        sequence: 0,
+        at_ms: SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| {
+                i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+            }),
+        service,
+        method: request.method().to_string(),
+        target: target_as_sent(request),
+        version: version_text(request.version()),
+        headers: fields(request.headers(), secret),
+        form: Vec::new(),
     }
 }
 
@@ -69,13 +84,13 @@ pub(crate) fn version_text(version: Version) -> String {
     format!("{version:?}")
 }
 
-/// Header fields in order of arrival, with something else in the place of each `authorization`.
-pub(crate) fn fields(headers: &HeaderMap, authorization: &str) -> Vec<(String, String)> {
+/// Header fields in order of arrival, with something else in the place of each secret.
+pub(crate) fn fields(headers: &HeaderMap, secret: &str) -> Vec<(String, String)> {
     headers
         .iter()
         .map(|(name, value)| {
-            let shown = if name == AUTHORIZATION {
-                authorization.to_owned()
+            let shown = if SECRET_FIELDS.contains(name) {
+                secret.to_owned()
             } else {
                 String::from_utf8_lossy(value.as_bytes()).into_owned()
             };

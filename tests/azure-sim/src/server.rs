@@ -17,11 +17,16 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use uuid::Uuid;
 
+use crate::Service;
+use crate::app_service::AppService;
 use crate::cloud::Cloud;
 use crate::door::Entrance;
 use crate::http::{Aborted, Body};
+use crate::imds::Imds;
 use crate::report::ConnectionReport;
-use crate::{admin, imds, target};
+use crate::source::serve as serve_source;
+use crate::tsiam::Tsiam;
+use crate::{admin, arc, entra, target};
 
 /// The most that a request header may take, in bytes: an 8 kB query beside a token fits well.
 const MAX_HEADER: u32 = 256 * 1024;
@@ -30,6 +35,12 @@ const MAX_HEADER: u32 = 256 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Listener {
     Imds,
+    AppService,
+    Arc,
+    TsiamPlain,
+    TsiamTls,
+    EntraPlain,
+    EntraTls,
     TargetPlain,
     TargetTls,
     Admin,
@@ -145,20 +156,50 @@ async fn respond(
     connection: Connection,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Aborted> {
-    let mut answered = match kind {
-        Listener::Imds => imds::handle(&cloud, &connection, request).await,
-        Listener::TargetPlain | Listener::TargetTls => {
-            target::handle(&cloud, &connection, request).await
-        }
-        Listener::Admin => Ok(admin::handle(&cloud, request).await),
+    let (service, answered) = match kind {
+        Listener::Imds => (
+            Service::Imds,
+            serve_source::<Imds>(&cloud, &connection, request).await,
+        ),
+        Listener::AppService => (
+            Service::AppService,
+            serve_source::<AppService>(&cloud, &connection, request).await,
+        ),
+        Listener::Arc => (
+            Service::Arc,
+            serve_source::<arc::Arc>(&cloud, &connection, request).await,
+        ),
+        Listener::TsiamPlain | Listener::TsiamTls => (
+            Service::Tsiam,
+            serve_source::<Tsiam>(&cloud, &connection, request).await,
+        ),
+        Listener::EntraPlain => (
+            Service::Entra,
+            entra::handle(&cloud, &connection, "http", request).await,
+        ),
+        Listener::EntraTls => (
+            Service::Entra,
+            entra::handle(&cloud, &connection, "https", request).await,
+        ),
+        Listener::TargetPlain | Listener::TargetTls => (
+            Service::Target,
+            target::handle(&cloud, &connection, request).await,
+        ),
+        Listener::Admin => return Ok(with_id(admin::handle(&cloud, request).await)),
     };
-    cloud.record_answer(kind, answered.as_ref().ok().map(Response::status));
-    if let Ok(response) = &mut answered
-        && let Ok(id) = HeaderValue::try_from(Uuid::new_v4().to_string())
-    {
-        response.headers_mut().insert("x-ms-request-id", id);
+    cloud.record_answer(service, answered.as_ref().ok().map(Response::status));
+    answered.map(with_id)
+}
+
+/// Every answer of Azure names itself.
+fn with_id(mut response: Response<Body>) -> Response<Body> {
+    if let Ok(id) = HeaderValue::try_from(Uuid::new_v4().to_string()) {
+        response
+            .headers_mut()
+            .entry("x-ms-request-id")
+            .or_insert(id);
     }
-    answered
+    response
 }
 
 /// A TCP stream that ends with a reset when its connection was told to.

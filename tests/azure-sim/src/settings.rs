@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// How IMDS writes `expires_on`. All of them have been seen in real replies.
+/// How sources for managed identities write `expires_on`. All of them have been seen in real replies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExpiresOnForm {
@@ -26,7 +26,7 @@ pub enum ExpiresOnForm {
     Absent,
 }
 
-/// How IMDS writes `expires_in`.
+/// How a source for managed identities writes `expires_in`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExpiresInForm {
@@ -34,21 +34,53 @@ pub enum ExpiresInForm {
     String,
     /// Seconds as a number.
     Number,
-    /// Left out, as App Service may do.
+    /// Left out, as App Service does.
     Absent,
+}
+
+/// The version of access tokens. A resource chooses it for the tokens that it gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AccessTokenVersion {
+    /// Issued by `https://sts.windows.net/{tenant}/`; the client is `appid`.
+    V1,
+    /// Issued by `https://login.microsoftonline.com/{tenant}/v2.0`; the client is `azp`.
+    V2,
+}
+
+/// How Entra refuses a federated token that no credential of the application matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FederationErrors {
+    /// By what does not match: AADSTS700211 (issuer), 700212 (audience), 700213 (subject),
+    /// 7002138 (only the case of the subject).
+    Detailed,
+    /// AADSTS70021 for all of them: until 2023, and for minutes after a credential was made.
+    Generic,
 }
 
 /// What can be changed at run time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Lifetime of new tokens in seconds. A managed identity's token lives 24 hours. Zero,
-    /// negative and absurd values are allowed: a client must survive them.
+    /// Lifetime of managed identities' new tokens in seconds: 24 hours. Zero, negative and
+    /// absurd values are allowed: a client must survive them.
     pub token_lifetime_seconds: i64,
+    /// The same for tokens of Entra's token endpoint: about an hour.
+    pub entra_token_lifetime_seconds: i64,
+    /// The same for tokens of tsiam: 5 minutes.
+    pub tsiam_token_lifetime_seconds: i64,
+    /// The version of access tokens. Those for `api://AzureADTokenExchange` have version 2.0
+    /// always.
+    pub access_token_version: AccessTokenVersion,
+    /// How Entra refuses a federated token that no credential matches.
+    pub federation_errors: FederationErrors,
     /// The form of `expires_on`.
     pub expires_on: ExpiresOnForm,
-    /// The form of `expires_in`.
+    /// The form of `expires_in` of IMDS and Azure Arc.
     pub expires_in: ExpiresInForm,
+    /// The form of `expires_in` of App Service, which leaves it out.
+    pub app_service_expires_in: ExpiresInForm,
     /// When set, replies carry `refresh_in`: seconds after issue at which to refresh.
     pub refresh_in_seconds: Option<i64>,
     /// Whether IMDS hands out the same token again until shortly before it expires.
@@ -66,8 +98,13 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             token_lifetime_seconds: 86_400,
+            entra_token_lifetime_seconds: 3_599,
+            tsiam_token_lifetime_seconds: 300,
+            access_token_version: AccessTokenVersion::V1,
+            federation_errors: FederationErrors::Detailed,
             expires_on: ExpiresOnForm::UnixString,
             expires_in: ExpiresInForm::String,
+            app_service_expires_in: ExpiresInForm::Absent,
             refresh_in_seconds: None,
             cache: true,
             cache_until_remaining_seconds: None,

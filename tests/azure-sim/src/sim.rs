@@ -21,6 +21,7 @@ use crate::door::Entrance;
 use crate::faults::{Fault, InvalidFault};
 use crate::options::Options;
 use crate::report::{RequestRecord, SeriesQuery, SeriesReport, StateReport};
+use crate::secrets::{FoundSecret, SecretKind};
 use crate::server::{self, Listener};
 use crate::settings::Settings;
 use crate::tls;
@@ -33,6 +34,18 @@ const WORKERS: usize = 2;
 pub struct Addresses {
     /// IMDS, plain HTTP.
     pub imds: SocketAddr,
+    /// App Service's identity endpoint, plain HTTP.
+    pub app_service: SocketAddr,
+    /// The agent of Azure Arc, plain HTTP.
+    pub arc: SocketAddr,
+    /// tsiam with TLS.
+    pub tsiam_tls: SocketAddr,
+    /// tsiam without TLS.
+    pub tsiam_plain: SocketAddr,
+    /// Entra with TLS.
+    pub entra_tls: SocketAddr,
+    /// Entra without TLS.
+    pub entra_plain: SocketAddr,
     /// The target with TLS.
     pub target_tls: SocketAddr,
     /// The target without TLS.
@@ -41,12 +54,12 @@ pub struct Addresses {
     pub admin: SocketAddr,
 }
 
-/// What happens to the tokens that IMDS has cached when tokens are revoked.
+/// What happens to the tokens of managed identities that are cached when tokens are revoked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CachedTokens {
-    /// IMDS goes on handing out the revoked token, as the real one does.
+    /// The source goes on handing out the revoked token, as the real one does.
     Keep,
-    /// IMDS issues a new token at the next request.
+    /// The source issues a new token at the next request.
     Forget,
 }
 
@@ -78,7 +91,7 @@ impl Error for StartError {}
 
 /// A running stand-in. Dropping it closes every connection and frees the ports.
 pub struct AzureSim {
-    cloud: Arc<Cloud>,
+    pub(crate) cloud: Arc<Cloud>,
     addresses: Addresses,
     /// Dropped to stop the thread.
     stop: Option<oneshot::Sender<()>>,
@@ -130,7 +143,7 @@ impl AzureSim {
         self.addresses
     }
 
-    /// The certificate of the authority behind the target's certificate, PEM.
+    /// The certificate of the authority behind the certificate of every TLS listener, PEM.
     #[must_use]
     pub fn ca_pem(&self) -> &str {
         &self.cloud.ca_pem
@@ -189,9 +202,9 @@ impl AzureSim {
     /// Closes a service or opens it again: a closed one refuses connections, and ends those that
     /// are open.
     pub fn set_open(&self, service: Service, open: bool) {
-        let door = match service {
-            Service::Imds => &self.cloud.imds.door,
-            Service::Target => &self.cloud.target.door,
+        let door = match self.cloud.traffic(service) {
+            Some(traffic) => &traffic.door,
+            None => &self.cloud.target.door,
         };
         door.set_open(open);
     }
@@ -222,7 +235,7 @@ impl AzureSim {
         self.cloud.revoke(cached)
     }
 
-    /// Makes IMDS issue new tokens at the next requests, without revoking the old ones.
+    /// Makes the sources issue new tokens at the next requests, without revoking the old ones.
     pub fn forget_cached_tokens(&self) {
         self.cloud.register().forget_cached();
     }
@@ -236,10 +249,9 @@ impl AzureSim {
         identity: &Identity,
         resource: &str,
     ) -> Result<String, Box<dyn Error + Send + Sync>> {
-        let settings = self.settings();
-        let now = self.cloud.now();
-        let mut register = self.cloud.register();
-        let (token, _) = register.token(&self.cloud.tenant, identity, resource, now, &settings)?;
+        let (token, _) = self
+            .cloud
+            .identity_token(Service::Imds, identity, resource)?;
         Ok(token.jwt)
     }
 
@@ -248,7 +260,23 @@ impl AzureSim {
     /// # Errors
     /// When signing fails.
     pub fn sign(&self, claims: &Value) -> Result<String, Box<dyn Error + Send + Sync>> {
-        Ok(self.cloud.tenant.sign(claims)?)
+        let token = self.cloud.tenant.sign(claims)?;
+        self.cloud
+            .secrets()
+            .add_jwt(SecretKind::AccessToken, &token, "signed for a test");
+        Ok(token)
+    }
+
+    /// The folder of the key files of Azure Arc.
+    #[must_use]
+    pub fn arc_key_folder(&self) -> &Path {
+        self.cloud.key_files.folder()
+    }
+
+    /// The secrets that a text holds: of all that the stand-in was given, was sent or issued.
+    #[must_use]
+    pub fn secrets_in(&self, text: &str) -> Vec<FoundSecret> {
+        self.cloud.secrets().found_in(text)
     }
 }
 
@@ -288,13 +316,6 @@ impl Cloud {
         }
         register.revoke_all()
     }
-
-    pub(crate) fn last_requests(&self, service: Service, count: usize) -> Vec<RequestRecord> {
-        match service {
-            Service::Imds => lock(&self.imds.requests).last(count),
-            Service::Target => lock(&self.target.requests).last(count),
-        }
-    }
 }
 
 /// The thread's life: serve until the handle is dropped.
@@ -322,7 +343,7 @@ fn run(options: &Options, tell: oneshot::Sender<Started>, stopped: oneshot::Rece
 
 async fn serve(options: &Options) -> Started {
     let tls = tls::make(&options.certificate_names, options.http2).map_err(StartError::Keys)?;
-    let cloud = Arc::new(Cloud::new(options, tls.ca_pem).map_err(StartError::Keys)?);
+    let cloud = Arc::new(Cloud::new(options, tls.ca_pem.clone()).map_err(StartError::Keys)?);
     let listen = async |kind, address, tls| {
         let failed = |error| StartError::Listen(address, error);
         let entrance = Entrance::at(address).await.map_err(failed)?;
@@ -330,9 +351,16 @@ async fn serve(options: &Options) -> Started {
         tokio::spawn(server::accept(Arc::clone(&cloud), kind, entrance, tls));
         Ok::<SocketAddr, StartError>(bound)
     };
+    let with_tls = || Some(tls.acceptor.clone());
     let addresses = Addresses {
         imds: listen(Listener::Imds, options.imds, None).await?,
-        target_tls: listen(Listener::TargetTls, options.target_tls, Some(tls.acceptor)).await?,
+        app_service: listen(Listener::AppService, options.app_service, None).await?,
+        arc: listen(Listener::Arc, options.arc, None).await?,
+        tsiam_tls: listen(Listener::TsiamTls, options.tsiam_tls, with_tls()).await?,
+        tsiam_plain: listen(Listener::TsiamPlain, options.tsiam_plain, None).await?,
+        entra_tls: listen(Listener::EntraTls, options.entra_tls, with_tls()).await?,
+        entra_plain: listen(Listener::EntraPlain, options.entra_plain, None).await?,
+        target_tls: listen(Listener::TargetTls, options.target_tls, with_tls()).await?,
         target_plain: listen(Listener::TargetPlain, options.target_plain, None).await?,
         admin: listen(Listener::Admin, options.admin, None).await?,
     };

@@ -10,8 +10,10 @@ use crate::cloud::{Cloud, lock};
 use crate::directory::METRICS_PUBLISHER;
 use crate::fault_play::play;
 use crate::http::{Aborted, Body, discard, json};
-use crate::report::{RequestRecord, TokenRefusal, TokenSummary, reason_text};
+use crate::refusals::TokenRefusal;
+use crate::report::{RequestRecord, TokenSummary, reason_text};
 use crate::requests::version_text;
+use crate::secrets::SecretKind;
 use crate::server::Connection;
 use crate::{diagnostics, ingestion};
 
@@ -87,6 +89,9 @@ fn count(
 /// Checks the bearer token and the role, and counts the use of the token.
 fn check(cloud: &Cloud, headers: &HeaderMap) -> Result<Caller, TokenRefusal> {
     let jwt = bearer(headers)?;
+    cloud
+        .secrets()
+        .add_jwt(SecretKind::AccessToken, jwt, "sent to the target");
     let checked = cloud
         .tenant
         .check(jwt, &cloud.target_audiences, cloud.now());

@@ -1,4 +1,4 @@
-//! The stand-in's own certificate authority and the target's certificate.
+//! The stand-in's own certificate authority and the certificate of its TLS listeners.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ pub(crate) fn make(
     let mut server = CertificateParams::new(names)?;
     server
         .distinguished_name
-        .push(DnType::CommonName, "azure-sim target");
+        .push(DnType::CommonName, "azure-sim");
     server.use_authority_key_identifier_extension = true;
     server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];

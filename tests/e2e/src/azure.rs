@@ -4,7 +4,7 @@ use std::io;
 use std::ops::Deref;
 use std::path::PathBuf;
 
-use azure_sim::{AZURE_MONITOR, AzureSim, Options, Settings};
+use azure_sim::{AZURE_MONITOR, Application, AzureSim, Options, Settings};
 use tempfile::TempDir;
 
 use crate::{Proxy, ProxyBuilder};
@@ -84,6 +84,18 @@ impl Azure {
         )
         .set("AUDIENCE", AZURE_MONITOR)
         .set("SSL_CERT_FILE", self.authority())
+    }
+
+    /// The same, but as an application that proves who it is to Entra, over TLS. What proves it is
+    /// still to be set.
+    #[must_use]
+    pub fn proxy_as(&self, kind: &str, application: &Application) -> ProxyBuilder {
+        let entra = self.sim.addresses().entra_tls.port();
+        self.proxy()
+            .set("IDENTITY_TYPE", kind)
+            .set("AAD_CLIENT_ID", &application.client_id)
+            .set("AAD_TENANT_ID", self.sim.state().tenant_id)
+            .set("AZURE_AUTHORITY_HOST", format!("https://localhost:{entra}"))
     }
 }
 

@@ -6,6 +6,7 @@
 //! A tool that is missing fails the test and is named: nothing passes silently.
 
 pub mod azure;
+pub mod credentials;
 mod envoy;
 pub mod faults;
 pub mod http;

@@ -1,7 +1,7 @@
 //! The verdict at the end of a run, by count: did every sample that Prometheus scraped arrive
 //! once, and was every request and every call for a token as it must be?
 
-use azure_sim::{ImdsReport, StateReport, TargetReport, TokenRefusal};
+use azure_sim::{ImdsRefusal, SourceReport, StateReport, TargetReport, TokenRefusal};
 
 use crate::RemoteWrite;
 
@@ -68,7 +68,7 @@ fn refusals(target: &TargetReport) -> Vec<String> {
         .collect()
 }
 
-fn token_calls(imds: &ImdsReport) -> Vec<String> {
+fn token_calls(imds: &SourceReport<ImdsRefusal>) -> Vec<String> {
     let mut problems: Vec<_> = imds
         .refused
         .iter()
@@ -182,9 +182,9 @@ mod tests {
 
     #[test]
     fn calls_for_tokens_that_break_a_rule_or_overlap_are_told() {
-        let mut imds = ImdsReport {
+        let mut imds = SourceReport {
             max_in_flight: 1,
-            ..ImdsReport::default()
+            ..SourceReport::default()
         };
         assert_eq!(token_calls(&imds), Vec::<String>::new());
         imds.max_in_flight = 2;

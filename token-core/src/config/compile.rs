@@ -2,12 +2,10 @@
 
 use core::time::Duration;
 
-use super::{AuthErrorsRetryable, Hold, Identity, IdentityType, Mode, Placement, PluginConfig};
-use crate::Audience;
+use super::{AuthErrorsRetryable, Hold, Identity, Mode, Placement, PluginConfig, Target, sources};
 use crate::cluster::AllowedClusters;
 use crate::host::HostTable;
-use crate::http::Endpoint;
-use crate::identity::{ManagedIdentity, Plan};
+use crate::identity::Plan;
 use crate::record::SlotKey;
 use crate::slot::Policy;
 
@@ -94,11 +92,12 @@ pub fn compile(config: &PluginConfig) -> Plugin {
     };
     let mut patterns = Vec::new();
     for target in &config.targets {
-        // `read` refuses a target whose identity is not defined.
-        let Some(identity) = config.identities.iter().find(|i| i.name == target.identity) else {
+        let identity = config.identities.iter().find(|i| i.name == target.identity);
+        // `read` refuses a target whose identity is not defined or not complete.
+        let Some(slot) = identity.and_then(|identity| SlotSpec::new(identity, target, policy))
+        else {
             continue;
         };
-        let slot = SlotSpec::new(identity, &target.audience, policy, target.required);
         let slot = match plugin
             .slots
             .iter_mut()
@@ -150,45 +149,22 @@ fn strictest(one: Option<bool>, other: Option<bool>) -> Option<bool> {
 }
 
 impl SlotSpec {
-    fn new(
-        identity: &Identity,
-        audience: &Audience,
-        policy: Policy,
-        required: Option<bool>,
-    ) -> Self {
+    fn new(identity: &Identity, target: &Target, policy: Policy) -> Option<Self> {
         let plan = Plan {
-            endpoint: Endpoint {
-                cluster: identity.imds.cluster.to_string(),
-                authority: identity.imds.authority.to_string(),
-            },
-            identity: managed_identity(identity),
-            audience: audience.clone(),
+            source: sources::of(identity)?,
+            audience: target.audience.clone(),
         };
-        Self {
+        Some(Self {
             key: SlotKey::of(&plan),
             plan,
             policy,
             identity: identity.name.to_string(),
-            required,
-        }
+            required: target.required,
+        })
     }
 }
 
-fn managed_identity(identity: &Identity) -> ManagedIdentity {
-    match (
-        identity.kind,
-        &identity.client_id,
-        &identity.object_id,
-        &identity.resource_id,
-    ) {
-        (IdentityType::UserAssigned, Some(id), _, _) => ManagedIdentity::ClientId(id.to_string()),
-        (IdentityType::UserAssigned, _, Some(id), _) => ManagedIdentity::ObjectId(id.to_string()),
-        (IdentityType::UserAssigned, _, _, Some(id)) => ManagedIdentity::ResourceId(id.to_string()),
-        _ => ManagedIdentity::SystemAssigned,
-    }
-}
-
-fn clusters(target: &super::Target) -> AllowedClusters {
+fn clusters(target: &Target) -> AllowedClusters {
     match &target.clusters {
         None => AllowedClusters::OfHosts(target.hosts.clone()),
         Some(names) if names.iter().any(|name| name.as_str() == "*") => AllowedClusters::Any,

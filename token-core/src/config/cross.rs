@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::Mistake;
+use super::{Mistake, identity};
 use crate::host::HostPattern;
 
 pub(super) fn check(config: &Value) -> Vec<Mistake> {
@@ -28,7 +28,7 @@ pub(super) fn check(config: &Value) -> Vec<Mistake> {
                 "another identity has this name".into(),
             );
         }
-        selectors(n, identity, &mut say);
+        identity::check(n, identity, &mut say);
     }
 
     let mut patterns = HashSet::new();
@@ -42,28 +42,6 @@ pub(super) fn check(config: &Value) -> Vec<Mistake> {
         hosts(n, target, &mut patterns, &mut say);
     }
     mistakes
-}
-
-fn selectors(n: usize, identity: &Value, say: &mut impl FnMut(String, String)) {
-    let given: Vec<&str> = ["clientId", "objectId", "resourceId"]
-        .into_iter()
-        .filter(|field| given(identity, field).is_some())
-        .collect();
-    match (text(identity, "type"), given.as_slice()) {
-        (Some("userAssigned"), []) => say(
-            format!("identities[{n}]"),
-            "a userAssigned identity needs one of `clientId`, `objectId`, `resourceId`".into(),
-        ),
-        (Some("userAssigned"), [_, second, ..]) => say(
-            format!("identities[{n}].{second}"),
-            "a userAssigned identity takes one of `clientId`, `objectId`, `resourceId`; remove the others".into(),
-        ),
-        (Some("systemAssigned"), [first, ..]) => say(
-            format!("identities[{n}].{first}"),
-            "a systemAssigned identity has no selector; remove it or make the type `userAssigned`".into(),
-        ),
-        _ => {}
-    }
 }
 
 fn hosts(
@@ -105,7 +83,7 @@ fn hosts(
 }
 
 /// A field that is there; null is as good as absent.
-fn given<'a>(value: &'a Value, field: &str) -> Option<&'a Value> {
+pub(super) fn given<'a>(value: &'a Value, field: &str) -> Option<&'a Value> {
     value.get(field).filter(|value| !value.is_null())
 }
 
@@ -113,6 +91,6 @@ fn elements<'a>(value: &'a Value, field: &str) -> Option<&'a [Value]> {
     value.get(field)?.as_array().map(Vec::as_slice)
 }
 
-fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
+pub(super) fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
     value.get(field)?.as_str()
 }

@@ -6,6 +6,8 @@
 
 mod compile;
 mod cross;
+mod identity;
+mod sources;
 mod strict;
 mod text;
 
@@ -18,8 +20,11 @@ use deserr::Deserr;
 use serde::Serialize;
 
 pub use compile::{HoldLimits, Plugin, SlotSpec, TargetSpec, compile};
+pub use identity::{AppService, Credential, Entra, Identity, IdentityType, Imds, Selector, Tsiam};
 pub use strict::{Mistake, Mistakes, read};
-pub use text::{Authority, ClusterName, HoldTimeout, IdentityName, Percent, ResourceId, Uuid};
+pub use text::{
+    Authority, ClusterName, HoldTimeout, IdentityName, Percent, ResourceId, Tenant, UrlPath, Uuid,
+};
 
 use crate::Audience;
 use crate::host::HostPattern;
@@ -111,61 +116,6 @@ impl AuthErrorsRetryable {
             Self::Never => false,
         }
     }
-}
-
-/// Who asks for tokens.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[deserr(rename_all = camelCase, deny_unknown_fields)]
-pub struct Identity {
-    /// What targets, metrics and `/status` call it.
-    pub name: IdentityName,
-    /// How it proves who it is.
-    #[serde(rename = "type")]
-    #[deserr(rename = "type")]
-    pub kind: IdentityType,
-    /// `userAssigned`: its client id. Exactly one of the three selectors is given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
-    pub client_id: Option<Uuid>,
-    /// `userAssigned`: its object (principal) id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
-    pub object_id: Option<Uuid>,
-    /// `userAssigned`: its Azure resource id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
-    pub resource_id: Option<ResourceId>,
-    /// The instance metadata service.
-    pub imds: Imds,
-}
-
-/// How an identity proves who it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserr)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase")]
-#[deserr(rename_all = camelCase)]
-pub enum IdentityType {
-    /// The managed identity of the machine itself.
-    SystemAssigned,
-    /// A managed identity that was given to the machine.
-    UserAssigned,
-}
-
-/// The instance metadata service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[deserr(rename_all = camelCase, deny_unknown_fields)]
-pub struct Imds {
-    /// Name of the Envoy cluster that leads there; in Istio
-    /// `outbound|80||<host of the ServiceEntry>`.
-    pub cluster: ClusterName,
-    /// What the request is addressed to.
-    #[serde(default)]
-    #[deserr(default)]
-    pub authority: Authority,
 }
 
 /// Which requests get which token.

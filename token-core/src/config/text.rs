@@ -58,6 +58,8 @@ text_value! {
     IdentityName => { "type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$" },
     ClusterName => { "type": "string", "minLength": 1 },
     Authority => { "type": "string", "minLength": 1 },
+    Tenant => { "type": "string", "minLength": 1 },
+    UrlPath => { "type": "string", "pattern": "^/" },
     Uuid => { "type": "string", "format": "uuid" },
     ResourceId => { "type": "string", "pattern": "^/subscriptions/" },
     HoldTimeout => { "type": "string", "examples": ["10s", "500ms"] },
@@ -98,6 +100,14 @@ text_newtype! {
     Authority
 }
 text_newtype! {
+    /// A tenant's id, or one of its domains.
+    Tenant
+}
+text_newtype! {
+    /// Path and query of a URL.
+    UrlPath
+}
+text_newtype! {
     /// A client or object id.
     Uuid
 }
@@ -130,10 +140,47 @@ impl FromStr for ClusterName {
     }
 }
 
-impl Default for Authority {
-    /// The link-local address of IMDS, the same on every Azure machine.
-    fn default() -> Self {
-        Self("169.254.169.254".into())
+impl Authority {
+    /// One that stands in this program.
+    pub(super) fn constant(text: &'static str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl UrlPath {
+    /// One that stands in this program.
+    pub(super) fn constant(text: &'static str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl FromStr for Tenant {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_domain = || {
+            text.contains('.')
+                && text.split('.').all(|label| {
+                    !label.is_empty()
+                        && label
+                            .bytes()
+                            .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+                })
+        };
+        if text.parse::<Uuid>().is_ok() || is_domain() {
+            return Ok(Self(text.to_ascii_lowercase()));
+        }
+        Err("is no tenant; give its id, as in `00000000-0000-0000-0000-000000000000`, or one of its domains".into())
+    }
+}
+
+impl FromStr for UrlPath {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let fits = text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic() && b != b'#');
+        fits.then(|| Self(text.into()))
+            .ok_or_else(|| "is no path; give one as in `/token`, percent-encoded".into())
     }
 }
 

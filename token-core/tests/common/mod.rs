@@ -6,7 +6,7 @@ use core::time::Duration;
 use std::cell::RefCell;
 
 use entra_token_core::http::{Body, Endpoint, Response};
-use entra_token_core::identity::{ManagedIdentity, Plan};
+use entra_token_core::identity::{ManagedIdentity, MetadataService, Plan, Source};
 use entra_token_core::member::{Cas, Member, SharedData};
 use entra_token_core::record::{OwnerId, Record};
 use entra_token_core::slot::{CallId, Event, Input, Output, Policy, Slot};
@@ -22,11 +22,13 @@ pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(4);
 
 pub(crate) fn plan() -> Plan {
     Plan {
-        endpoint: Endpoint {
-            cluster: "imds".into(),
-            authority: "169.254.169.254".into(),
-        },
-        identity: ManagedIdentity::SystemAssigned,
+        source: Source::Managed(MetadataService::Imds {
+            endpoint: Endpoint {
+                cluster: "imds".into(),
+                authority: "169.254.169.254".into(),
+            },
+            identity: ManagedIdentity::SystemAssigned,
+        }),
         audience: "https://monitor.azure.com".parse().expect("an audience"),
     }
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Reply, ask_imds, ask_target, call, get, started, token};
 
-async fn admin(sim: &AzureSim, method: Method, target: &str, body: Value) -> Reply {
+pub(crate) async fn admin(sim: &AzureSim, method: Method, target: &str, body: Value) -> Reply {
     let body = if body.is_null() {
         Bytes::new()
     } else {
@@ -183,6 +183,12 @@ fn dropping_the_handle_frees_the_ports_and_ends_the_connections() {
     let address: SocketAddr = "[::1]:0".parse().unwrap();
     let options = Options {
         imds: address,
+        app_service: address,
+        arc: address,
+        tsiam_tls: address,
+        tsiam_plain: address,
+        entra_tls: address,
+        entra_plain: address,
         target_tls: address,
         target_plain: address,
         admin: address,
@@ -194,6 +200,12 @@ fn dropping_the_handle_frees_the_ports_and_ends_the_connections() {
     drop(sim);
     for address in [
         addresses.imds,
+        addresses.app_service,
+        addresses.arc,
+        addresses.tsiam_tls,
+        addresses.tsiam_plain,
+        addresses.entra_tls,
+        addresses.entra_plain,
         addresses.target_tls,
         addresses.target_plain,
         addresses.admin,

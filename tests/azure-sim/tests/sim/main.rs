@@ -2,9 +2,18 @@
 //! they say? One program, so that it links once.
 
 mod admin;
+mod app_service;
+mod arc;
+mod assertions;
 mod client;
+mod entra;
+mod entra_client;
+mod entra_form;
 mod faults;
+mod federation;
 mod imds;
 mod ingestion;
+mod secrets;
 mod target;
 mod token_check;
+mod tsiam;

@@ -12,7 +12,7 @@ use hyper::header::WWW_AUTHENTICATE;
 use serde_json::{Value, json};
 
 /// The header or the claims of a token.
-fn part(token: &str, index: usize) -> Value {
+pub(crate) fn part(token: &str, index: usize) -> Value {
     let text = token.split('.').nth(index).unwrap();
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).unwrap()).unwrap()
 }

@@ -8,6 +8,8 @@ mod expiry;
 mod floods;
 mod guides;
 mod healing;
+mod identities;
+mod identity_rotation;
 mod imds;
 mod load;
 mod main_job;

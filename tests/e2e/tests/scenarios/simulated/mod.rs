@@ -11,7 +11,7 @@ use std::time::Duration;
 use endpoint::{Answer, Endpoint};
 use entra_token_core::failure::{Failure, NoAnswer};
 use entra_token_core::http;
-use entra_token_core::identity::{ManagedIdentity, Plan};
+use entra_token_core::identity::{ManagedIdentity, MetadataService, Plan, Source};
 use entra_token_core::member::{Call, Member, Outcome};
 use entra_token_core::record::OwnerId;
 use entra_token_core::slot::{Event, Policy};
@@ -96,11 +96,13 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(scenario: &'a Scenario, right_first: u64, seed: u64) -> Result<Self, String> {
         let plan = Plan {
-            endpoint: http::Endpoint {
-                cluster: "imds".into(),
-                authority: "169.254.169.254".into(),
-            },
-            identity: ManagedIdentity::SystemAssigned,
+            source: Source::Managed(MetadataService::Imds {
+                endpoint: http::Endpoint {
+                    cluster: "imds".into(),
+                    authority: "169.254.169.254".into(),
+                },
+                identity: ManagedIdentity::SystemAssigned,
+            }),
             audience: "https://monitor.azure.com".parse().expect("an audience"),
         };
         let policy = Policy {

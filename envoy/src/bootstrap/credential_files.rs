@@ -1,0 +1,130 @@
+//! The file with a secret, an assertion or a key, served to the filter: a plugin cannot open files,
+//! so an internal listener answers with the file's content, which Envoy reads anew when it changes.
+//! Only a cluster of this Envoy leads there, and the configuration shows the path alone.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::{http, typed, with};
+use crate::settings::identity::{Application, Identity, MetadataService, Proof};
+
+/// The cluster's and the listener's name; the filter's configuration says it, too.
+pub(super) const CLUSTER: &str = "credential-files";
+
+/// A file that is served, and where.
+pub(super) struct Served {
+    /// The path of requests for it.
+    pub(super) route: &'static str,
+    /// Where it is; none for the key of App Service, which has no file but the one that the
+    /// launcher makes.
+    file: Option<PathBuf>,
+}
+
+/// Where the value of `IDENTITY_HEADER` is put.
+#[must_use]
+pub fn identity_header(run_dir: &Path) -> PathBuf {
+    run_dir.join(IDENTITY_HEADER)
+}
+
+/// Its name there.
+pub const IDENTITY_HEADER: &str = "identity-header";
+
+/// The file that this identity needs served.
+pub(super) fn served(identity: &Identity) -> Option<Served> {
+    let (route, file) = match identity {
+        Identity::Managed(managed) => match managed.service {
+            MetadataService::Imds(_) => return None,
+            MetadataService::AppService { .. } => ("/identity-header", None),
+        },
+        Identity::Application(Application { proof, .. }) => match proof {
+            Proof::Secret(file) => ("/client-secret", Some(file.clone())),
+            Proof::WorkloadIdentity(file) | Proof::ServiceAccountToken(file) => {
+                ("/assertion", Some(file.clone()))
+            }
+            Proof::Certificate(_) | Proof::ManagedIdentity { .. } | Proof::Tsiam(_) => {
+                return None;
+            }
+        },
+        Identity::Tsiam(_) => return None,
+    };
+    Some(Served { route, file })
+}
+
+/// What lets Envoy have internal listeners; nothing where no file is served.
+pub(super) fn extension(identity: &Identity) -> Option<Value> {
+    served(identity).map(|_| {
+        typed(
+            "envoy.bootstrap.internal_listener",
+            "envoy.extensions.bootstrap.internal_listener.v3.InternalListener",
+            json!({}),
+        )
+    })
+}
+
+pub(super) fn listener(identity: &Identity, run_dir: &Path) -> Option<Value> {
+    let served = served(identity)?;
+    let file = served.file.unwrap_or_else(|| identity_header(run_dir));
+    let virtual_host = json!({
+        "name": CLUSTER,
+        "domains": ["*"],
+        "routes": [{
+            "match": { "path": served.route },
+            "direct_response": { "status": 200, "body_format": content_of(&file) },
+        }],
+    });
+    let manager = http::connection_manager(CLUSTER, &virtual_host, Vec::new(), json!({}));
+    Some(json!({
+        "name": CLUSTER,
+        "internal_listener": {},
+        // A token is wanted most when there is too much of everything else.
+        "bypass_overload_manager": true,
+        "ignore_global_conn_limit": true,
+        "filter_chains": [{ "filters": [manager] }],
+    }))
+}
+
+/// The file's content as it is. Its directory is watched, where Kubernetes and whoever else
+/// replaces files in one step renames something: the file, or the link `..data` on its way.
+fn content_of(file: &Path) -> Value {
+    let directory = file.parent().unwrap_or(file);
+    json!({
+        "text_format_source": { "inline_string": format!(
+            "%FILE_CONTENT({}:{})%",
+            file.display(),
+            directory.display()
+        ) },
+        "formatters": [typed(
+            "envoy.formatter.file_content",
+            "envoy.extensions.formatter.file_content.v3.FileContent",
+            json!({}),
+        )],
+    })
+}
+
+pub(super) fn cluster(identity: &Identity) -> Option<Value> {
+    served(identity).map(|_| {
+        let cluster = json!({
+            "name": CLUSTER,
+            "type": "STATIC",
+            "connect_timeout": "1s",
+            "load_assignment": {
+                "cluster_name": CLUSTER,
+                "endpoints": [{ "lb_endpoints": [{ "endpoint": {
+                    "address": { "envoy_internal_address": { "server_listener_name": CLUSTER } },
+                } }] }],
+            },
+        });
+        let raw = typed(
+            "envoy.transport_sockets.raw_buffer",
+            "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer",
+            json!({}),
+        );
+        let internal = typed(
+            "envoy.transport_sockets.internal_upstream",
+            "envoy.extensions.transport_sockets.internal_upstream.v3.InternalUpstreamTransport",
+            json!({ "transport_socket": raw }),
+        );
+        with(cluster, json!({ "transport_socket": internal }))
+    })
+}

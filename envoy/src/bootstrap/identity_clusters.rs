@@ -1,0 +1,102 @@
+//! The clusters by which the filter asks for tokens and credentials. No route of a listener leads
+//! to any of them.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::upstream::{IDLE_TIMEOUT, endpoints, tls};
+use super::{credential_files, with};
+use crate::settings::Settings;
+use crate::settings::identity::{Identity, MetadataService, Proof, Service, Sidecar};
+
+/// Their names; the filter's configuration says them, too.
+pub(super) const IMDS: &str = "imds";
+pub(super) const APP_SERVICE: &str = "app-service";
+pub(super) const ENTRA: &str = "entra";
+pub(super) const TSIAM: &str = "tsiam";
+pub(super) const TOKEN_SIDECAR: &str = "token-sidecar";
+
+/// For TCP and TLS together, one lost packet included: the filter gives a call 4 s.
+const CONNECT_TIMEOUT: &str = "3s";
+
+/// Where the socket of our own token-sidecar is.
+#[must_use]
+pub fn sidecar_socket(run_dir: &Path) -> PathBuf {
+    run_dir.join("sidecar.sock")
+}
+
+/// Those that this identity needs.
+pub(super) fn clusters(settings: &Settings, run_dir: &Path) -> Vec<Value> {
+    let mut clusters = match &settings.identity {
+        Identity::Managed(managed) => vec![metadata_service(&managed.service)],
+        Identity::Tsiam(tsiam) => vec![remote(TSIAM, &tsiam.service, settings)],
+        Identity::Application(application) => {
+            let mut clusters = vec![remote(ENTRA, &application.entra, settings)];
+            clusters.extend(match &application.proof {
+                Proof::ManagedIdentity { imds, .. } => Some(in_the_host(IMDS, imds)),
+                Proof::Tsiam(tsiam) => Some(remote(TSIAM, &tsiam.service, settings)),
+                Proof::Certificate(Sidecar::OfOthers(socket)) => Some(token_sidecar(socket)),
+                Proof::Certificate(Sidecar::Own(_)) => {
+                    Some(token_sidecar(&sidecar_socket(run_dir)))
+                }
+                Proof::Secret(_) | Proof::WorkloadIdentity(_) | Proof::ServiceAccountToken(_) => {
+                    None
+                }
+            });
+            clusters
+        }
+    };
+    clusters.extend(credential_files::cluster(&settings.identity));
+    clusters
+}
+
+fn metadata_service(service: &MetadataService) -> Value {
+    match service {
+        MetadataService::Imds(imds) => in_the_host(IMDS, imds),
+        MetadataService::AppService { service, .. } => in_the_host(APP_SERVICE, &service.service),
+    }
+}
+
+/// Straight to that address: no proxy, no TLS.
+fn in_the_host(name: &str, service: &Service) -> Value {
+    let cluster = json!({
+        "name": name,
+        // Inside the host: an answer to the first packet comes at once or not at all.
+        "connect_timeout": "5s",
+    });
+    with(cluster, endpoints(name, &service.endpoint))
+}
+
+/// To a service of its own, by TLS and HTTP/1.1.
+fn remote(name: &str, service: &Service, settings: &Settings) -> Value {
+    let cluster = json!({
+        "name": name,
+        "connect_timeout": CONNECT_TIMEOUT,
+        // Envoy opens the listeners without an answer from DNS: probes and metrics must not wait.
+        "wait_for_warm_on_init": false,
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "common_http_protocol_options": { "idle_timeout": IDLE_TIMEOUT },
+                "explicit_http_config": { "http_protocol_options": {} },
+            },
+        },
+    });
+    let cluster = with(cluster, endpoints(name, &service.endpoint));
+    with(cluster, tls(&service.endpoint, settings))
+}
+
+fn token_sidecar(socket: &Path) -> Value {
+    json!({
+        "name": TOKEN_SIDECAR,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "load_assignment": {
+            "cluster_name": TOKEN_SIDECAR,
+            "endpoints": [{ "lb_endpoints": [{ "endpoint": {
+                "address": { "pipe": { "path": socket } },
+            } }] }],
+        },
+    })
+}

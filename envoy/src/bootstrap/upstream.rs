@@ -1,0 +1,81 @@
+//! What the clusters that lead out of this machine have in common: how an endpoint is found, and
+//! TLS with its name checked.
+
+use serde_json::{Value, json};
+
+use super::{typed, with};
+use crate::settings::Settings;
+use crate::settings::authority::{Endpoint, Host, Scheme};
+
+/// Load balancers in front of Azure services drop idle connections after four minutes, silently.
+pub(super) const IDLE_TIMEOUT: &str = "180s";
+
+/// How to find an endpoint: as it is, or by DNS (which reads /etc/hosts, too).
+pub(super) fn endpoints(cluster: &str, endpoint: &Endpoint) -> Value {
+    let load_assignment = json!({
+        "cluster_name": cluster,
+        "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": { "socket_address": {
+            "address": endpoint.host.to_string(),
+            "port_value": endpoint.port,
+        } } } }] }],
+    });
+    match endpoint.host {
+        Host::Ip(_) => json!({ "type": "STATIC", "load_assignment": load_assignment }),
+        Host::Name(_) => {
+            let dns = typed(
+                "envoy.clusters.dns",
+                "envoy.extensions.clusters.dns.v3.DnsCluster",
+                json!({
+                    // New connections go to the current addresses, old ones are left in peace;
+                    // all addresses, IPv6 and IPv4, are tried (RFC 8305).
+                    "all_addresses_in_single_endpoint": true,
+                    "dns_lookup_family": "ALL",
+                    "respect_dns_ttl": true,
+                    "dns_refresh_rate": "30s",
+                    "dns_failure_refresh_rate": { "base_interval": "1s", "max_interval": "10s" },
+                }),
+            );
+            json!({ "cluster_type": dns, "load_assignment": load_assignment })
+        }
+    }
+}
+
+/// The transport socket of a cluster to this endpoint; nothing where it is spoken to in clear.
+pub(super) fn tls(endpoint: &Endpoint, settings: &Settings) -> Value {
+    match (&settings.trust_store, endpoint.scheme) {
+        (Some(trust_store), Scheme::Https) => {
+            let socket = tls_socket(&endpoint.host, &trust_store.to_string_lossy());
+            json!({ "transport_socket": socket })
+        }
+        _ => json!({}),
+    }
+}
+
+/// TLS with the host's name checked in the certificate. An address is no server name
+/// (RFC 6066 §3), so it is only checked.
+fn tls_socket(host: &Host, trust_store: &str) -> Value {
+    let (san_type, sni) = match host {
+        Host::Name(name) => ("DNS", json!({ "sni": name })),
+        Host::Ip(_) => ("IP_ADDRESS", json!({})),
+    };
+    let context = json!({
+        "common_tls_context": {
+            "tls_params": {
+                "tls_minimum_protocol_version": "TLSv1_2",
+                "tls_maximum_protocol_version": "TLSv1_3",
+            },
+            "validation_context": {
+                "trusted_ca": { "filename": trust_store },
+                "match_typed_subject_alt_names": [{
+                    "san_type": san_type,
+                    "matcher": { "exact": host.to_string() },
+                }],
+            },
+        },
+    });
+    typed(
+        "envoy.transport_sockets.tls",
+        "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+        with(context, sni),
+    )
+}

@@ -1,0 +1,232 @@
+//! Files with a secret, an assertion, a certificate or a key, looked into before Envoy starts:
+//! Envoy would not start without one that is missing, and serves an empty one or a directory as
+//! nothing.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use entra_token_core::identity::{CredentialKind, credential_text};
+use rustix::fs::OFlags;
+
+use super::files::absolute;
+use super::mistake::{Problem, quoted};
+
+/// More than any certificate, key, password or token takes: a larger file is another one.
+const LARGEST: u64 = 1 << 20;
+
+/// unix(7): `sun_path` has 108 bytes, the last of which ends it.
+const LONGEST_SOCKET: usize = 107;
+
+/// A file of any kind: its absolute path.
+pub fn any(value: &str) -> Result<PathBuf, Problem> {
+    content(value).map(|_| absolute(value))
+}
+
+/// A file with a secret or an assertion, which Envoy serves to the filter.
+pub fn credential(value: &str, kind: CredentialKind) -> Result<PathBuf, Problem> {
+    let content = content(value)?;
+    let fix = match kind {
+        CredentialKind::Secret => "Put the secret's value into it, in one line and nothing else.",
+        CredentialKind::Assertion => "Name the file of a token that Entra is to trust.",
+    };
+    credential_text(kind, &content).map_err(|wrong| which(value, wrong, fix))?;
+    let path = absolute(value);
+    servable(&path).map_err(|wrong| which(value, wrong, "Name it by another path."))?;
+    Ok(path)
+}
+
+/// Whether Envoy understands a path: it stands in `%FILE_CONTENT(path:directory)%`, where nothing
+/// can be escaped.
+pub fn servable(path: &Path) -> Result<(), &'static str> {
+    let text = path.to_string_lossy();
+    if text.contains(':') || text.contains(")%") || text.contains(char::is_control) {
+        return Err("holds a colon, `)%` or a control character, of which Envoy can serve none");
+    }
+    Ok(())
+}
+
+/// The socket of another process, which need not be there yet.
+pub fn socket(value: &str) -> Result<PathBuf, Problem> {
+    let path = absolute(value);
+    if path.as_os_str().len() > LONGEST_SOCKET {
+        return Err(which(
+            value,
+            "is longer than 107 bytes",
+            "Use a shorter path.",
+        ));
+    }
+    match path.metadata() {
+        Ok(metadata) if !metadata.file_type().is_socket() => Err(which(
+            value,
+            "is no socket",
+            "Name the Unix socket that the token-sidecar listens on.",
+        )),
+        _ => Ok(path),
+    }
+}
+
+fn content(value: &str) -> Result<Vec<u8>, Problem> {
+    let unreadable = |error: std::io::Error| {
+        which(
+            value,
+            format!("cannot be read: {error}"),
+            "Mount the file, and let this user read it.",
+        )
+    };
+    let file = File::options()
+        .read(true)
+        // Opening a pipe would wait for its other end.
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open(value)
+        .map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if metadata.is_dir() {
+        return Err(which(value, "is a directory", "Name the file in it."));
+    }
+    if !metadata.is_file() {
+        return Err(which(
+            value,
+            "is a pipe, a socket or a device",
+            "Name a regular file: it is read more than once.",
+        ));
+    }
+    let mut content = Vec::new();
+    file.take(LARGEST + 1)
+        .read_to_end(&mut content)
+        .map_err(unreadable)?;
+    if content.is_empty() {
+        return Err(which(value, "is empty", "Fill it, or name another file."));
+    }
+    if content.len() as u64 > LARGEST {
+        return Err(which(
+            value,
+            "is larger than 1 MiB",
+            "Name another file: no credential is as large.",
+        ));
+    }
+    Ok(content)
+}
+
+fn which(value: &str, wrong: impl AsRef<str>, fix: &str) -> Problem {
+    Problem::new(
+        format!("is {}, which {}", quoted(value), wrong.as_ref()),
+        fix,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    /// `{"alg":"none"}.{}.`, in base64url.
+    const JWT: &str = "eyJhbGciOiJub25lIn0.e30.";
+
+    fn wrong<T>(result: Result<T, Problem>) -> String {
+        let problem = result.err().expect("a problem");
+        assert!(!problem.fix.is_empty());
+        problem.wrong
+    }
+
+    #[test]
+    fn a_secret_and_an_assertion_may_end_in_a_newline() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("f");
+        let name = path.to_str().unwrap();
+        fs::write(&path, "s3cret~.\n").unwrap();
+        assert_eq!(credential(name, CredentialKind::Secret), Ok(path.clone()));
+        fs::write(&path, format!("{JWT}\n")).unwrap();
+        assert_eq!(
+            credential(name, CredentialKind::Assertion),
+            Ok(path.clone())
+        );
+    }
+
+    #[test]
+    fn what_is_no_credential_is_refused_with_the_path_and_the_reason() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let large = vec![b'x'; (1 << 20) + 1];
+        let pem = b"-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n";
+        let files: [(&str, &[u8]); 6] = [
+            ("empty", b""),
+            ("blank", b" \n"),
+            ("large", &large),
+            ("long", &large[..40_000]),
+            ("pem", pem),
+            ("binary", b"\xff\xfe"),
+        ];
+        for (name, content) in files {
+            fs::write(path(name), content).unwrap();
+        }
+        let _socket = UnixListener::bind(path("socket")).unwrap();
+        fs::create_dir(path("directory")).unwrap();
+        let cases = [
+            ("missing", "cannot be read: No such file"),
+            ("directory", "is a directory"),
+            ("empty", "is empty"),
+            ("blank", "is empty"),
+            ("large", "is larger than 1 MiB"),
+            ("long", "is longer than 32 KiB"),
+            ("pem", "holds a line break"),
+            ("binary", "is not text"),
+            ("socket", "cannot be read"),
+        ];
+        for (name, reason) in cases {
+            for kind in [CredentialKind::Secret, CredentialKind::Assertion] {
+                let wrong = wrong(credential(path(name).to_str().unwrap(), kind));
+                assert!(
+                    wrong.contains(&format!("/{name}\", which {reason}")),
+                    "{wrong}"
+                );
+            }
+        }
+        fs::write(path("text"), "no-jwt").unwrap();
+        let text = path("text");
+        let wrong = wrong(credential(
+            text.to_str().unwrap(),
+            CredentialKind::Assertion,
+        ));
+        assert!(wrong.contains("is no JWT"), "{wrong}");
+    }
+
+    #[test]
+    fn a_pipe_is_refused_without_waiting_for_its_other_end() {
+        let wrong = wrong(any("/dev/null"));
+        assert!(wrong.contains("is a pipe, a socket or a device"), "{wrong}");
+    }
+
+    #[test]
+    fn a_path_that_envoy_would_misread_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, servable) in [
+            ("100%", true),
+            ("a)b", true),
+            ("a b", true),
+            ("ä", true),
+            ("a:b", false),
+            ("a)%b", false),
+            ("a\nb", false),
+        ] {
+            let path = directory.path().join(name);
+            fs::write(&path, "secret").unwrap();
+            let read = credential(path.to_str().unwrap(), CredentialKind::Secret);
+            assert_eq!(read.is_ok(), servable, "{name}: {read:?}");
+        }
+    }
+
+    #[test]
+    fn a_socket_need_not_be_there_but_nothing_else_may_be() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sidecar.sock");
+        assert_eq!(socket(path.to_str().unwrap()), Ok(path.clone()));
+        fs::write(&path, "x").unwrap();
+        assert!(wrong(socket(path.to_str().unwrap())).contains("is no socket"));
+        let long = format!("/{}", "x".repeat(LONGEST_SOCKET));
+        assert!(wrong(socket(&long)).contains("is longer than 107 bytes"));
+    }
+}

@@ -1,0 +1,115 @@
+//! Managed identities: which of the machine's, and whom to ask.
+
+use entra_token_core::config::{ResourceId, Uuid};
+
+use super::{
+    CLIENT_ID, MANAGED_CLIENT_ID, MetadataService, OBJECT_ID, Proof, RESOURCE_ID, SDK_CLIENT_ID,
+};
+use crate::settings::Reader;
+use crate::settings::mistake::Problem;
+
+/// A managed identity of this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Managed {
+    /// Who gives its tokens.
+    pub service: MetadataService,
+    /// Which of those that were assigned to the machine; none for the machine's own.
+    pub selector: Option<Selector>,
+}
+
+/// How a metadata service is told which of the machine's identities is meant; it takes one of
+/// them at most.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selector {
+    /// The client (application) id.
+    ClientId(Uuid),
+    /// The object (principal) id.
+    ObjectId(Uuid),
+    /// The Azure resource id, `/subscriptions/…/userAssignedIdentities/<name>`.
+    ResourceId(ResourceId),
+}
+
+/// Reads a client or object id.
+pub(super) fn uuid(value: &str) -> Result<Uuid, Problem> {
+    if value.starts_with("/subscriptions/") {
+        return Err(Problem::new(
+            "is a resource id",
+            "Put it into AAD_RESOURCE_ID instead.",
+        ));
+    }
+    value
+        .parse()
+        .map_err(|why: String| Problem::of_value(value, &why))
+}
+
+impl Reader<'_> {
+    pub(super) fn selector(&mut self) -> Option<Selector> {
+        let given: Vec<(&'static str, &str)> = [CLIENT_ID, OBJECT_ID, RESOURCE_ID]
+            .into_iter()
+            .filter_map(|name| Some((name, self.variables.value(name)?)))
+            .collect();
+        match given.as_slice() {
+            [] if self.variables.value(SDK_CLIENT_ID).is_none() => {
+                let problem = Problem::new(
+                    "is not set, but IDENTITY_TYPE is userAssigned",
+                    "Set it to the identity's client id, or set AAD_OBJECT_ID or AAD_RESOURCE_ID.",
+                );
+                self.note(CLIENT_ID, Err(problem))
+            }
+            [] | [(CLIENT_ID, _)] => {
+                let id = self.ours_or_the_sdks([CLIENT_ID, SDK_CLIENT_ID], uuid)?;
+                id.map(Selector::ClientId)
+            }
+            [(OBJECT_ID, id)] => self.note(OBJECT_ID, uuid(id).map(Selector::ObjectId)),
+            [(_, id)] => {
+                let id = id
+                    .parse()
+                    .map_err(|why: String| Problem::of_value(id, &why));
+                self.note(RESOURCE_ID, id.map(Selector::ResourceId))
+            }
+            [(first, _), (second, _), ..] => {
+                let problem = Problem::new(
+                    format!("is set beside {first}, but one identity is asked for"),
+                    format!("Keep one of {CLIENT_ID}, {OBJECT_ID} and {RESOURCE_ID}."),
+                );
+                self.note(second, Err(problem))
+            }
+        }
+    }
+
+    /// The managed identity whose token is an application's assertion.
+    pub(super) fn federated_managed_identity(&mut self) -> Option<Proof> {
+        let selector = match self.variables.value(MANAGED_CLIENT_ID) {
+            Some(value) => self
+                .note(MANAGED_CLIENT_ID, uuid(value).map(Selector::ClientId))
+                .map(Some),
+            None => Some(None),
+        };
+        let imds = self.imds_for_federation();
+        Some(Proof::ManagedIdentity {
+            imds: imds?,
+            selector: selector?,
+        })
+    }
+
+    /// The first of two names wins, and a difference is worth a warning. `Some(None)` where
+    /// neither is set; `None` after a mistake.
+    pub(super) fn ours_or_the_sdks<T>(
+        &mut self,
+        [ours, sdks]: [&'static str; 2],
+        parse: impl FnOnce(&str) -> Result<T, Problem>,
+    ) -> Option<Option<T>> {
+        let (name, value) = match (self.variables.value(ours), self.variables.value(sdks)) {
+            (None, None) => return Some(None),
+            (None, Some(value)) => (sdks, value),
+            (Some(value), other) => {
+                if other.is_some_and(|other| !other.eq_ignore_ascii_case(value)) {
+                    self.warnings
+                        .push(format!("{ours} and {sdks} differ; {ours} is used"));
+                }
+                (ours, value)
+            }
+        };
+        self.note(name, parse(value)).map(Some)
+    }
+}

@@ -1,0 +1,153 @@
+//! Services that are asked for tokens, and `TSIAM_ENDPOINT`.
+
+use entra_token_core::config::{self, UrlPath};
+
+use super::TSIAM_ENDPOINT;
+use crate::settings::authority::{Authority, Endpoint, Scheme};
+use crate::settings::mistake::{Problem, quoted};
+use crate::settings::{Reader, addressed_to};
+
+/// Something to ask, and what the request is addressed to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// Where it is.
+    pub endpoint: Endpoint,
+    /// The `Host` of requests to it.
+    pub authority: config::Authority,
+}
+
+/// A service whose address has a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathService {
+    /// Where it is.
+    pub service: Service,
+    /// The path that gives tokens.
+    pub path: UrlPath,
+}
+
+impl Service {
+    pub(super) fn at(endpoint: Endpoint) -> Result<Self, Problem> {
+        let authority = addressed_to(&endpoint)?;
+        Ok(Self {
+            endpoint,
+            authority,
+        })
+    }
+}
+
+/// A URL's parts: `default` is the scheme where none is written, and `/` counts as no path.
+pub(super) fn split_url(
+    value: &str,
+    default: Scheme,
+) -> Result<(Endpoint, Option<UrlPath>), Problem> {
+    let host = value.find("://").map_or(0, |at| at + 3);
+    let rest = value.get(host..).unwrap_or_default();
+    let (base, path) = match rest.find('/') {
+        Some(at) => value.split_at(host + at),
+        None => (value, ""),
+    };
+    let Authority { scheme, host, port } = Authority::parse(base)?;
+    let path = match path {
+        "" | "/" => None,
+        path if path.contains(['?', '#']) => {
+            return Err(Problem::new(
+                format!("is {}, which holds a query", quoted(value)),
+                "Give scheme, host and path; the query is made for each token.",
+            ));
+        }
+        path => Some(
+            path.parse()
+                .map_err(|why: String| Problem::of_value(path, &why))?,
+        ),
+    };
+    let scheme = scheme.unwrap_or(default);
+    let endpoint = Endpoint {
+        scheme,
+        host,
+        port: port.unwrap_or(scheme.default_port()),
+    };
+    Ok((endpoint, path))
+}
+
+/// A token or a credential is sent in clear to this machine only.
+pub(super) fn encrypted(endpoint: Endpoint, value: &str) -> Result<Endpoint, Problem> {
+    if endpoint.scheme == Scheme::Http && !endpoint.host.is_loopback() {
+        return Err(Problem::new(
+            format!("is {}, which is not encrypted", quoted(value)),
+            "Use https://; http:// is for loopback hosts only.",
+        ));
+    }
+    Ok(endpoint)
+}
+
+/// <https://github.com/ItalyPaleAle/tsiam>: `POST /token`.
+const TSIAM_PATH: &str = "/token";
+
+fn parse_tsiam(value: &str) -> Result<PathService, Problem> {
+    let (endpoint, path) = split_url(value, Scheme::Https)?;
+    let path = match path {
+        Some(path) => path,
+        None => TSIAM_PATH
+            .parse()
+            .map_err(|why: String| Problem::of_value(TSIAM_PATH, &why))?,
+    };
+    let service = Service::at(encrypted(endpoint, value)?)?;
+    Ok(PathService { service, path })
+}
+
+impl Reader<'_> {
+    pub(super) fn tsiam_service(&mut self) -> Option<PathService> {
+        let result = match self.variables.value(TSIAM_ENDPOINT) {
+            Some(value) => parse_tsiam(value),
+            None => Err(Problem::new(
+                "is not set, but IDENTITY_TYPE is tsiam",
+                "Set it to tsiam's address, as https://tsiam.<tailnet>.ts.net.",
+            )),
+        };
+        self.note(TSIAM_ENDPOINT, result)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tsiam_is_found_with_and_without_a_path() {
+        let cases = [
+            ("https://tsiam", "tsiam", 443, "/token"),
+            (
+                "https://tsiam.tail.ts.net/",
+                "tsiam.tail.ts.net",
+                443,
+                "/token",
+            ),
+            ("tsiam:8443", "tsiam:8443", 8443, "/token"),
+            ("https://tsiam/v1/token", "tsiam", 443, "/v1/token"),
+            ("http://127.0.0.1:1234", "127.0.0.1:1234", 1234, "/token"),
+        ];
+        for (value, authority, port, path) in cases {
+            let tsiam = parse_tsiam(value).unwrap();
+            assert_eq!(tsiam.service.authority.as_str(), authority, "{value}");
+            assert_eq!(tsiam.service.endpoint.port, port, "{value}");
+            assert_eq!(tsiam.path.as_str(), path, "{value}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_in_clear_or_no_url_is_refused() {
+        let cases = [
+            ("http://tsiam", "which is not encrypted"),
+            ("https://tsiam/token?resource=x", "which holds a query"),
+            ("https://tsiam?x", "goes on after the host"),
+            ("https://", "names no host"),
+            ("https://user@tsiam", "user information"),
+            ("https://tsiam/to ken", "is no path"),
+            ("ftp://tsiam", "scheme is unknown"),
+        ];
+        for (value, reason) in cases {
+            let problem = parse_tsiam(value).unwrap_err();
+            assert!(problem.wrong.contains(reason), "{value}: {problem:?}");
+        }
+    }
+}

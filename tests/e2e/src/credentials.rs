@@ -1,0 +1,76 @@
+//! What an application proves who it is with: files that change as they do in production.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use azure_sim::RegisteredCertificate;
+use tempfile::TempDir;
+
+/// A file in a folder that is laid out as Kubernetes does it: `token` → `..data/token`,
+/// `..data` → a folder of its own for each version, and a new version is one rename.
+#[derive(Debug)]
+pub struct Projected {
+    folder: TempDir,
+    version: u32,
+}
+
+impl Projected {
+    /// With a first content.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    #[must_use]
+    pub fn new(content: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        symlink("..data/token", folder.path().join("token")).expect("a link");
+        let mut projected = Self { folder, version: 0 };
+        projected.replace(content);
+        projected
+    }
+
+    /// The path that is mounted.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.folder.path().join("token")
+    }
+
+    /// Puts other content there, in one step.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn replace(&mut self, content: &str) {
+        self.version += 1;
+        let version = format!("..{}", self.version);
+        let at = |name: &str| self.folder.path().join(name);
+        fs::create_dir(at(&version)).expect("a folder");
+        fs::write(at(&version).join("token"), content).expect("a file");
+        symlink(&version, at("..data_tmp")).expect("a link");
+        fs::rename(at("..data_tmp"), at("..data")).expect("a rename");
+    }
+}
+
+/// Writes a file anew, in one step.
+///
+/// # Panics
+/// When it cannot be written.
+pub fn replace(path: &Path, content: &str) {
+    let beside = path.with_extension("new");
+    fs::write(&beside, content).expect("a file");
+    fs::rename(&beside, path).expect("a rename");
+}
+
+/// A self-signed certificate with its key, PEM, and what is registered of it.
+///
+/// # Panics
+/// When it cannot be made.
+#[must_use]
+pub fn certificate(name: &str) -> (String, RegisteredCertificate) {
+    let key = rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048)
+        .expect("a key");
+    let certificate = rcgen::CertificateParams::new([name.to_owned()])
+        .and_then(|parameters| parameters.self_signed(&key))
+        .expect("a certificate");
+    let registered = RegisteredCertificate::from_der(certificate.der()).expect("an RSA key");
+    (certificate.pem() + &key.serialize_pem(), registered)
+}

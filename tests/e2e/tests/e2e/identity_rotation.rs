@@ -1,0 +1,228 @@
+//! Credentials that are replaced while requests flow: not one of these fails.
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use azure_sim::{Application, ClientSecret, Options, Settings};
+use e2e::azure::{Azure, ECHO};
+use e2e::credentials::{Projected, certificate, replace};
+use e2e::{Proxy, ProxyBuilder, eventually, http};
+
+use crate::identities::{children, kubernetes, shows_no_secret};
+
+/// A token ends so soon that the next credential is needed within the test.
+fn azure(application: &Application) -> Azure {
+    Azure::start(Options {
+        applications: vec![application.clone()],
+        settings: Settings {
+            entra_token_lifetime_seconds: 10,
+            ..Settings::default()
+        },
+        ..Options::default()
+    })
+}
+
+/// Sends requests one after the other until `during` has ended; counts them, and none may fail.
+fn under_load<T>(proxy: &Proxy, during: impl FnOnce(&AtomicU64) -> T) -> T {
+    let (stop, answered) = (AtomicBool::new(false), AtomicU64::new(0));
+    thread::scope(|scope| {
+        let sender = scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                let answer = http::get(&proxy.url(ECHO)).expect("an answer");
+                assert_eq!(answer.status, 200, "{}", answer.text());
+                answered.fetch_add(1, Ordering::Relaxed);
+                thread::sleep(Duration::from_millis(10));
+            }
+        });
+        let result = during(&answered);
+        stop.store(true, Ordering::Relaxed);
+        sender.join().expect("no request failed");
+        result
+    })
+}
+
+fn issued(azure: &Azure) -> u64 {
+    azure.state().entra.token_endpoint.tokens_issued
+}
+
+/// Waits until so many more tokens were issued.
+fn more_tokens(azure: &Azure, count: u64) {
+    let enough = issued(azure) + count;
+    eventually(Duration::from_secs(60), "more tokens", || {
+        match issued(azure) {
+            now if now >= enough => Ok(()),
+            now => Err(format!("{now} of {enough}")),
+        }
+    });
+}
+
+/// Rotates a credential under load: `publish` registers the next one beside the old, `swap`
+/// replaces the file, `withdraw` ends the old one.
+fn rotates(
+    azure: &Azure,
+    settings: ProxyBuilder,
+    publish: impl FnOnce(),
+    swap: impl FnOnce(),
+    withdraw: impl FnOnce(),
+) {
+    let proxy = settings
+        .set("AAD_TOKEN_REFRESH_INTERVAL_IN_PERCENTAGE", "60")
+        .start();
+    proxy.wait_until_ready();
+    let answered = under_load(&proxy, |answered| {
+        more_tokens(azure, 1);
+        publish();
+        swap();
+        // The token after next was asked for when the new content had long been seen.
+        more_tokens(azure, 2);
+        withdraw();
+        more_tokens(azure, 2);
+        answered.load(Ordering::Relaxed)
+    });
+    assert!(answered > 20, "{answered} requests are no load");
+    let state = azure.state();
+    assert!(
+        state.entra.token_endpoint.refused.is_empty(),
+        "{:?}",
+        state.entra.token_endpoint.refused
+    );
+    assert!(
+        state.target.refused.is_empty(),
+        "{:?}",
+        state.target.refused
+    );
+    shows_no_secret(azure, &proxy);
+}
+
+#[test]
+fn a_new_secret_is_used_before_the_old_one_is_removed() {
+    const OLD: &str = "first~secret.of-the_rotation";
+    const NEW: &str = "second~secret.of-the_rotation";
+    let application = Application::new("secret").with_secret(OLD);
+    let azure = azure(&application);
+    let mut file = Projected::new(OLD);
+    let settings = azure
+        .proxy_as("aadApplication", &application)
+        .set("AAD_CLIENT_SECRET_FILE", file.path());
+    let secrets = |values: &[&str]| {
+        let secrets = values
+            .iter()
+            .map(|value| ClientSecret {
+                value: (*value).to_owned(),
+                expires_at: None,
+            })
+            .collect();
+        azure.change_application(&application.client_id, |it| it.secrets = secrets);
+    };
+    rotates(
+        &azure,
+        settings,
+        || secrets(&[OLD, NEW]),
+        || file.replace(NEW),
+        || secrets(&[NEW]),
+    );
+}
+
+#[test]
+fn a_projected_token_is_read_anew_when_kubernetes_swaps_it() {
+    let application = Application::new("workload");
+    let azure = azure(&application);
+    // Of two issuers, so that the old token can be made worthless and the new one not.
+    let (old, trust) = kubernetes(&azure, "https://oidc.old.example/");
+    let (new, new_trust) = kubernetes(&azure, "https://oidc.new.example/");
+    let trusts = |credentials| {
+        azure.change_application(&application.client_id, |it| {
+            it.federated_credentials = credentials;
+        });
+    };
+    trusts(vec![trust.clone()]);
+    let mut file = Projected::new(&old);
+    let settings = azure
+        .proxy_as("workloadIdentity", &application)
+        .set("AZURE_FEDERATED_TOKEN_FILE", file.path());
+    rotates(
+        &azure,
+        settings,
+        || trusts(vec![trust.clone(), new_trust.clone()]),
+        || file.replace(&new),
+        || trusts(vec![new_trust.clone()]),
+    );
+}
+
+#[test]
+fn a_certificate_is_replaced_without_a_restart() {
+    let (old, registered) = certificate("old.example");
+    let application = Application::new("certificate").with_certificate(registered.clone());
+    let azure = azure(&application);
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("certificate.pem");
+    fs::write(&file, old).expect("a file");
+    let settings = azure
+        .proxy_as("aadApplication", &application)
+        .set("AAD_CLIENT_CERTIFICATE_PATH", &file);
+    let (new, new_registered) = certificate("new.example");
+    let certificates = |certificates| {
+        azure.change_application(&application.client_id, |it| it.certificates = certificates);
+    };
+    rotates(
+        &azure,
+        settings,
+        || certificates(vec![registered.clone(), new_registered.clone()]),
+        || replace(&file, &new),
+        || certificates(vec![new_registered.clone()]),
+    );
+}
+
+#[test]
+fn a_token_sidecar_that_dies_is_started_again_and_no_request_notices() {
+    let (pem, registered) = certificate("proxy.example");
+    let application = Application::new("certificate").with_certificate(registered);
+    let azure = azure(&application);
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("certificate.pem");
+    fs::write(&file, pem).expect("a file");
+    let mut proxy = azure
+        .proxy_as("aadApplication", &application)
+        .set("AAD_CLIENT_CERTIFICATE_PATH", &file)
+        .set("AAD_TOKEN_REFRESH_INTERVAL_IN_PERCENTAGE", "60")
+        .start();
+    proxy.wait_until_ready();
+    let launcher = proxy.process().id();
+    let sidecar = || {
+        let name = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        children(launcher)
+            .into_iter()
+            .find(|pid| name(pid).trim() == "token-sidecar")
+    };
+    let first = sidecar().expect("a token-sidecar");
+    under_load(&proxy, |_| {
+        let pid = rustix::process::Pid::from_raw(first.cast_signed()).expect("a process id");
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("a signal");
+        eventually(
+            Duration::from_secs(30),
+            "another token-sidecar",
+            || match sidecar() {
+                Some(pid) if pid != first => Ok(()),
+                other => Err(format!("{other:?}")),
+            },
+        );
+        more_tokens(&azure, 2);
+    });
+    let said = proxy.process().stderr();
+    assert!(
+        said.contains("the token-sidecar ended with code 137"),
+        "{said}"
+    );
+
+    let second = sidecar().expect("a token-sidecar");
+    proxy.process_mut().signal(rustix::process::Signal::KILL);
+    eventually(Duration::from_secs(10), "the sidecar ends", || {
+        let stat = fs::read_to_string(format!("/proc/{second}/stat")).unwrap_or_default();
+        match stat.is_empty() || stat.contains(") Z ") {
+            true => Ok(()),
+            false => Err(stat),
+        }
+    });
+}

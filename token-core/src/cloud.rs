@@ -1,0 +1,97 @@
+//! The separate Azures, and what of each the token protocols name.
+
+use core::fmt;
+use core::str::FromStr;
+
+/// A separate Azure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cloud {
+    /// azure.com
+    Public,
+    /// Azure Government, azure.us
+    UsGovernment,
+    /// Azure operated by 21Vianet, azure.cn
+    China,
+}
+
+impl Cloud {
+    /// The host of its Entra.
+    /// <https://learn.microsoft.com/entra/identity-platform/authentication-national-cloud>
+    #[must_use]
+    pub fn authority(self) -> &'static str {
+        match self {
+            Self::Public => "login.microsoftonline.com",
+            Self::UsGovernment => "login.microsoftonline.us",
+            Self::China => "login.chinacloudapi.cn",
+        }
+    }
+
+    /// The cloud of an Entra host, under any of its names.
+    #[must_use]
+    pub fn of_authority(host: &str) -> Option<Self> {
+        match host.to_ascii_lowercase().as_str() {
+            "login.microsoftonline.com"
+            | "login.microsoft.com"
+            | "login.windows.net"
+            | "sts.windows.net" => Some(Self::Public),
+            "login.microsoftonline.us" | "login.usgovcloudapi.net" => Some(Self::UsGovernment),
+            "login.chinacloudapi.cn" | "login.partner.microsoftonline.cn" => Some(Self::China),
+            _ => None,
+        }
+    }
+
+    /// What a managed identity's token must be for, to be taken as an application's assertion.
+    /// <https://learn.microsoft.com/entra/workload-id/workload-identity-federation-config-app-trust-managed-identity>
+    #[must_use]
+    pub fn exchange_audience(self) -> &'static str {
+        match self {
+            Self::Public => "api://AzureADTokenExchange",
+            Self::UsGovernment => "api://AzureADTokenExchangeUSGov",
+            Self::China => "api://AzureADTokenExchangeChina",
+        }
+    }
+}
+
+/// Our name of it.
+impl fmt::Display for Cloud {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Public => "public",
+            Self::UsGovernment => "usgovernment",
+            Self::China => "china",
+        })
+    }
+}
+
+/// Our names, and those of `az cloud list` and of the Azure SDKs, in any case.
+impl FromStr for Cloud {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.to_ascii_lowercase().as_str() {
+            "public" | "azurecloud" | "azurepubliccloud" | "azurepublic" => Ok(Self::Public),
+            "usgovernment" | "azureusgovernment" | "azureusgovernmentcloud" | "azuregovernment" => {
+                Ok(Self::UsGovernment)
+            }
+            "china" | "azurechinacloud" | "azurechina" => Ok(Self::China),
+            _ => Err("is no cloud; give `public`, `usgovernment` or `china`".into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cloud_is_known_by_its_own_name_by_azures_and_by_its_entra() {
+        for cloud in [Cloud::Public, Cloud::UsGovernment, Cloud::China] {
+            assert_eq!(cloud.to_string().parse(), Ok(cloud));
+            assert_eq!(Cloud::of_authority(cloud.authority()), Some(cloud));
+        }
+        assert_eq!("AzureUSGovernment".parse(), Ok(Cloud::UsGovernment));
+        assert_eq!("AzureChinaCloud".parse(), Ok(Cloud::China));
+        assert!("germany".parse::<Cloud>().is_err());
+        assert_eq!(Cloud::of_authority("login.example.com"), None);
+    }
+}

@@ -1,0 +1,331 @@
+//! The identities of a plugin configuration: which fields each type takes stands in one table.
+
+use deserr::Deserr;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::cross::{given, text};
+use super::{Authority, ClusterName, IdentityName, ResourceId, Tenant, UrlPath, Uuid};
+use crate::Audience;
+
+/// Who asks for tokens. Which fields go with which `type` says its description.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[deserr(rename_all = camelCase, deny_unknown_fields)]
+pub struct Identity {
+    /// What targets, metrics and `/status` call it.
+    pub name: IdentityName,
+    /// How it proves who it is.
+    #[serde(rename = "type")]
+    #[deserr(rename = "type")]
+    pub kind: IdentityType,
+    /// Of an application: its tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[deserr(default)]
+    pub tenant_id: Option<Tenant>,
+    /// Of an application or a user-assigned identity: its client id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[deserr(default)]
+    pub client_id: Option<Uuid>,
+    /// `userAssigned`: its object (principal) id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[deserr(default)]
+    pub object_id: Option<Uuid>,
+    /// `userAssigned`: its Azure resource id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[deserr(default)]
+    pub resource_id: Option<ResourceId>,
+    /// The instance metadata service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[deserr(default)]
+    pub imds: Option<Imds>,
+    /// In place of `imds`: the service of App Service, Functions or Container Apps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[deserr(default)]
+    pub app_service: Option<AppService>,
+    /// `managedIdentityFederated`: which user-assigned identity of the machine speaks for the
+    /// application; the machine's own by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[deserr(default)]
+    pub managed_identity: Option<Selector>,
+    /// `managedIdentityFederated` and `tsiamFederated`: what the assertion is for. By default
+    /// that of the cloud whose Entra is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[deserr(default)]
+    pub exchange_audience: Option<Audience>,
+    /// Of an application: Entra.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[deserr(default)]
+    pub entra: Option<Entra>,
+    /// Of an application: where its secret or assertion is served inside this Envoy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[deserr(default)]
+    pub credential: Option<Credential>,
+    /// `tsiam` and `tsiamFederated`: the token service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[deserr(default)]
+    pub tsiam: Option<Tsiam>,
+}
+
+/// How an identity proves who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserr)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[deserr(rename_all = camelCase)]
+pub enum IdentityType {
+    /// The managed identity of the machine itself: `imds` or `appService`.
+    SystemAssigned,
+    /// A managed identity that was given to the machine: `imds` or `appService`, and one of
+    /// `clientId`, `objectId`, `resourceId`.
+    UserAssigned,
+    /// An application with a secret: `tenantId`, `clientId`, `entra`, `credential`.
+    ClientSecret,
+    /// An application with a certificate, by the token-sidecar: `tenantId`, `clientId`, `entra`,
+    /// `credential`.
+    ClientCertificate,
+    /// An application that trusts the token file of Azure workload identity: `tenantId`,
+    /// `clientId`, `entra`, `credential`.
+    WorkloadIdentity,
+    /// An application that trusts Kubernetes' service-account tokens: `tenantId`, `clientId`,
+    /// `entra`, `credential`.
+    ServiceAccountToken,
+    /// An application that trusts a managed identity of this machine: `tenantId`, `clientId`,
+    /// `entra`, `imds`, and where wanted `managedIdentity` and `exchangeAudience`.
+    ManagedIdentityFederated,
+    /// The token of a token service inside the cluster, for targets that trust its issuer:
+    /// `tsiam`.
+    Tsiam,
+    /// An application that trusts that token service: `tenantId`, `clientId`, `entra`, `tsiam`,
+    /// and where wanted `exchangeAudience`.
+    TsiamFederated,
+}
+
+/// The instance metadata service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[deserr(rename_all = camelCase, deny_unknown_fields)]
+pub struct Imds {
+    /// Name of the Envoy cluster that leads there; in Istio
+    /// `outbound|80||<host of the ServiceEntry>`.
+    pub cluster: ClusterName,
+    /// What the request is addressed to.
+    #[serde(default = "imds_authority")]
+    #[deserr(default = imds_authority())]
+    pub authority: Authority,
+}
+
+/// The service at `IDENTITY_ENDPOINT`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[deserr(rename_all = camelCase, deny_unknown_fields)]
+pub struct AppService {
+    /// Name of the Envoy cluster that leads there.
+    pub cluster: ClusterName,
+    /// What the request is addressed to.
+    pub authority: Authority,
+    /// The path of `IDENTITY_ENDPOINT`.
+    pub path: UrlPath,
+    /// Where the value of `IDENTITY_HEADER` is served inside this Envoy.
+    pub header: Credential,
+}
+
+/// Entra's token endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[deserr(rename_all = camelCase, deny_unknown_fields)]
+pub struct Entra {
+    /// Name of the Envoy cluster that leads there, by TLS; in Istio
+    /// `outbound|443||login.microsoftonline.com`.
+    pub cluster: ClusterName,
+    /// What the request is addressed to: `login.microsoftonline.com`, or another cloud's.
+    #[serde(default = "entra_authority")]
+    #[deserr(default = entra_authority())]
+    pub authority: Authority,
+}
+
+/// Where a secret or an assertion is served inside this Envoy: a file's content, or the
+/// token-sidecar.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[deserr(rename_all = camelCase, deny_unknown_fields)]
+pub struct Credential {
+    /// Name of the Envoy cluster that leads there: an internal listener or a Unix socket.
+    pub cluster: ClusterName,
+    /// What the request is addressed to.
+    #[serde(default = "localhost")]
+    #[deserr(default = localhost())]
+    pub authority: Authority,
+    /// Path and query, percent-encoded. By default `/`, and for `clientCertificate`
+    /// `/assertion?audience=` and the URL of Entra's token endpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[deserr(default)]
+    pub path: Option<UrlPath>,
+}
+
+/// Which user-assigned identity of the machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[deserr(rename_all = camelCase, deny_unknown_fields)]
+pub struct Selector {
+    /// Its client id. Exactly one of the three selectors is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[deserr(default)]
+    pub client_id: Option<Uuid>,
+    /// Its object (principal) id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[deserr(default)]
+    pub object_id: Option<Uuid>,
+    /// Its Azure resource id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[deserr(default)]
+    pub resource_id: Option<ResourceId>,
+}
+
+/// A token service inside the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[deserr(rename_all = camelCase, deny_unknown_fields)]
+pub struct Tsiam {
+    /// Name of the Envoy cluster that leads there.
+    pub cluster: ClusterName,
+    /// What the request is addressed to.
+    pub authority: Authority,
+    /// The path that gives tokens.
+    #[serde(default = "tsiam_path")]
+    #[deserr(default = tsiam_path())]
+    pub path: UrlPath,
+}
+
+fn imds_authority() -> Authority {
+    Authority::constant("169.254.169.254")
+}
+
+fn entra_authority() -> Authority {
+    Authority::constant(crate::cloud::Cloud::Public.authority())
+}
+
+fn localhost() -> Authority {
+    Authority::constant("localhost")
+}
+
+fn tsiam_path() -> UrlPath {
+    UrlPath::constant("/token")
+}
+
+/// The fields that depend on the type, `name` and `type` apart.
+struct Fields {
+    kind: &'static str,
+    /// Of each group one and only one.
+    needed: &'static [&'static [&'static str]],
+    allowed: &'static [&'static str],
+}
+
+const SERVICES: &[&str] = &["imds", "appService"];
+const SELECTORS: &[&str] = &["clientId", "objectId", "resourceId"];
+const APPLICATION: &[&[&str]] = &[&["tenantId"], &["clientId"], &["entra"], &["credential"]];
+
+const FIELDS: &[Fields] = &[
+    fields("systemAssigned", &[SERVICES], &[]),
+    fields("userAssigned", &[SERVICES, SELECTORS], &[]),
+    fields("clientSecret", APPLICATION, &[]),
+    fields("clientCertificate", APPLICATION, &[]),
+    fields("workloadIdentity", APPLICATION, &[]),
+    fields("serviceAccountToken", APPLICATION, &[]),
+    fields(
+        "managedIdentityFederated",
+        &[&["tenantId"], &["clientId"], &["entra"], &["imds"]],
+        &["managedIdentity", "exchangeAudience"],
+    ),
+    fields("tsiam", &[&["tsiam"]], &[]),
+    fields(
+        "tsiamFederated",
+        &[&["tenantId"], &["clientId"], &["entra"], &["tsiam"]],
+        &["exchangeAudience"],
+    ),
+];
+
+const fn fields(
+    kind: &'static str,
+    needed: &'static [&'static [&'static str]],
+    allowed: &'static [&'static str],
+) -> Fields {
+    Fields {
+        kind,
+        needed,
+        allowed,
+    }
+}
+
+/// Fields that are missing, that are too many, or that do not go with the type.
+pub(super) fn check(n: usize, identity: &Value, say: &mut impl FnMut(String, String)) {
+    let place = format!("identities[{n}]");
+    if let Some(managed) = given(identity, "managedIdentity") {
+        one_of(
+            &format!("{place}.managedIdentity"),
+            "it",
+            managed,
+            SELECTORS,
+            say,
+        );
+    }
+    // A type that is unknown is reported by its own type.
+    let kind = text(identity, "type");
+    let Some(rule) = FIELDS.iter().find(|rule| Some(rule.kind) == kind) else {
+        return;
+    };
+    for group in rule.needed {
+        one_of(
+            &place,
+            &format!("a {} identity", rule.kind),
+            identity,
+            group,
+            say,
+        );
+    }
+    let conditional = FIELDS
+        .iter()
+        .flat_map(|other| other.needed.iter().copied().flatten().chain(other.allowed));
+    let mut reported = Vec::new();
+    for &field in conditional {
+        let belongs =
+            rule.needed.iter().any(|group| group.contains(&field)) || rule.allowed.contains(&field);
+        if !belongs && given(identity, field).is_some() && !reported.contains(&field) {
+            reported.push(field);
+            say(
+                format!("{place}.{field}"),
+                format!("does not go with the type `{}`; remove it", rule.kind),
+            );
+        }
+    }
+}
+
+fn one_of(
+    place: &str,
+    who: &str,
+    value: &Value,
+    group: &[&str],
+    say: &mut impl FnMut(String, String),
+) {
+    let names: Vec<_> = group.iter().map(|field| format!("`{field}`")).collect();
+    let names = names.join(", ");
+    let found: Vec<_> = group
+        .iter()
+        .filter(|field| given(value, field).is_some())
+        .collect();
+    match (found.as_slice(), group.len()) {
+        ([_], _) => {}
+        ([], 1) => say(place.into(), format!("{who} needs {names}")),
+        ([], _) => say(place.into(), format!("{who} needs one of {names}")),
+        ([_, second, ..], _) => say(
+            format!("{place}.{second}"),
+            format!("{who} takes one of {names}; remove the others"),
+        ),
+    }
+}

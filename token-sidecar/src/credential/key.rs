@@ -1,0 +1,99 @@
+//! Private keys: RSA of 2048 bits and more, because Entra takes nothing else for PS256 and RS256.
+
+use aws_lc_rs::signature::RsaKeyPair;
+use pkcs8::{EncryptedPrivateKeyInfoRef, ObjectIdentifier, PrivateKeyInfoRef};
+
+use crate::credential::password::Password;
+use crate::file::FileName;
+use crate::settings::mistake::Mistake;
+use crate::settings::variables::PASSWORD;
+
+/// `rsaEncryption` (RFC 8017 §A.1).
+const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+
+const USE_RSA: &str =
+    "Issue the certificate with an RSA key of 2048 bits or more; Entra takes nothing else.";
+const CONVERT: &str = "Convert the key with `openssl pkcs8 -topk8 -v2 aes256`, or export it again.";
+
+/// A key in PKCS#8 (RFC 5208).
+pub(super) fn from_pkcs8(der: &[u8], file: &FileName) -> Result<RsaKeyPair, Mistake> {
+    let info = PrivateKeyInfoRef::try_from(der).map_err(|_| damaged(file))?;
+    if info.algorithm.oid != RSA {
+        return Err(not_rsa(file));
+    }
+    RsaKeyPair::from_pkcs8(der).map_err(|error| rejected(file, &error.to_string()))
+}
+
+/// A key in PKCS#1 (RFC 8017 §A.1.2).
+pub(super) fn from_pkcs1(der: &[u8], file: &FileName) -> Result<RsaKeyPair, Mistake> {
+    RsaKeyPair::from_der(der).map_err(|error| rejected(file, &error.to_string()))
+}
+
+/// A key in encrypted PKCS#8: PBES2 (RFC 8018 §6.2) with AES or 3DES.
+pub(super) fn from_encrypted_pkcs8(
+    der: &[u8],
+    password: Option<&Password>,
+    file: &FileName,
+) -> Result<RsaKeyPair, Mistake> {
+    let encrypted = EncryptedPrivateKeyInfoRef::try_from(der).map_err(|_| damaged(file))?;
+    let Some(password) = password else {
+        return Err(no_password(file));
+    };
+    let document = encrypted.decrypt(password.expose()).map_err(|error| {
+        use pkcs8::{Error, pkcs5};
+        match error {
+            // With a wrong password the padding may look right; what comes out is no key then.
+            Error::EncryptedPrivateKey(pkcs5::Error::DecryptFailed) | Error::Asn1(_) => {
+                password.wrong(file)
+            }
+            other => file.mistake(
+                format!("holds a private key encrypted in a way that is not supported: {other}"),
+                CONVERT,
+            ),
+        }
+    })?;
+    from_pkcs8(document.as_bytes(), file)
+}
+
+/// A key of another kind than RSA.
+pub(super) fn not_rsa(file: &FileName) -> Mistake {
+    file.mistake(
+        "holds a private key of another kind than RSA (EC, for example)",
+        USE_RSA,
+    )
+}
+
+/// A PKCS#1 key in the encryption of old OpenSSLs (`Proc-Type: 4,ENCRYPTED`), which is weak: the
+/// key is made from the password with one round of MD5.
+pub(super) fn old_encryption(file: &FileName) -> Mistake {
+    file.mistake(
+        "holds a private key in the old encryption of OpenSSL (Proc-Type)",
+        CONVERT,
+    )
+}
+
+/// A key or a PFX that needs a password.
+pub(super) fn no_password(file: &FileName) -> Mistake {
+    file.mistake(
+        "is encrypted, and no password is given",
+        format!("Set {PASSWORD} to a file that holds its password."),
+    )
+}
+
+fn damaged(file: &FileName) -> Mistake {
+    file.mistake(
+        "holds a damaged private key",
+        "Copy the file again, or export the key anew.",
+    )
+}
+
+/// `why` is aws-lc-rs's word for the reason.
+fn rejected(file: &FileName, why: &str) -> Mistake {
+    match why {
+        "TooSmall" => file.mistake("holds an RSA key of less than 2048 bits", USE_RSA),
+        _ => file.mistake(
+            format!("holds a private key that cannot be used ({why})"),
+            USE_RSA,
+        ),
+    }
+}

@@ -1,0 +1,105 @@
+//! PEM files (RFC 7468): certificates and one private key in any order, with whatever text
+//! between them.
+
+use aws_lc_rs::signature::RsaKeyPair;
+use pem::Pem;
+use zeroize::Zeroizing;
+
+use crate::credential::certificate::Certificate;
+use crate::credential::key;
+use crate::credential::password::Password;
+use crate::file::FileName;
+use crate::settings::mistake::Mistake;
+use crate::settings::variables::KEY;
+
+const BEGIN: &[u8] = b"-----BEGIN ";
+
+/// Whether a file's content is PEM at all.
+#[must_use]
+pub(super) fn is_pem(content: &[u8]) -> bool {
+    blocks_begun(content) > 0
+}
+
+/// The certificates of a file; there is at least one.
+pub(super) fn certificates(content: &[u8], file: &FileName) -> Result<Vec<Certificate>, Mistake> {
+    let mut certificates = Vec::new();
+    for block in blocks(content, file)? {
+        if matches!(block.tag(), "CERTIFICATE" | "X509 CERTIFICATE") {
+            certificates.push(Certificate::parse(block.contents()).ok_or_else(|| {
+                file.mistake(
+                    "holds a damaged certificate",
+                    "Copy the file again, or export the certificate anew.",
+                )
+            })?);
+        }
+    }
+    if certificates.is_empty() {
+        return Err(file.mistake(
+            "holds no certificate",
+            "Put the certificate that belongs to the private key there, as PEM.",
+        ));
+    }
+    Ok(certificates)
+}
+
+/// The one private key of a file.
+pub(super) fn private_key(
+    content: &[u8],
+    password: Option<&Password>,
+    file: &FileName,
+) -> Result<RsaKeyPair, Mistake> {
+    let mut keys = Vec::new();
+    for block in blocks(content, file)? {
+        if !block.tag().ends_with("PRIVATE KEY") {
+            continue;
+        }
+        let (tag, is_encrypted) = (block.tag().to_owned(), block.headers().get("DEK-Info"));
+        let is_encrypted = is_encrypted.is_some();
+        let der = Zeroizing::new(block.into_contents());
+        keys.push(match tag.as_str() {
+            _ if is_encrypted => Err(key::old_encryption(file)),
+            "PRIVATE KEY" => key::from_pkcs8(&der, file),
+            "RSA PRIVATE KEY" => key::from_pkcs1(&der, file),
+            "ENCRYPTED PRIVATE KEY" => key::from_encrypted_pkcs8(&der, password, file),
+            _ => Err(key::not_rsa(file)),
+        }?);
+    }
+    match (keys.pop(), keys.len()) {
+        (Some(key), 0) => Ok(key),
+        (Some(_), others) => Err(file.mistake(
+            format!("holds {} private keys", others + 1),
+            "Keep the one that belongs to the certificate.",
+        )),
+        (None, _) => Err(file.mistake(
+            "holds no private key",
+            if file.setting == KEY {
+                "Put the certificate's private key there, as PEM.".to_owned()
+            } else {
+                format!("Put the private key there too, as PEM, or name its file in {KEY}.")
+            },
+        )),
+    }
+}
+
+fn blocks(content: &[u8], file: &FileName) -> Result<Vec<Pem>, Mistake> {
+    let damaged = || {
+        file.mistake(
+            "holds a damaged or incomplete PEM block",
+            "Copy the file again; each block ends with its -----END line.",
+        )
+    };
+    let blocks = pem::parse_many(content).map_err(|_| damaged())?;
+    // The parser passes over what is cut off at the end.
+    if blocks.len() == blocks_begun(content) {
+        Ok(blocks)
+    } else {
+        Err(damaged())
+    }
+}
+
+fn blocks_begun(content: &[u8]) -> usize {
+    content
+        .windows(BEGIN.len())
+        .filter(|window| *window == BEGIN)
+        .count()
+}

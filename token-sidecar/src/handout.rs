@@ -1,0 +1,85 @@
+//! Files that are handed out as they are, for Envoys that cannot read them themselves (before
+//! 1.38 there is no `file_content` formatter).
+
+use zeroize::Zeroizing;
+
+use crate::file::FileName;
+use crate::settings::mistake::Mistake;
+
+/// A file that may be handed out, or the setting that would name one.
+#[derive(Debug)]
+pub struct Handout {
+    /// The variable's name.
+    pub setting: &'static str,
+    /// The file, if the variable is set.
+    pub file: Option<FileName>,
+}
+
+impl Handout {
+    /// The file's text without the white space around it, read anew; `None` where no file is
+    /// named. What a token or a secret cannot hold is refused here rather than by Entra.
+    #[must_use]
+    pub fn content(&self) -> Option<Result<Zeroizing<String>, Mistake>> {
+        self.file.as_ref().map(text)
+    }
+}
+
+fn text(file: &FileName) -> Result<Zeroizing<String>, Mistake> {
+    const FIX: &str = "Write the token or secret into it as plain text, and nothing else.";
+    let content = file.read()?;
+    let text = std::str::from_utf8(&content)
+        .map_err(|_| file.mistake("holds bytes that are no UTF-8 text", FIX))?
+        .trim();
+    if text.is_empty() {
+        return Err(file.mistake("holds nothing but white space", FIX));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(file.mistake("holds line ends or other control characters", FIX));
+    }
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content_of(content: &[u8]) -> Result<String, String> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("token");
+        std::fs::write(&path, content).unwrap();
+        let setting = "AZURE_FEDERATED_TOKEN_FILE";
+        let handout = Handout {
+            setting,
+            file: Some(FileName { setting, path }),
+        };
+        match handout.content().unwrap() {
+            Ok(text) => Ok(text.to_string()),
+            Err(mistake) => Err(mistake.to_string()),
+        }
+    }
+
+    #[test]
+    fn white_space_around_the_content_is_cut_off() {
+        assert_eq!(content_of(b"\n a.b.c \r\n").unwrap(), "a.b.c");
+        assert_eq!(content_of("gänse füße".as_bytes()).unwrap(), "gänse füße");
+    }
+
+    #[test]
+    fn what_no_token_or_secret_holds_is_refused() {
+        let cases: [(&[u8], &str); 5] = [
+            (b"", "is empty"),
+            (b" \n\t ", "holds nothing but white space"),
+            (b"a\nb", "holds line ends or other control characters"),
+            (b"a\0b", "holds line ends or other control characters"),
+            (b"\xff\xfe", "holds bytes that are no UTF-8 text"),
+        ];
+        for (content, expected) in cases {
+            let refused = content_of(content).unwrap_err();
+            assert!(
+                refused.starts_with("AZURE_FEDERATED_TOKEN_FILE is \"/"),
+                "{refused}"
+            );
+            assert!(refused.contains(expected), "{refused}");
+        }
+    }
+}

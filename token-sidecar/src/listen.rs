@@ -1,0 +1,166 @@
+//! Where requests come from: a Unix socket that only user and group can reach, and a loopback
+//! address only when asked for by name.
+
+use std::fs;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::Mode;
+
+use crate::settings::mistake::{Mistake, quoted};
+use crate::settings::variables::{ADDRESS, SOCKET};
+
+/// User and group, nobody else: 0660.
+const HIDDEN_FROM_OTHERS: Mode = Mode::XUSR.union(Mode::XGRP).union(Mode::RWXO);
+
+/// Everything that is listened on.
+#[derive(Debug)]
+pub struct Listeners {
+    unix: Option<(UnixListener, Socket)>,
+    tcp: Option<TcpListener>,
+}
+
+/// A listener within a runtime.
+#[derive(Debug)]
+pub enum Listener {
+    /// The Unix socket.
+    Unix(tokio::net::UnixListener),
+    /// The loopback address.
+    Tcp(tokio::net::TcpListener),
+}
+
+/// The socket's file, which is removed when this is dropped, unless another process has put its
+/// own there.
+#[derive(Debug)]
+pub struct Socket {
+    path: PathBuf,
+    device_and_inode: (u64, u64),
+}
+
+/// Listens on the socket and the address, or says everything that prevents it.
+pub fn bind(socket: Option<&Path>, address: Option<SocketAddr>) -> Result<Listeners, Vec<Mistake>> {
+    let mut mistakes = Vec::new();
+    let unix = socket.and_then(|path| bind_unix(path).map_err(|e| mistakes.push(e)).ok());
+    let tcp = address.and_then(|address| bind_tcp(address).map_err(|e| mistakes.push(e)).ok());
+    if mistakes.is_empty() {
+        Ok(Listeners { unix, tcp })
+    } else {
+        Err(mistakes)
+    }
+}
+
+impl Listeners {
+    /// Where they are, for the log.
+    #[must_use]
+    pub fn places(&self) -> Vec<String> {
+        let socket = self
+            .unix
+            .iter()
+            .map(|(_, socket)| socket.path.display().to_string());
+        let address = self.tcp.iter().filter_map(|tcp| tcp.local_addr().ok());
+        socket
+            .chain(address.map(|address| address.to_string()))
+            .collect()
+    }
+
+    /// Hands each listener to whoever serves it; the socket's file goes with what is returned.
+    pub fn serve(self, mut each: impl FnMut(Listener)) -> io::Result<Option<Socket>> {
+        if let Some(tcp) = self.tcp {
+            each(Listener::Tcp(tokio::net::TcpListener::from_std(tcp)?));
+        }
+        let Some((unix, socket)) = self.unix else {
+            return Ok(None);
+        };
+        each(Listener::Unix(tokio::net::UnixListener::from_std(unix)?));
+        Ok(Some(socket))
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if device_and_inode(&self.path).is_ok_and(|found| found == self.device_and_inode) {
+            // Left behind it does no harm: the next start replaces it.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn bind_unix(path: &Path) -> Result<(UnixListener, Socket), Mistake> {
+    let refused = |wrong: String, fix: &str| {
+        let path = quoted(&path.to_string_lossy());
+        Mistake::new(SOCKET, format!("is {path}, {wrong}"), fix)
+    };
+    let impossible = |error: &io::Error| {
+        refused(
+            format!("where no socket can be made: {error}"),
+            "Name a socket in a directory that this user may write to (up to 107 bytes in all).",
+        )
+    };
+    if let Ok(metadata) = fs::symlink_metadata(path) {
+        if !metadata.file_type().is_socket() {
+            return Err(refused(
+                "which is no socket".into(),
+                "Remove the file, or name another socket.",
+            ));
+        }
+        match UnixStream::connect(path) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                fs::remove_file(path).map_err(|error| impossible(&error))?;
+            }
+            Ok(_) => {
+                return Err(refused(
+                    "on which another process listens".into(),
+                    "End that process, or name another socket.",
+                ));
+            }
+            Err(error) => return Err(impossible(&error)),
+        }
+    }
+    if let Some(directory) = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o750)
+            .create(directory)
+            .map_err(|error| impossible(&error))?;
+    }
+    // At no moment may others reach it; nothing else makes files meanwhile.
+    let before = rustix::process::umask(HIDDEN_FROM_OTHERS);
+    let bound = UnixListener::bind(path);
+    rustix::process::umask(before);
+    bound
+        .and_then(|listener| {
+            listener.set_nonblocking(true)?;
+            let socket = Socket {
+                path: std::path::absolute(path)?,
+                device_and_inode: device_and_inode(path)?,
+            };
+            Ok((listener, socket))
+        })
+        .map_err(|error| impossible(&error))
+}
+
+fn bind_tcp(address: SocketAddr) -> Result<TcpListener, Mistake> {
+    TcpListener::bind(address)
+        .and_then(|listener| {
+            listener.set_nonblocking(true)?;
+            Ok(listener)
+        })
+        .map_err(|error| {
+            Mistake::new(
+                ADDRESS,
+                format!("is {address}, where nobody can listen: {error}"),
+                "Name a free port of a loopback address.",
+            )
+        })
+}
+
+fn device_and_inode(path: &Path) -> io::Result<(u64, u64)> {
+    let metadata = fs::symlink_metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
+}

@@ -1,0 +1,32 @@
+//! `token-sidecar`: see [`token_sidecar`].
+
+use std::alloc::System;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use token_sidecar::run;
+use token_sidecar::settings::variables::help;
+use zeroizing_alloc::ZeroAlloc;
+
+/// Wipes all memory that is given back: the libraries that decrypt and parse keys leave copies
+/// which nothing else would wipe.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let shown = match arguments.as_slice() {
+        [] => return run::run(),
+        [only] if only == "--help" || only == "-h" => help(),
+        [only] if only == "--version" || only == "-V" => {
+            format!("token-sidecar {}\n", env!("CARGO_PKG_VERSION"))
+        }
+        _ => {
+            eprintln!("token-sidecar: it takes no arguments but --help and --version");
+            return ExitCode::from(run::USAGE);
+        }
+    };
+    // A closed standard output leaves nobody to tell.
+    let _ = io::stdout().write_all(shown.as_bytes());
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,12 @@
+//! What users get of `token-sidecar`: the library with files and a clock of the tests' own where
+//! time or many cases matter, else the program as a process.
+
+mod confinement;
+mod http;
+mod inputs;
+mod jwt;
+mod listening;
+mod mistakes;
+mod reload;
+mod secrets;
+mod support;

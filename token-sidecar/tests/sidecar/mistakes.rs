@@ -1,0 +1,467 @@
+//! What is wrong with the environment or a file is said with the setting, the path and the fix;
+//! all of it at once, and with exit code 64.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
+use crate::support::pki;
+use crate::support::process::command;
+use crate::support::{FIXTURE_PASSWORD, Files, environment, fixture, mistakes_at, now};
+
+const CERTIFICATE: &str = "AAD_CLIENT_CERTIFICATE_PATH";
+const KEY: &str = "AAD_CLIENT_CERTIFICATE_KEY_PATH";
+const PASSWORD: &str = "AAD_CLIENT_CERTIFICATE_PASSWORD_FILE";
+
+/// A file with that content.
+struct Named<'a>(&'static str, &'a [u8]);
+
+/// The one mistake of these files, without the setting and the path that it must begin with.
+fn mistake(files: &[Named], blamed: &str) -> String {
+    let directory = Files::new();
+    let variables: Vec<(&str, String)> = files
+        .iter()
+        .map(|Named(setting, content)| (*setting, directory.write(setting, content)))
+        .collect();
+    let variables: Vec<(&str, &str)> = variables
+        .iter()
+        .map(|(setting, path)| (*setting, path.as_str()))
+        .collect();
+    let mistakes = mistakes_at(&variables, now());
+    assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+    let start = format!("{blamed} is {:?}, which ", directory.path(blamed));
+    let said = mistakes[0].strip_prefix(&start);
+    said.unwrap_or_else(|| panic!("{start}: {mistakes:?}"))
+        .to_owned()
+}
+
+fn certificate_mistake(content: &[u8]) -> String {
+    mistake(&[Named(CERTIFICATE, content)], CERTIFICATE)
+}
+
+#[test]
+fn each_setting_that_names_a_file_says_when_the_file_cannot_be_used() {
+    let leaf = [fixture("leaf.pem"), fixture("leaf.pkcs8.key")].concat();
+    let settings = [
+        CERTIFICATE,
+        KEY,
+        PASSWORD,
+        "AZURE_FEDERATED_TOKEN_FILE",
+        "AAD_CLIENT_SECRET_FILE",
+    ];
+    for setting in settings {
+        let files = Files::new();
+        let good = files.write("good.pem", &leaf);
+        let cases = [
+            (files.value("missing"), "does not exist. Correct the path"),
+            (files.value(""), "is a directory. Name the file in it."),
+            (files.write("empty", ""), "is empty. Fill it"),
+            (
+                files.write("large", vec![b'x'; 1024 * 1024 + 1]),
+                "is larger than 1 MiB. Name the right file",
+            ),
+        ];
+        for (path, expected) in &cases {
+            // Of two equal names the later counts.
+            let variables = [(CERTIFICATE, good.as_str()), (setting, path.as_str())];
+            let mistakes = mistakes_at(&variables, now());
+            let start = format!("{setting} is {path:?}, which {expected}");
+            assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+            assert!(mistakes[0].starts_with(&start), "{mistakes:?}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_the_user_may_not_read_is_named_with_the_user() {
+    const NOBODY: u32 = 65534;
+    let files = Files::new();
+    let path = files.write("bundle.pem", "x");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    let mut command = command(&files, &[(CERTIFICATE, &path)]);
+    let mut user = rustix::process::geteuid();
+    if user.is_root() {
+        // Root may read everything: be somebody else, who can reach the program and the file.
+        user = rustix::process::Uid::from_raw(NOBODY);
+        let program = files.path("program");
+        fs::copy(command.get_program(), &program).unwrap();
+        fs::set_permissions(files.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+        command = rebuilt(&program, &command);
+        command.uid(NOBODY);
+    }
+    let status = command.status().unwrap();
+    let log = fs::read_to_string(files.path("log")).unwrap();
+    assert_eq!(status.code(), Some(64), "{log}");
+    let user = user.as_raw();
+    let expected =
+        format!("{CERTIFICATE} is {path:?}, which user {user} may not read. Let user {user}");
+    assert!(log.contains(&expected), "{log}");
+}
+
+/// The same command for another copy of the program.
+fn rebuilt(program: &std::path::Path, like: &std::process::Command) -> std::process::Command {
+    let mut command = std::process::Command::new(program);
+    command.env_clear();
+    for (name, value) in like.get_envs() {
+        command.env(name, value.unwrap());
+    }
+    let log = program.with_file_name("log");
+    command.stderr(fs::File::options().append(true).open(log).unwrap());
+    command
+}
+
+#[test]
+fn a_file_of_the_wrong_kind_is_said_to_be_one() {
+    let certificate_der = pki::certificates_of("leaf.pem").remove(0);
+    let base64 = BASE64_STANDARD.encode(fixture("modern.pfx"));
+    let cases: [(&[u8], &str); 5] = [
+        (b"hello", "is neither PEM nor PFX. Export the certificate"),
+        (
+            &certificate_der,
+            "is a certificate in DER form, without a private key. Convert it",
+        ),
+        (
+            base64.as_bytes(),
+            "is base64 text, not the PFX itself. Decode it",
+        ),
+        (b"\x30\x03\x02\x01\x00", "is neither PEM nor a sound PFX: "),
+        (
+            &fixture("leaf.pkcs8.key"),
+            "holds no certificate. Put the certificate that belongs",
+        ),
+    ];
+    for (content, expected) in cases {
+        let said = certificate_mistake(content);
+        assert!(said.starts_with(expected), "{said}");
+    }
+}
+
+#[test]
+fn a_pem_file_that_lacks_something_or_has_too_much_says_what() {
+    let (leaf, key) = (fixture("leaf.pem"), fixture("leaf.pkcs8.key"));
+    let cut = &leaf[..leaf.len() - 40];
+    let damaged = String::from_utf8(leaf.clone())
+        .unwrap()
+        .replacen("MII", "MIJ", 1);
+    let cases = [
+        (
+            leaf.clone(),
+            "holds no private key. Put the private key there too",
+        ),
+        (
+            [leaf.clone(), key.clone(), key.clone()].concat(),
+            "holds 2 private keys. Keep the one",
+        ),
+        (
+            [&key, cut].concat(),
+            "holds a damaged or incomplete PEM block. Copy the file again",
+        ),
+        (
+            [damaged.into_bytes(), key].concat(),
+            "holds a damaged certificate. Copy the file again",
+        ),
+        (
+            [
+                leaf,
+                b"-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n".to_vec(),
+            ]
+            .concat(),
+            "holds a damaged private key. Copy the file again",
+        ),
+    ];
+    for (content, expected) in cases {
+        let said = certificate_mistake(&content);
+        assert!(said.starts_with(expected), "{said}");
+    }
+}
+
+#[test]
+fn a_pfx_that_lacks_something_says_what() {
+    for (pfx, expected) in [
+        ("no-key.pfx", "is a PFX without a private key. Export"),
+        (
+            "no-certificate.pfx",
+            "is a PFX without a certificate. Export",
+        ),
+    ] {
+        let said = certificate_mistake(&fixture(pfx));
+        assert!(said.starts_with(expected), "{said}");
+    }
+}
+
+#[test]
+fn a_key_that_entra_does_not_take_is_refused_with_the_reason() {
+    let leaf = fixture("leaf.pem");
+    for (key, expected) in [
+        (
+            "ec.pkcs8.key",
+            "holds a private key of another kind than RSA",
+        ),
+        (
+            "ec.sec1.key",
+            "holds a private key of another kind than RSA",
+        ),
+        ("short.pkcs1.key", "holds an RSA key of less than 2048 bits"),
+    ] {
+        let content = [leaf.clone(), fixture(key)].concat();
+        let said = certificate_mistake(&content);
+        assert!(said.starts_with(expected), "{said}");
+        assert!(
+            said.contains("with an RSA key of 2048 bits or more"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn an_encrypted_file_without_a_password_asks_for_one() {
+    let pem = [fixture("leaf.pem"), fixture("leaf.encrypted.key")].concat();
+    for content in [
+        pem,
+        fixture("modern.pfx"),
+        fixture("legacy.pfx"),
+        fixture("no-mac.pfx"),
+    ] {
+        let said = certificate_mistake(&content);
+        let expected = "is encrypted, and no password is given. Set \
+                        AAD_CLIENT_CERTIFICATE_PASSWORD_FILE to a file that holds its password.";
+        assert_eq!(said, expected);
+    }
+}
+
+#[test]
+fn a_wrong_password_is_the_password_files_fault() {
+    let pem = [fixture("leaf.pem"), fixture("leaf.encrypted.key")].concat();
+    for content in [
+        pem,
+        fixture("modern.pfx"),
+        fixture("modern-no-password.pfx"),
+        fixture("legacy.pfx"),
+        fixture("no-mac.pfx"),
+    ] {
+        let files = [Named(CERTIFICATE, &content), Named(PASSWORD, b"wrong")];
+        let said = mistake(&files, PASSWORD);
+        assert!(
+            said.starts_with("does not hold the password of \"/"),
+            "{said}"
+        );
+        assert!(
+            said.contains(". Write the right password into it;"),
+            "{said}"
+        );
+        assert!(!said.contains("wrong"), "{said}");
+    }
+}
+
+#[test]
+fn an_encryption_that_is_too_old_is_to_be_converted() {
+    let leaf = fixture("leaf.pem");
+    for (key, expected) in [
+        (
+            "leaf.encrypted-des.key",
+            "holds a private key encrypted in a way that is not supported",
+        ),
+        (
+            "leaf.encrypted-pkcs1.key",
+            "holds a private key in the old encryption of OpenSSL",
+        ),
+    ] {
+        let content = [leaf.clone(), fixture(key)].concat();
+        let files = [
+            Named(CERTIFICATE, &content),
+            Named(PASSWORD, FIXTURE_PASSWORD.as_bytes()),
+        ];
+        let said = mistake(&files, CERTIFICATE);
+        assert!(said.starts_with(expected), "{said}");
+        assert!(
+            said.contains("Convert the key with `openssl pkcs8 -topk8"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_certificate_of_another_key_is_named_with_the_key() {
+    let one = pki::lasting(&pki::ONE, "one");
+    let other_key = pki::OTHER.serialize_pem();
+    let in_one_file = certificate_mistake((one.pem.clone() + &other_key).as_bytes());
+    assert!(
+        in_one_file.starts_with("holds no certificate of its private key, only \"CN=one\". Put"),
+        "{in_one_file}"
+    );
+
+    let files = [
+        Named(CERTIFICATE, one.pem.as_bytes()),
+        Named(KEY, other_key.as_bytes()),
+    ];
+    let in_two = mistake(&files, CERTIFICATE);
+    assert!(
+        in_two.starts_with("holds no certificate of the private key in \"/"),
+        "{in_two}"
+    );
+    assert!(
+        in_two.contains("(AAD_CLIENT_CERTIFICATE_KEY_PATH), only \"CN=one\". Put"),
+        "{in_two}"
+    );
+}
+
+#[test]
+fn a_certificate_whose_time_is_over_or_has_not_come_says_when() {
+    for (years, expected) in [
+        (
+            (2020, 2029),
+            "holds the certificate \"CN=one\", which expired on 2029-01-01T00:00:00Z. Put a renewed",
+        ),
+        (
+            (2031, 2040),
+            "holds the certificate \"CN=one\", which is not valid before 2031-01-01T00:00:00Z. Wait",
+        ),
+    ] {
+        let one = pki::certificate(&pki::ONE, "one", years);
+        let said = certificate_mistake(pki::bundle(&one, &pki::ONE).as_bytes());
+        assert!(said.starts_with(expected), "{said}");
+    }
+}
+
+#[test]
+fn a_key_file_belongs_beside_a_pem_certificate_only() {
+    let (pfx, key) = (fixture("modern-no-password.pfx"), fixture("leaf.pkcs8.key"));
+    let files = [Named(CERTIFICATE, &pfx), Named(KEY, &key)];
+    let directory = Files::new();
+    let variables = files.map(|Named(name, content)| (name, directory.write(name, content)));
+    let variables = variables
+        .each_ref()
+        .map(|(name, path)| (*name, path.as_str()));
+    let mistakes = mistakes_at(&variables, now());
+    assert!(
+        mistakes[0].starts_with("AAD_CLIENT_CERTIFICATE_KEY_PATH is "),
+        "{mistakes:?}"
+    );
+    assert!(
+        mistakes[0].ends_with("Unset it: a PFX brings its own key."),
+        "{mistakes:?}"
+    );
+
+    let alone = mistakes_at(
+        &[(KEY, "/x"), ("AAD_CLIENT_SECRET_FILE", &variables[0].1)],
+        now(),
+    );
+    assert!(
+        alone[0].starts_with("AAD_CLIENT_CERTIFICATE_KEY_PATH is set, but AAD_CLIENT_CERTIFICATE_"),
+        "{alone:?}"
+    );
+}
+
+#[test]
+fn all_mistakes_are_said_at_once() {
+    let mistakes = mistakes_at(
+        &[
+            ("AAD_CLIENT_ID", "me"),
+            ("AAD_TENANT_ID", "common"),
+            ("AZURE_CLOUD", "germany"),
+            (CERTIFICATE, "/nowhere/a.pem"),
+            ("AAD_CLIENT_CERTIFICATE_SEND_CHAIN", "maybe"),
+            ("AAD_CLIENT_ASSERTION_ALGORITHM", "ES256"),
+            ("AZURE_FEDERATED_TOKEN_FILE", "/nowhere/token"),
+            ("TOKEN_SIDECAR_ADDRESS", "0.0.0.0:80"),
+            ("LOG_LEVEL", "loud"),
+        ],
+        now(),
+    );
+    let blamed: Vec<&str> = mistakes
+        .iter()
+        .map(|mistake| mistake.split(' ').next().unwrap())
+        .collect();
+    let expected = [
+        "LOG_LEVEL",
+        "AAD_CLIENT_ASSERTION_ALGORITHM",
+        "AAD_CLIENT_CERTIFICATE_SEND_CHAIN",
+        CERTIFICATE,
+        "AAD_CLIENT_ID",
+        "AAD_TENANT_ID",
+        "AZURE_CLOUD",
+        "AZURE_FEDERATED_TOKEN_FILE",
+        "TOKEN_SIDECAR_ADDRESS",
+    ];
+    assert_eq!(blamed, expected);
+    assert!(
+        mistakes.iter().all(|mistake| mistake.ends_with('.')),
+        "{mistakes:?}"
+    );
+}
+
+#[test]
+fn the_ids_are_required_and_the_old_names_win_over_the_sdks() {
+    use token_sidecar::settings;
+    use token_sidecar::settings::variables::Variables;
+
+    let files = Files::new();
+    let bundle = pki::bundle(&pki::lasting(&pki::ONE, "one"), &pki::ONE);
+    let path = files.write("one.pem", bundle);
+    let variables: Variables = [(CERTIFICATE, path.as_str())].into_iter().collect();
+    let mistakes = settings::read(&variables, now()).outcome.unwrap_err();
+    assert_eq!(
+        mistakes[0].to_string(),
+        "AAD_CLIENT_ID is not set. Set it to the application's client id."
+    );
+    assert_eq!(
+        mistakes[1].to_string(),
+        "AAD_TENANT_ID is not set. Set it to the tenant's id or domain."
+    );
+
+    let reading = settings::read(
+        &environment(&[
+            (CERTIFICATE, &path),
+            ("AAD_TENANT_ID", "ours.example"),
+            ("AZURE_TENANT_ID", "sdks.example"),
+        ]),
+        now(),
+    );
+    let endpoint = reading.outcome.unwrap().signer.unwrap().token_endpoint;
+    assert_eq!(
+        endpoint,
+        "https://login.microsoftonline.com/ours.example/oauth2/v2.0/token"
+    );
+    assert_eq!(
+        reading.warnings,
+        ["AAD_TENANT_ID and AZURE_TENANT_ID differ; AAD_TENANT_ID is used"]
+    );
+}
+
+#[test]
+fn mistakes_end_the_program_with_64_and_so_do_unknown_arguments() {
+    let files = Files::new();
+    let status = command(&files, &[("LOG_LEVEL", "loud")]).status().unwrap();
+    let log = fs::read_to_string(files.path("log")).unwrap();
+    assert_eq!(status.code(), Some(64));
+    assert!(
+        log.starts_with("token-sidecar: 2 mistakes in the environment:\n"),
+        "{log}"
+    );
+    assert!(
+        log.contains("\n  AAD_CLIENT_CERTIFICATE_PATH is not set. Name the PEM"),
+        "{log}"
+    );
+
+    let status = command(&files, &[]).arg("--verbose").status().unwrap();
+    assert_eq!(status.code(), Some(64));
+}
+
+#[test]
+fn help_names_every_variable() {
+    let files = Files::new();
+    let mut command = command(&files, &[]);
+    command.arg("--help").stdout(std::process::Stdio::piped());
+    let help = command.output().unwrap();
+    assert!(help.status.success());
+    let help = String::from_utf8(help.stdout).unwrap();
+    for (name, meaning) in token_sidecar::settings::variables::SERVED {
+        assert!(
+            help.contains(&format!("  {name}\n          {meaning}\n")),
+            "{help}"
+        );
+    }
+}
