@@ -150,14 +150,16 @@ impl Cloud {
         lock(&self.entra.applications).register(application);
     }
 
-    /// The token that a source gives for a managed identity now, and whether it is a new one.
+    /// The token that a source gives for a managed identity at a moment, and whether it is a new
+    /// one.
     pub(crate) fn identity_token(
         &self,
         source: Service,
         identity: &Identity,
         resource: &str,
+        now: i64,
     ) -> jsonwebtoken::errors::Result<(HandedOut, bool)> {
-        let (now, settings) = (self.now(), self.settings().clone());
+        let settings = self.settings().clone();
         let issued = self.register().for_identity(
             &self.tenant,
             source,
@@ -190,12 +192,12 @@ impl Cloud {
             .add_jwt(SecretKind::AccessToken, &token.jwt, &which);
     }
 
-    /// A token of a federated issuer.
+    /// A token that a federated issuer signs at a moment.
     pub(crate) fn federated_token(
         &self,
         claims: &FederatedClaims,
+        now: i64,
     ) -> Result<String, Box<dyn Error + Send + Sync>> {
-        let now = self.now();
         let token = self.issuers().sign(claims, now)?;
         let which = format!("of {} for {}", claims.issuer, claims.subject);
         self.secrets()

@@ -39,7 +39,7 @@ pub(crate) fn reply(
 ) -> jsonwebtoken::errors::Result<Map<String, Value>> {
     let settings = cloud.settings().clone();
     let now = cloud.now();
-    let (token, is_new) = cloud.identity_token(service, &asked.identity, &asked.resource)?;
+    let (token, is_new) = cloud.identity_token(service, &asked.identity, &asked.resource, now)?;
     traffic.count_token(is_new);
     let remaining = token.expires_at.saturating_sub(now);
     let mut reply = Map::new();

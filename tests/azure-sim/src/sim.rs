@@ -249,9 +249,9 @@ impl AzureSim {
         identity: &Identity,
         resource: &str,
     ) -> Result<String, Box<dyn Error + Send + Sync>> {
-        let (token, _) = self
-            .cloud
-            .identity_token(Service::Imds, identity, resource)?;
+        let (token, _) =
+            self.cloud
+                .identity_token(Service::Imds, identity, resource, self.cloud.now())?;
         Ok(token.jwt)
     }
 

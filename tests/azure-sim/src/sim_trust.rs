@@ -69,7 +69,7 @@ impl AzureSim {
         &self,
         claims: &FederatedClaims,
     ) -> Result<String, Box<dyn Error + Send + Sync>> {
-        self.cloud.federated_token(claims)
+        self.cloud.federated_token(claims, self.cloud.now())
     }
 
     /// The issuer of the tokens that managed identities get for `api://AzureADTokenExchange`:

@@ -116,13 +116,14 @@ fn token(cloud: &Cloud, audience: &str) -> Result<Response<Body>, Failure> {
     });
     more.insert("tsiam".to_owned(), node);
     cloud.issuers().add(TSIAM_ISSUER)?;
-    let token = cloud.federated_token(&FederatedClaims {
+    let claims = FederatedClaims {
         issuer: TSIAM_ISSUER.to_owned(),
         subject: TSIAM_NODE.to_owned(),
         audience: audience.to_owned(),
         lifetime_seconds,
         more,
-    })?;
+    };
+    let token = cloud.federated_token(&claims, now)?;
     cloud.tsiam.traffic.count_token(true);
     let reply = json!({
         "access_token": token,

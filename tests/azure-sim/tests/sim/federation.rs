@@ -190,7 +190,7 @@ async fn a_federated_token_is_over_when_it_expires() {
     let mut early = cluster_claims();
     early
         .more
-        .insert("nbf".to_owned(), json!(sim.state().now + 301));
+        .insert("nbf".to_owned(), json!(sim.state().now + 400));
     let token = sim.federated_token(&early).unwrap();
     let reply = ask_by_assertion(&sim, &app.client_id, &token).await;
     expect_refusal(
