@@ -8,6 +8,7 @@ use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
+use rustix::net::{AddressFamily, SocketType, socket};
 use token_sidecar::sandbox::{self, Allowed};
 
 use crate::support::jwt::verify;
@@ -51,6 +52,8 @@ fn inside_the_sandbox_other_files_sockets_and_programs_are_out_of_reach() {
         assert_eq!(kind(TcpListener::bind("127.0.0.1:0")), denied);
         assert_eq!(kind(UdpSocket::bind("127.0.0.1:0")), denied);
         assert_eq!(kind(UnixStream::pair()), denied);
+        let unbound = socket(AddressFamily::INET, SocketType::DGRAM, None);
+        assert_eq!(kind(unbound.map_err(Into::into)), denied);
         assert_eq!(kind(Command::new("/bin/true").spawn()), denied);
         assert_eq!(kind(std::thread::Builder::new().spawn(|| ())), denied);
         confinement

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixListener;
 
 use rustix::process::Signal;
 
-use crate::support::process::{Sidecar, command, exchange};
+use crate::support::process::{Sidecar, command, end_of, exchange};
 use crate::support::{Files, eventually};
 
 /// A sidecar that has something to do.
@@ -25,9 +25,7 @@ fn start(files: &Files, more: &[(&str, &str)]) -> Sidecar {
 fn refusal(files: &Files, more: &[(&str, &str)]) -> String {
     let variables = variables(files);
     let secret = (variables[0].0, variables[0].1.as_str());
-    let status = command(files, &[more, &[secret]].concat())
-        .status()
-        .unwrap();
+    let status = end_of(command(files, &[more, &[secret]].concat()));
     let log = fs::read_to_string(files.path("log")).unwrap();
     assert_eq!(status.code(), Some(64), "{log}");
     log

@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
 use crate::support::pki;
-use crate::support::process::command;
+use crate::support::process::{command, end_of};
 use crate::support::{FIXTURE_PASSWORD, Files, environment, fixture, mistakes_at, now};
 
 const CERTIFICATE: &str = "AAD_CLIENT_CERTIFICATE_PATH";
@@ -80,7 +80,7 @@ fn a_file_that_the_user_may_not_read_is_named_with_the_user() {
     const NOBODY: u32 = 65534;
     let files = Files::new();
     let path = files.write("bundle.pem", "x");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     let mut command = command(&files, &[(CERTIFICATE, &path)]);
     let mut user = rustix::process::geteuid();
     if user.is_root() {
@@ -92,7 +92,7 @@ fn a_file_that_the_user_may_not_read_is_named_with_the_user() {
         command = rebuilt(&program, &command);
         command.uid(NOBODY);
     }
-    let status = command.status().unwrap();
+    let status = end_of(command);
     let log = fs::read_to_string(files.path("log")).unwrap();
     assert_eq!(status.code(), Some(64), "{log}");
     let user = user.as_raw();
@@ -346,7 +346,7 @@ fn a_key_file_belongs_beside_a_pem_certificate_only() {
     );
 
     let alone = mistakes_at(
-        &[(KEY, "/x"), ("AAD_CLIENT_SECRET_FILE", &variables[0].1)],
+        &[(KEY, "/x"), ("AAD_CLIENT_SECRET_FILE", variables[0].1)],
         now(),
     );
     assert!(
@@ -434,7 +434,7 @@ fn the_ids_are_required_and_the_old_names_win_over_the_sdks() {
 #[test]
 fn mistakes_end_the_program_with_64_and_so_do_unknown_arguments() {
     let files = Files::new();
-    let status = command(&files, &[("LOG_LEVEL", "loud")]).status().unwrap();
+    let status = end_of(command(&files, &[("LOG_LEVEL", "loud")]));
     let log = fs::read_to_string(files.path("log")).unwrap();
     assert_eq!(status.code(), Some(64));
     assert!(
@@ -446,7 +446,9 @@ fn mistakes_end_the_program_with_64_and_so_do_unknown_arguments() {
         "{log}"
     );
 
-    let status = command(&files, &[]).arg("--verbose").status().unwrap();
+    let mut verbose = command(&files, &[]);
+    verbose.arg("--verbose");
+    let status = end_of(verbose);
     assert_eq!(status.code(), Some(64));
 }
 

@@ -28,9 +28,26 @@ pub(crate) fn command(files: &Files, more: &[(&str, &str)]) -> Command {
     command
 }
 
+/// Runs a program that must end by itself, as after a mistake, and gives its end.
+pub(crate) fn end_of(mut command: Command) -> ExitStatus {
+    let mut sidecar = Running(command.spawn().unwrap());
+    eventually("ended by itself", || sidecar.0.try_wait().unwrap())
+}
+
+/// A process that is killed when this is dropped.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already, as a test wanted.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A running sidecar; it is killed when this is dropped.
 pub(crate) struct Sidecar {
-    child: Child,
+    child: Running,
     socket: PathBuf,
     log: PathBuf,
 }
@@ -39,12 +56,12 @@ impl Sidecar {
     /// Starts the program and waits until it listens.
     pub(crate) fn start(files: &Files, more: &[(&str, &str)]) -> Self {
         let mut sidecar = Self {
-            child: command(files, more).spawn().unwrap(),
+            child: Running(command(files, more).spawn().unwrap()),
             socket: files.path("socket"),
             log: files.path("log"),
         };
         eventually("listening", || {
-            let ended = sidecar.child.try_wait().unwrap();
+            let ended = sidecar.child.0.try_wait().unwrap();
             assert!(ended.is_none(), "{}", sidecar.log());
             sidecar.log().contains("listening on").then_some(())
         });
@@ -63,7 +80,7 @@ impl Sidecar {
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.child.0.id()
     }
 
     /// A field of `/proc/<pid>/status`.
@@ -93,15 +110,7 @@ impl Sidecar {
     pub(crate) fn end(&mut self, signal: Signal) -> ExitStatus {
         let pid = Pid::from_raw(self.pid().cast_signed()).unwrap();
         kill_process(pid, signal).unwrap();
-        self.child.wait().unwrap()
-    }
-}
-
-impl Drop for Sidecar {
-    fn drop(&mut self) {
-        // It may have ended already, as a test wanted.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.child.0.wait().unwrap()
     }
 }
 
