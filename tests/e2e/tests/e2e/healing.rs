@@ -215,8 +215,10 @@ fn all_at_once(url: &str, host: &str) -> Vec<u16> {
         let clients: Vec<_> = (0..20)
             .map(|_| scope.spawn(|| send(url, host, false).status))
             .collect();
-        let ends = clients.into_iter().map(|client| client.join());
-        ends.map(|end| end.expect("an answer")).collect()
+        clients
+            .into_iter()
+            .map(|client| client.join().expect("an answer"))
+            .collect()
     })
 }
 
