@@ -10,7 +10,7 @@ use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
@@ -25,10 +25,8 @@ const CONNECTIONS: usize = 64;
 /// A request line with an encoded endpoint and Envoy's headers fit well; hyper takes no less.
 const LARGEST_HEADER: usize = 8 * 1024;
 const HEADERS: usize = 64;
-/// From the first byte to the end of the header.
-const HEADER_WITHIN: Duration = Duration::from_secs(5);
 /// From the accepted connection to its end.
-const ALL_WITHIN: Duration = Duration::from_secs(10);
+const ALL_WITHIN: Duration = Duration::from_secs(5);
 
 /// Accepts connections for ever.
 pub async fn accept(listener: Listener, settings: Arc<Settings>) {
@@ -74,8 +72,6 @@ where
         .keep_alive(false)
         .max_buf_size(LARGEST_HEADER)
         .max_headers(HEADERS)
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_WITHIN)
         .serve_connection(TokioIo::new(stream), service);
     let outcome = timeout(ALL_WITHIN, served).await;
     let error: Option<&dyn std::fmt::Display> = match &outcome {
