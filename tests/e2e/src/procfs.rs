@@ -47,6 +47,24 @@ impl Memory {
     }
 }
 
+/// Whether every thread of a process has been stopped by a signal. They stop one after another,
+/// and after the sender of the signal has gone on.
+///
+/// # Errors
+/// When the process is gone, or the system has no procfs.
+pub fn is_stopped(process: Pid) -> Result<bool, String> {
+    let tasks = format!("/proc/{process}/task");
+    let tasks = fs::read_dir(&tasks).map_err(|error| format!("{tasks}: {error}"))?;
+    for task in tasks {
+        let task = task.map_err(|error| error.to_string())?.path();
+        let status = read(&format!("{}/status", task.display()))?;
+        if !status.lines().any(|line| line.starts_with("State:\tT")) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// The processes that a process has started and that have not ended.
 fn children(id: u32) -> Result<Vec<u32>, String> {
     let ids = read(&format!("/proc/{id}/task/{id}/children"))?;

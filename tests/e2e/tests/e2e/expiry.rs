@@ -5,7 +5,7 @@ use std::time::Duration;
 use azure_sim::{Fault, FaultKind, Service, Settings};
 use e2e::azure::{Azure, ECHO};
 use e2e::raw::Connection;
-use e2e::{Proxy, eventually, http};
+use e2e::{Proxy, eventually, http, is_stopped};
 use rustix::process::{Signal, kill_process};
 
 /// An Azure whose tokens live this long, and a proxy that has one; then IMDS fails.
@@ -60,7 +60,10 @@ fn a_stalled_envoy_does_not_send_the_token_that_expired_meanwhile() {
     let (azure, proxy, _outage) = during_an_outage(6);
     let envoy = proxy.envoy().expect("Envoy");
 
-    kill_process(envoy, Signal::STOP).expect("Envoy stops");
+    kill_process(envoy, Signal::STOP).expect("a signal");
+    eventually(Duration::from_secs(20), "Envoy stands still", || {
+        is_stopped(envoy).and_then(|stopped| stopped.then_some(()).ok_or("not yet".to_owned()))
+    });
     let mut queued: Vec<_> = (0..50)
         .map(|_| {
             let mut connection = Connection::open(proxy.port()).expect("a connection");
@@ -79,9 +82,11 @@ fn a_stalled_envoy_does_not_send_the_token_that_expired_meanwhile() {
     });
     kill_process(envoy, Signal::CONT).expect("Envoy goes on");
 
-    for connection in &mut queued {
-        assert_eq!(connection.answer().expect("an answer").head.status, 503);
-    }
+    let statuses: Vec<_> = queued
+        .iter_mut()
+        .map(|connection| connection.answer().expect("an answer").head.status)
+        .collect();
     let target = azure.state().target;
     assert!(target.refused.is_empty(), "{:?}", target.refused);
+    assert_eq!(statuses, [503; 50]);
 }
