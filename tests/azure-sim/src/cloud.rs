@@ -23,7 +23,7 @@ use crate::refusals::{AppServiceRefusal, ArcRefusal, ImdsRefusal, TokenRefusal, 
 use crate::register::{HandedOut, Register};
 use crate::report::{ProbeReport, RequestRecord, StateReport, TargetReport, WriteReport};
 use crate::requests::RequestLog;
-use crate::secrets::{SecretKind, Secrets};
+use crate::secrets::{KnownSecrets, SecretKind, Secrets};
 use crate::series::SeriesStore;
 use crate::server::{ConnectionCount, Listener};
 use crate::settings::Settings;
@@ -46,7 +46,7 @@ pub(crate) struct Cloud {
     pub(crate) entra: EntraState,
     pub(crate) target: TargetState,
     issuers: Mutex<Issuers>,
-    secrets: Mutex<Secrets>,
+    secrets: Arc<Mutex<Secrets>>,
     settings: Mutex<Settings>,
     directory: Mutex<Directory>,
     register: Mutex<Register>,
@@ -110,7 +110,7 @@ impl Cloud {
                 tls_connections: Arc::default(),
             },
             issuers: Mutex::default(),
-            secrets: Mutex::default(),
+            secrets: Arc::default(),
             settings: Mutex::new(options.settings.clone()),
             directory: Mutex::new(Directory::new(
                 options.system_assigned.clone(),
@@ -227,6 +227,11 @@ impl Cloud {
 
     pub(crate) fn secrets(&self) -> MutexGuard<'_, Secrets> {
         lock(&self.secrets)
+    }
+
+    /// The same for those who ask after the stand-in has ended.
+    pub(crate) fn known_secrets(&self) -> KnownSecrets {
+        KnownSecrets(Arc::clone(&self.secrets))
     }
 
     /// Azure's clock, in whole seconds since 1970.

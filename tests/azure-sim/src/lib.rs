@@ -84,7 +84,7 @@ pub use report::{
     RequestRecord, SampleCounts, SamplePoint, SeriesQuery, SeriesReport, SourceReport, StateReport,
     TargetReport, TokenReport, TokenSummary, WriteReport,
 };
-pub use secrets::{FoundSecret, SecretKind};
+pub use secrets::{FoundSecret, KnownSecrets, SecretKind};
 pub use settings::{
     AccessTokenVersion, ExpiresInForm, ExpiresOnForm, FederationErrors, InvalidSettings, Settings,
 };

@@ -6,8 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
+
+use crate::cloud::lock;
 
 /// What is shorter is not remembered: it would be found in any text.
 const SHORTEST: usize = 8;
@@ -104,6 +107,24 @@ impl Secrets {
         found.sort();
         found.dedup();
         found
+    }
+}
+
+/// What one stand-in knows, for whoever searches texts for it. Its `Debug` shows nothing.
+#[derive(Clone)]
+pub struct KnownSecrets(pub(crate) Arc<Mutex<Secrets>>);
+
+impl KnownSecrets {
+    /// The secrets that a text holds, each once.
+    #[must_use]
+    pub fn found_in(&self, text: &str) -> Vec<FoundSecret> {
+        lock(&self.0).found_in(text)
+    }
+}
+
+impl fmt::Debug for KnownSecrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KnownSecrets")
     }
 }
 

@@ -21,7 +21,7 @@ use crate::door::Entrance;
 use crate::faults::{Fault, InvalidFault};
 use crate::options::Options;
 use crate::report::{RequestRecord, SeriesQuery, SeriesReport, StateReport};
-use crate::secrets::{FoundSecret, SecretKind};
+use crate::secrets::{FoundSecret, KnownSecrets, SecretKind};
 use crate::server::{self, Listener};
 use crate::settings::Settings;
 use crate::tls;
@@ -277,6 +277,13 @@ impl AzureSim {
     #[must_use]
     pub fn secrets_in(&self, text: &str) -> Vec<FoundSecret> {
         self.cloud.secrets().found_in(text)
+    }
+
+    /// To ask the same as long as one likes: it knows what becomes known later, too, and outlives
+    /// the stand-in.
+    #[must_use]
+    pub fn known_secrets(&self) -> KnownSecrets {
+        self.cloud.known_secrets()
     }
 }
 

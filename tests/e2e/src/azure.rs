@@ -3,11 +3,12 @@
 use std::io;
 use std::ops::Deref;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use azure_sim::{AZURE_MONITOR, Application, AzureSim, Options, Settings};
+use azure_sim::{AZURE_MONITOR, Application, AzureSim, KnownSecrets, Options, Settings};
 use tempfile::TempDir;
 
-use crate::{Proxy, ProxyBuilder};
+use crate::{Proxy, ProxyBuilder, secrecy};
 
 /// Where Azure Monitor takes Prometheus' samples.
 pub const WRITE: &str = "/dataCollectionRules/dcr-0123456789abcdef0123456789abcdef\
@@ -21,6 +22,8 @@ pub const ECHO: &str = "/echo";
 pub struct Azure {
     sim: AzureSim,
     folder: TempDir,
+    /// Known to every proxy that starts while this runs.
+    _secrets: Arc<KnownSecrets>,
 }
 
 impl Azure {
@@ -55,7 +58,11 @@ impl Azure {
         let why = |what: &dyn std::fmt::Display| format!("no simulated Azure: {what}");
         let sim = AzureSim::start_blocking(options).map_err(|error| why(&error))?;
         let folder = tempfile::tempdir().map_err(|error| why(&error))?;
-        let azure = Self { sim, folder };
+        let azure = Self {
+            _secrets: secrecy::make_known(sim.known_secrets()),
+            sim,
+            folder,
+        };
         azure
             .sim
             .write_ca(azure.authority())

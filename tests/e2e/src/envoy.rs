@@ -3,10 +3,13 @@
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
-use std::{fs, io};
+use std::{fs, io, thread};
 
-use crate::{Process, tools};
+use azure_sim::KnownSecrets;
+
+use crate::{Process, secrecy, tools};
 
 /// Two cores that also compile tests may need it: Envoy compiles the module before it serves.
 const START: Duration = Duration::from_secs(60);
@@ -15,6 +18,8 @@ const START: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Envoy {
     process: Process,
+    /// What its log must not show.
+    secrets: Vec<Arc<KnownSecrets>>,
 }
 
 impl Envoy {
@@ -47,6 +52,13 @@ impl Envoy {
         run(bootstrap, port, &[])
     }
 
+    /// For a log level at which Envoy itself is known to print a token.
+    #[must_use]
+    pub fn that_may_log_secrets(mut self) -> Self {
+        self.secrets.clear();
+        self
+    }
+
     /// The process: its logs, its end.
     #[must_use]
     pub fn process(&self) -> &Process {
@@ -65,7 +77,21 @@ fn run(bootstrap: &str, port: u16, options: &[&str]) -> Result<Envoy, String> {
             .map(drop)
             .map_err(|error| error.to_string())
     })?;
-    Ok(Envoy { process })
+    Ok(Envoy {
+        process,
+        secrets: secrecy::known(),
+    })
+}
+
+impl Drop for Envoy {
+    fn drop(&mut self) {
+        // A test that fails has something to say already.
+        if !thread::panicking() {
+            let logs = self.process.logs();
+            let found: Vec<_> = self.secrets.iter().flat_map(|it| it.found_in(&logs)).collect();
+            assert!(found.is_empty(), "Envoy's log shows {found:?}");
+        }
+    }
 }
 
 /// Envoy with this bootstrap in a file of `folder`.

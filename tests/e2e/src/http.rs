@@ -67,6 +67,22 @@ pub fn get(url: &str) -> Result<Response, String> {
     )
 }
 
+/// Sends a GET that is given up after so long.
+///
+/// # Errors
+/// When no whole answer came.
+pub fn get_within(timeout: Duration, url: &str) -> Result<Response, String> {
+    let request = Request::get(url)
+        .body(Vec::new())
+        .map_err(|error| error.to_string())?;
+    send(
+        AGENT
+            .configure_request(request)
+            .timeout_global(Some(timeout))
+            .build(),
+    )
+}
+
 /// Sends a POST.
 ///
 /// # Errors

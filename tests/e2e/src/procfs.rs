@@ -65,12 +65,21 @@ pub fn is_stopped(process: Pid) -> Result<bool, String> {
     Ok(true)
 }
 
-/// The processes that a process has started and that have not ended.
-fn children(id: u32) -> Result<Vec<u32>, String> {
-    let ids = read(&format!("/proc/{id}/task/{id}/children"))?;
-    ids.split_whitespace()
-        .map(|id| id.parse().map_err(|error| format!("{id}: {error}")))
-        .collect()
+/// The processes that a process, whichever of its threads, has started and that have not ended.
+///
+/// # Errors
+/// When the system has no procfs.
+pub fn children(parent: u32) -> Result<Vec<u32>, String> {
+    let parent = parent.to_string();
+    let is_child = |id: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        // proc_pid_stat(5): after the name, which may hold anything, the state and the parent.
+        let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        after_name.split_whitespace().nth(1) == Some(parent.as_str())
+    };
+    let entries = fs::read_dir("/proc").map_err(|error| format!("/proc: {error}"))?;
+    let ids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    Ok(ids.filter(is_child).collect())
 }
 
 /// The one child of a process.

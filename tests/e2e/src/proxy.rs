@@ -3,13 +3,19 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::process::Command;
+use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
+use azure_sim::KnownSecrets;
 use rustix::process::Pid;
 
 use crate::http::{self, Response};
 use crate::procfs::only_child;
-use crate::{Memory, Metrics, Process, eventually, eventually_ok, free_port, is_free, tools};
+use crate::secrecy::Shown;
+use crate::{
+    Memory, Metrics, Process, eventually, eventually_ok, free_port, is_free, secrecy, tools,
+};
 
 /// Two cores that also compile tests may need it: Envoy compiles the module before it serves.
 const START: Duration = Duration::from_secs(60);
@@ -27,6 +33,8 @@ pub struct Proxy {
     process: Process,
     port: u16,
     status_port: u16,
+    /// What it must not show.
+    secrets: Vec<Arc<KnownSecrets>>,
 }
 
 impl ProxyBuilder {
@@ -68,6 +76,7 @@ impl ProxyBuilder {
         let mut proxy = Proxy {
             port: port("LISTENING_PORT").ok_or("LISTENING_PORT is no port")?,
             status_port: port("STATUS_PORT").ok_or("STATUS_PORT is no port")?,
+            secrets: secrecy::known(),
             process: self.spawn()?,
             settings: self,
         };
@@ -99,6 +108,18 @@ impl Proxy {
         .set("ENVOY_BINARY", tools::envoy())
         // Nobody else sends to this proxy when its test ends.
         .set("DRAIN_SECONDS", "0")
+    }
+
+    /// What can be seen of it, after a look for secrets in it.
+    ///
+    /// # Panics
+    /// When it shows one that a simulated Azure knows.
+    #[track_caller]
+    pub fn shows_no_secret(&self) -> Shown {
+        let shown = Shown::by(self);
+        let secrets = shown.secrets(&self.secrets);
+        assert!(secrets.is_empty(), "{}", secrets.join("\n"));
+        shown
     }
 
     /// Waits for the end of this launcher and its Envoy, and starts the same again, on the same
@@ -209,5 +230,14 @@ impl Proxy {
     /// The launcher's process, to signal, stop or wait for it.
     pub fn process_mut(&mut self) -> &mut Process {
         &mut self.process
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        // A test that fails has something to say already.
+        if !thread::panicking() {
+            self.shows_no_secret();
+        }
     }
 }

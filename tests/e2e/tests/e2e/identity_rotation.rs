@@ -8,9 +8,9 @@ use std::time::Duration;
 use azure_sim::{Application, ClientSecret, Options, Settings};
 use e2e::azure::{Azure, ECHO};
 use e2e::credentials::{Projected, certificate, replace};
-use e2e::{Proxy, ProxyBuilder, eventually, http};
+use e2e::{Proxy, ProxyBuilder, children, eventually, http};
 
-use crate::identities::{children, kubernetes, shows_no_secret};
+use crate::identities::{kubernetes, shows_no_secret};
 
 /// A token ends so soon that the next credential is needed within the test.
 fn azure(application: &Application) -> Azure {
@@ -93,7 +93,7 @@ fn rotates(
         "{:?}",
         state.target.refused
     );
-    shows_no_secret(azure, &proxy);
+    shows_no_secret(&proxy);
 }
 
 #[test]
@@ -193,6 +193,7 @@ fn a_token_sidecar_that_dies_is_started_again_and_no_request_notices() {
     let sidecar = || {
         let name = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
         children(launcher)
+            .expect("a system with /proc")
             .into_iter()
             .find(|pid| name(pid).trim() == "token-sidecar")
     };

@@ -1,6 +1,9 @@
-//! A token stands in no log, at no level.
+//! A token stands in no log, at no level; and every proxy of every test is searched for secrets
+//! when it ends.
 
-use azure_sim::Options;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use azure_sim::{FederatedClaims, Options};
 use e2e::azure::{Azure, ECHO};
 use e2e::{Envoy, free_port, http};
 
@@ -49,7 +52,8 @@ fn the_search_for_tokens_in_logs_finds_one_where_envoy_is_known_to_print_it() {
         &downstream::bootstrap(&azure, port, &downstream::plugin(&azure)),
         port,
         &["--log-level", "debug"],
-    );
+    )
+    .that_may_log_secrets();
     let url = format!("http://127.0.0.1:{port}{ECHO}");
     let request = http::Request::get(url)
         .header("Host", downstream::TARGET)
@@ -57,4 +61,28 @@ fn the_search_for_tokens_in_logs_finds_one_where_envoy_is_known_to_print_it() {
         .expect("a request");
     assert_eq!(http::send(request).expect("an answer").status, 200);
     assert!(envoy.process().logs().contains(JWT));
+}
+
+/// Values of request headers reach Envoy by its environment. That a token there is found proves
+/// that one would be found which got there by mistake.
+#[test]
+fn a_proxy_that_shows_a_secret_fails_its_test() {
+    const ISSUER: &str = "https://oidc.secrecy.example/";
+    let azure = Azure::start(Options::default());
+    azure.add_issuer(ISSUER).expect("an issuer");
+    let claims = FederatedClaims::kubernetes(ISSUER, "monitoring", "prometheus");
+    let token = azure.federated_token(&claims).expect("a token");
+    let headers = format!(r#"{{"x-token": "{token}"}}"#);
+    let proxy = azure
+        .proxy()
+        .set("OVERRIDE_REQUEST_HEADERS", headers)
+        .start();
+
+    let panic = catch_unwind(AssertUnwindSafe(|| drop(proxy))).expect_err("a panic");
+    let said = panic.downcast_ref::<String>().expect("a message");
+    assert!(
+        said.contains("environ of envoy shows federated_token"),
+        "{said}"
+    );
+    assert!(!said.contains(JWT), "the message holds a token");
 }
