@@ -88,7 +88,11 @@ impl Drop for Envoy {
         // A test that fails has something to say already.
         if !thread::panicking() {
             let logs = self.process.logs();
-            let found: Vec<_> = self.secrets.iter().flat_map(|it| it.found_in(&logs)).collect();
+            let found: Vec<_> = self
+                .secrets
+                .iter()
+                .flat_map(|it| it.found_in(&logs))
+                .collect();
             assert!(found.is_empty(), "Envoy's log shows {found:?}");
         }
     }

@@ -29,6 +29,15 @@ pub fn launcher() -> PathBuf {
     existing(repository().join("dist/entra-auth-envoy"), "make build")
 }
 
+/// The token-sidecar as it ships.
+///
+/// # Panics
+/// When it is missing.
+#[must_use]
+pub fn token_sidecar() -> PathBuf {
+    existing(repository().join("dist/token-sidecar"), "make build")
+}
+
 /// The Wasm module as it ships.
 ///
 /// # Panics

@@ -9,6 +9,7 @@ mod floods;
 mod guides;
 mod healing;
 mod identities;
+mod identities_guide;
 mod identity_rotation;
 mod imds;
 mod load;
