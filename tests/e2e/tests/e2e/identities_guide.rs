@@ -231,7 +231,8 @@ fn no_block_of_settings_is_without_a_test() {
         .filter(|heading| heading != "The target" && heading != "The token-sidecar");
     let mut with_settings: Vec<_> = with_settings.collect();
     let mut tested = IDENTITIES.to_vec();
-    (with_settings.sort(), tested.sort_unstable());
+    with_settings.sort();
+    tested.sort_unstable();
     assert_eq!(with_settings, tested);
 }
 
