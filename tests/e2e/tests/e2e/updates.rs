@@ -187,6 +187,15 @@ fn echo_of(mut connection: Connection) -> EchoReport {
     serde_json::from_slice(&answer.body).expect("an echo")
 }
 
+fn azure_with_two_identities() -> (Azure, Identity, Identity) {
+    let [one, two] = ["one", "two"].map(Identity::user_assigned);
+    let azure = Azure::start(Options {
+        user_assigned: vec![one.clone(), two.clone()],
+        ..Options::default()
+    });
+    (azure, one, two)
+}
+
 #[test]
 fn an_update_ends_the_old_roots_call_and_another_is_made_while_the_valid_token_is_served() {
     let azure = Azure::with(Settings {
@@ -223,14 +232,7 @@ fn an_update_ends_the_old_roots_call_and_another_is_made_while_the_valid_token_i
 
 #[test]
 fn requests_of_an_old_configuration_end_as_they_began() {
-    let (one, two) = (
-        Identity::user_assigned("one"),
-        Identity::user_assigned("two"),
-    );
-    let azure = Azure::start(Options {
-        user_assigned: vec![one.clone(), two.clone()],
-        ..Options::default()
-    });
+    let (azure, one, two) = azure_with_two_identities();
     let slow = Fault::new(Service::Target, FaultKind::DelayMs(5000)).on_path("/slow");
     azure.inject(slow).expect("a fault");
     let plugins = [&one, &two].map(|identity| with_identity(&downstream::plugin(&azure), identity));
@@ -390,14 +392,7 @@ fn a_change_of_hosts_takes_effect() {
 
 #[test]
 fn fifty_quick_updates_cost_no_call_and_no_memory() {
-    let (one, two) = (
-        Identity::user_assigned("one"),
-        Identity::user_assigned("two"),
-    );
-    let azure = Azure::start(Options {
-        user_assigned: vec![one.clone(), two.clone()],
-        ..Options::default()
-    });
+    let (azure, one, two) = azure_with_two_identities();
     let plugins = [&one, &two].map(|identity| with_identity(&downstream::plugin(&azure), identity));
     let istio = Istio::start(&azure, &plugins[0]);
     for plugin in plugins.iter().rev() {
@@ -440,14 +435,7 @@ fn new_vms_find_the_token_of_the_old_ones() {
 
 #[test]
 fn what_an_update_replaces_leaves_the_metrics_of_its_successor_true() {
-    let (one, two) = (
-        Identity::user_assigned("one"),
-        Identity::user_assigned("two"),
-    );
-    let azure = Azure::start(Options {
-        user_assigned: vec![one.clone(), two.clone()],
-        ..Options::default()
-    });
+    let (azure, one, two) = azure_with_two_identities();
     let slow = Fault::new(Service::Target, FaultKind::DelayMs(1500)).on_path("/slow");
     azure.inject(slow).expect("a fault");
     let plugin = |identity| with_identity(&downstream::plugin(&azure), identity);
