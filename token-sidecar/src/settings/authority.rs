@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use entra_token_core::cloud::Cloud;
+use entra_token_core::identity::Exchange;
 use http::uri::{Authority, Scheme};
 
 use super::mistake::{Mistake, quoted};
@@ -9,9 +11,6 @@ use super::variables::{AUTHORITY_HOST, CLOUD};
 
 /// The v2 token endpoint of a tenant, from `AZURE_AUTHORITY_HOST` or else `AZURE_CLOUD`; the
 /// public cloud's if neither says anything.
-///
-/// The hosts are those of Microsoft's "Microsoft Entra authentication endpoints" (national
-/// clouds).
 pub fn token_endpoint(
     cloud: Option<&str>,
     authority_host: Option<&str>,
@@ -20,29 +19,21 @@ pub fn token_endpoint(
     let base = match (authority_host, cloud) {
         (Some(host), _) => base_of_host(host, AUTHORITY_HOST)?,
         (None, Some(cloud)) => base_of_cloud(cloud)?,
-        (None, None) => base_of_cloud("public")?,
+        (None, None) => format!("https://{}", Cloud::Public.authority()),
     };
-    Ok(format!("{base}/{tenant}/oauth2/v2.0/token"))
+    Ok(format!("{base}{}", Exchange::path(tenant)))
 }
 
-/// The names that `AZURE_CLOUD` takes are ours, those of `az cloud list` and the Azure SDKs'.
-fn base_of_cloud(cloud: &str) -> Result<String, Mistake> {
-    let host = match cloud.to_ascii_lowercase().as_str() {
-        "public" | "azurecloud" | "azurepubliccloud" | "azurepublic" => "login.microsoftonline.com",
-        "usgovernment" | "azureusgovernment" | "azureusgovernmentcloud" | "azuregovernment" => {
-            "login.microsoftonline.us"
-        }
-        "china" | "azurechinacloud" | "azurechina" => "login.chinacloudapi.cn",
-        other if other.contains(['.', ':']) => return base_of_host(cloud, CLOUD),
-        _ => {
-            return Err(Mistake::new(
-                CLOUD,
-                format!("is {}, which is unknown", quoted(cloud)),
-                "Use public, usgovernment, china or a host.",
-            ));
-        }
-    };
-    Ok(format!("https://{host}"))
+fn base_of_cloud(value: &str) -> Result<String, Mistake> {
+    match value.parse::<Cloud>() {
+        Ok(cloud) => Ok(format!("https://{}", cloud.authority())),
+        Err(_) if value.contains(['.', ':']) => base_of_host(value, CLOUD),
+        Err(_) => Err(Mistake::new(
+            CLOUD,
+            format!("is {}, which is unknown", quoted(value)),
+            "Use public, usgovernment, china or a host.",
+        )),
+    }
 }
 
 fn base_of_host(value: &str, setting: &'static str) -> Result<String, Mistake> {
