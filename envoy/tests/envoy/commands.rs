@@ -112,7 +112,7 @@ fn all_mistakes_are_told_at_once_with_exit_code_64() {
         let told = text(&output.stderr);
         let count = if command == "run" { 6 } else { 5 };
         assert!(
-            told.contains(&format!("{count} mistakes in the environment:")),
+            told.contains(&format!("{count} mistakes in the settings:")),
             "{told}"
         );
         assert_eq!(told.lines().count(), count + 1, "{told}");

@@ -18,10 +18,10 @@ use crate::settings::credential_file;
 use crate::settings::mistake::{Problem, quoted};
 use crate::settings::{Reader, identity::certificate};
 
-const AUTHORITY_HOST: &str = "AZURE_AUTHORITY_HOST";
+pub(in crate::settings) const AUTHORITY_HOST: &str = "AZURE_AUTHORITY_HOST";
 
 /// Where Kubernetes mounts the token of a pod's service account.
-pub(super) const SERVICE_ACCOUNT_TOKEN: &str =
+pub(in crate::settings) const SERVICE_ACCOUNT_TOKEN: &str =
     "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
 /// An application at Entra.
@@ -86,7 +86,7 @@ impl Reader<'_> {
         &mut self,
         kind: Kind,
         proof: Option<Proof>,
-        cloud: Option<Said>,
+        cloud: Option<&Said>,
     ) -> Option<Identity> {
         let client_id = self.ours_or_the_sdks([CLIENT_ID, SDK_CLIENT_ID], uuid);
         let client_id = self.wanted(kind, CLIENT_ID, client_id, "the application's client id");
@@ -125,13 +125,10 @@ impl Reader<'_> {
     }
 
     /// `AZURE_AUTHORITY_HOST`, else the Entra of the cloud.
-    fn entra(&mut self, said: Option<Said>) -> Option<(Service, Cloud)> {
+    fn entra(&mut self, said: Option<&Said>) -> Option<(Service, Cloud)> {
         let entra = match self.variables.value(AUTHORITY_HOST) {
             Some(value) => entra_at(value, said),
-            None => {
-                let cloud = said.map_or(Cloud::Public, |said| said.cloud);
-                entra_at(cloud.authority(), said)
-            }
+            None => entra_of(said),
         };
         self.note(AUTHORITY_HOST, entra)
     }
@@ -181,9 +178,18 @@ impl Reader<'_> {
     }
 }
 
+/// The Entra of the cloud.
+pub(in crate::settings) fn entra_of(said: Option<&Said>) -> Result<(Service, Cloud), Problem> {
+    let cloud = said.map_or(Cloud::Public, |said| said.cloud);
+    entra_at(cloud.authority(), said)
+}
+
 /// Entra by its host. A host of nobody knows which cloud is in the cloud that the other variables
 /// speak of.
-fn entra_at(value: &str, said: Option<Said>) -> Result<(Service, Cloud), Problem> {
+pub(in crate::settings) fn entra_at(
+    value: &str,
+    said: Option<&Said>,
+) -> Result<(Service, Cloud), Problem> {
     let Authority { scheme, host, port } = Authority::parse(value)?;
     let scheme = scheme.unwrap_or(Scheme::Https);
     let its_cloud = Cloud::of_authority(&host.to_string());
@@ -193,13 +199,14 @@ fn entra_at(value: &str, said: Option<Said>) -> Result<(Service, Cloud), Problem
                 format!(
                     "is {}, the Entra of {its}, but {} means {}",
                     quoted(value),
-                    said.variable,
+                    said.place,
                     said.cloud
                 ),
                 "Correct one of the two: a token of one cloud is worth nothing in another.",
             ));
         }
-        (Some(cloud), _) | (None, Some(Said { cloud, .. })) => cloud,
+        (Some(cloud), _) => cloud,
+        (None, Some(said)) => said.cloud,
         (None, None) => Cloud::Public,
     };
     let endpoint = Endpoint {

@@ -161,7 +161,7 @@ const ON_PURPOSE: [&str; 7] = [
 
 impl Reader<'_> {
     /// The identity; `cloud` is what the other variables say about the cloud.
-    pub(super) fn identity(&mut self, cloud: Option<Said>) -> Option<Identity> {
+    pub(super) fn identity(&mut self, cloud: Option<&Said>) -> Option<Identity> {
         let kind = self.note(TYPE, Kind::read(self.variables.value(TYPE)))?;
         for variable in ON_PURPOSE {
             if self.variables.value(variable).is_some() && !kind.says_something(variable) {
@@ -206,7 +206,7 @@ impl Reader<'_> {
 
     /// tsiam signs tokens of its own (its README, "tsiam vs tsidp"). An application of Entra may
     /// trust them; where none is named, the target itself does.
-    fn tsiam(&mut self, cloud: Option<Said>) -> Option<Identity> {
+    fn tsiam(&mut self, cloud: Option<&Said>) -> Option<Identity> {
         let service = self.tsiam_service();
         let names_application = [CLIENT_ID, SDK_CLIENT_ID]
             .iter()

@@ -28,7 +28,7 @@ fn read_in(pairs: &[(&str, &str)], cloud: Option<Said>) -> Read {
         mistakes: Vec::new(),
         warnings: Vec::new(),
     };
-    let identity = reader.identity(cloud);
+    let identity = reader.identity(cloud.as_ref());
     let mistakes: Vec<String> = reader.mistakes.iter().map(ToString::to_string).collect();
     assert_eq!(identity.is_none(), !mistakes.is_empty(), "{mistakes:?}");
     (identity.ok_or(mistakes), reader.warnings)
@@ -395,7 +395,7 @@ fn entra_is_that_of_the_cloud_unless_its_host_is_named() {
         let mut pairs = base.to_vec();
         pairs.extend(host.map(|host| ("AZURE_AUTHORITY_HOST", host)));
         let said = cloud.map(|cloud| Said {
-            variable: "AZURE_CLOUD",
+            place: "AZURE_CLOUD".into(),
             cloud,
         });
         match read_in(&pairs, said).0 {
