@@ -15,7 +15,7 @@ use crate::settings::credential_file::servable;
 use crate::settings::mistake::{Mistake, Problem, quoted};
 use crate::settings::target::Routing;
 use crate::settings::variables::Variables;
-use crate::settings::{self, Settings};
+use crate::settings::{self, Settings, file};
 use crate::supervise::{self, NotStarted};
 
 /// The command line or the environment cannot be used (`EX_USAGE` of sysexits.h).
@@ -39,9 +39,11 @@ pub fn launch(command: Command) -> ExitCode {
         say(&format!("warning: {warning}"));
     }
     let code = match command {
-        Command::Render => reading
-            .outcome
-            .map_or_else(|wrong| refuse(&wrong), |s| render(&s)),
+        Command::Render { config } => match reading.outcome {
+            Ok(settings) if config => render_file(&settings),
+            Ok(settings) => render(&settings),
+            Err(mistakes) => refuse(&mistakes),
+        },
         Command::Run => {
             let programs = Programs::find(&variables, &machine, reading.outcome.as_ref().ok());
             match (reading.outcome, programs) {
@@ -117,7 +119,22 @@ fn render(settings: &Settings) -> u8 {
             bootstrap::identity_header(Path::new(RENDERED_RUN_DIR)).display()
         ));
     }
-    match writeln!(io::stdout(), "{bootstrap:#}") {
+    print(&format!("{bootstrap:#}\n"))
+}
+
+/// The configuration file that says the same as the environment.
+fn render_file(settings: &Settings) -> u8 {
+    for (variable, header) in header_overrides::variables(settings) {
+        say(&format!(
+            "the value of {} is not in the file: set {variable} beside it",
+            header.name
+        ));
+    }
+    print(&file::yaml(settings))
+}
+
+fn print(text: &str) -> u8 {
+    match write!(io::stdout(), "{text}") {
         Ok(()) => 0,
         Err(error) => {
             say(&format!("cannot write to standard output: {error}"));

@@ -8,6 +8,7 @@ use super::typed;
 use crate::settings::Settings;
 use crate::settings::headers::HeaderOverride;
 use crate::settings::target::Target;
+use crate::settings::variables::HEADER;
 
 /// The headers of all targets, each with the variable that has its value.
 pub fn variables(settings: &Settings) -> impl Iterator<Item = (String, &HeaderOverride)> {
@@ -16,7 +17,19 @@ pub fn variables(settings: &Settings) -> impl Iterator<Item = (String, &HeaderOv
         .iter()
         .flat_map(|target| &target.override_headers)
         .enumerate()
-        .map(|(index, header)| (format!("ENTRA_AUTH_HEADER_{index}"), header))
+        .map(|(index, header)| (format!("{HEADER}{index}"), header))
+}
+
+/// The same of one target.
+pub fn variables_of<'a>(
+    target: &Target,
+    settings: &'a Settings,
+) -> impl Iterator<Item = (String, &'a HeaderOverride)> {
+    let before = settings.targets.iter().take_while(|other| *other != target);
+    let before = before.map(|other| other.override_headers.len()).sum();
+    variables(settings)
+        .skip(before)
+        .take(target.override_headers.len())
 }
 
 /// The filter that sets those of a target; none where there is nothing to set.
@@ -24,11 +37,7 @@ pub(super) fn filter(target: &Target, settings: &Settings) -> Option<Value> {
     if target.override_headers.is_empty() {
         return None;
     }
-    let before = settings.targets.iter().take_while(|other| *other != target);
-    let before = before.map(|other| other.override_headers.len()).sum();
-    let mutations: Vec<Value> = variables(settings)
-        .skip(before)
-        .take(target.override_headers.len())
+    let mutations: Vec<Value> = variables_of(target, settings)
         .map(|(variable, header)| {
             json!({ "append": {
                 "header": {

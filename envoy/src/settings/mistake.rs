@@ -45,7 +45,11 @@ impl Problem {
 /// As the end of a sentence, and what to do.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}. {}", self.wrong, self.fix)
+        match self.fix.as_str() {
+            // What is wrong says it.
+            "" => write!(f, "{}.", self.wrong),
+            fix => write!(f, "{}. {fix}", self.wrong),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ pub mod choices;
 pub mod clouds;
 pub mod credential_file;
 mod environment;
+pub mod file;
 pub mod files;
 pub mod headers;
 pub mod identity;
@@ -167,6 +168,7 @@ struct Asked {
 }
 
 /// What is known of it where mistakes may have been made.
+#[derive(Default)]
 struct Draft {
     asked: Option<Asked>,
     /// Whether anything is reached by TLS.
@@ -184,7 +186,10 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// The settings, or none once a mistake is noted; every variable is looked at in any case.
     fn settings(&mut self, machine: &Machine) -> Option<Settings> {
-        let draft = self.environment();
+        let draft = match self.variables.value(file::VARIABLE) {
+            Some(path) => self.file(path),
+            None => self.environment(),
+        };
         let status_port = self.status_port(&draft.ports);
         let proxy_health_paths = self.or("PROXY_HEALTH_PATHS", true, choices::on_or_off);
         let trust_store = self.trust_store(draft.by_tls, machine);

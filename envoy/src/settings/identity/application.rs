@@ -164,18 +164,48 @@ impl Reader<'_> {
         }
     }
 
+    /// The tenant that workload identity's webhook has set.
+    pub(in crate::settings) fn tenant_of_the_webhook(&mut self) -> Option<Tenant> {
+        self.of_the_webhook(SDK_TENANT_ID, |value| {
+            value
+                .parse()
+                .map_err(|why: String| Problem::of_value(value, &why))
+        })
+    }
+
+    /// The client id that it has set.
+    pub(in crate::settings) fn client_id_of_the_webhook(&mut self) -> Option<Uuid> {
+        self.of_the_webhook(SDK_CLIENT_ID, uuid)
+    }
+
+    fn of_the_webhook<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, Problem>,
+    ) -> Option<T> {
+        let value = self.variables.value(name).ok_or_else(not_labelled);
+        self.note(name, value.and_then(parse))
+    }
+
     /// The file of a federated token.
-    pub(super) fn federated_token(&mut self, default: Option<&str>) -> Option<PathBuf> {
+    pub(in crate::settings) fn federated_token(
+        &mut self,
+        default: Option<&str>,
+    ) -> Option<PathBuf> {
         let result = match self.variables.value(FEDERATED_TOKEN_FILE).or(default) {
             Some(path) => credential_file::credential(path, CredentialKind::Assertion),
-            None => Err(Problem::new(
-                "is not set, but IDENTITY_TYPE is workloadIdentity",
-                "Label the pod azure.workload.identity/use: \"true\", so that the webhook sets \
-                 it, or name the file of the token.",
-            )),
+            None => Err(not_labelled()),
         };
         self.note(FEDERATED_TOKEN_FILE, result)
     }
+}
+
+fn not_labelled() -> Problem {
+    Problem::new(
+        "is not set, but the identity is a workloadIdentity",
+        "Label the pod azure.workload.identity/use: \"true\", so that the webhook sets it, or say \
+         it yourself.",
+    )
 }
 
 /// The Entra of the cloud.

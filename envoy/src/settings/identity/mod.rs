@@ -9,10 +9,13 @@ mod service;
 #[cfg(test)]
 mod tests;
 
+pub(super) use application::{AUTHORITY_HOST, SERVICE_ACCOUNT_TOKEN, entra_at, entra_of};
 pub use application::{Application, Proof};
 pub use certificate::{Certificate, Sidecar};
 pub use managed::{Managed, Selector};
 pub use metadata_service::MetadataService;
+pub(super) use metadata_service::parse_imds;
+pub(super) use service::parse_tsiam;
 pub use service::{PathService, Service};
 
 use entra_token_core::Secret;
