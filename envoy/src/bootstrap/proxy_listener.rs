@@ -34,7 +34,7 @@ fn listener(of: &Listener, name: &str, settings: &Settings) -> Value {
     let health = health_routes(settings);
     let (virtual_hosts, without_host) = match of.routing {
         Routing::Always(_) => {
-            let hosts = |target: &&Target| virtual_host(target, json!(["*"]), &health);
+            let hosts = |target: &&Target| virtual_host(target, &json!(["*"]), &health);
             let authority = |target: &&Target| target.endpoint.authority();
             (
                 targets.iter().map(hosts).collect(),
@@ -82,7 +82,7 @@ fn health_routes(settings: &Settings) -> Vec<Value> {
     vec![status_listener::health(), ready]
 }
 
-fn virtual_host(target: &Target, hosts: Value, health: &[Value]) -> Value {
+fn virtual_host(target: &Target, hosts: &Value, health: &[Value]) -> Value {
     let mut routes = health.to_vec();
     routes.push(to(target));
     json!({ "name": target.name.to_string(), "domains": hosts, "routes": routes })
@@ -93,7 +93,7 @@ fn virtual_host(target: &Target, hosts: Value, health: &[Value]) -> Value {
 fn by_host(targets: &[&Target], port: u16, health: &[Value]) -> Vec<Value> {
     let mut virtual_hosts: Vec<Value> = targets
         .iter()
-        .map(|target| virtual_host(target, json!(hosts(&target.endpoint, port)), health))
+        .map(|target| virtual_host(target, &json!(hosts(&target.endpoint, port)), health))
         .collect();
     let mut routes = health.to_vec();
     routes.push(json!({ "match": { "prefix": "/" }, "direct_response": { "status": 421 } }));

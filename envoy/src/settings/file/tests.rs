@@ -382,7 +382,7 @@ fn the_webhooks_entra_is_not_that_of_an_identity_whose_targets_are_in_another_cl
     let settings = read(&gov("type: workloadIdentity, cloud: usgovernment"), &beside);
     match &settings.identities[0].identity {
         Identity::Application(it) => {
-            assert_eq!(it.authority_host(), "https://login.microsoftonline.us")
+            assert_eq!(it.authority_host(), "https://login.microsoftonline.us");
         }
         other => panic!("{other:?}"),
     }

@@ -21,14 +21,14 @@ const JWT: &str = "eyJhbGciOiJub25lIn0.e30.";
 /// An identity or its mistakes, and the warnings.
 type Read = (Result<Identity, Vec<String>>, Vec<String>);
 
-fn read_in(pairs: &[(&str, &str)], cloud: Option<Said>) -> Read {
+fn read_in(pairs: &[(&str, &str)], cloud: Option<&Said>) -> Read {
     let variables: Variables = pairs.iter().copied().collect();
     let mut reader = Reader {
         variables: &variables,
         mistakes: Vec::new(),
         warnings: Vec::new(),
     };
-    let identity = reader.identity(cloud.as_ref());
+    let identity = reader.identity(cloud);
     let mistakes: Vec<String> = reader.mistakes.iter().map(ToString::to_string).collect();
     assert_eq!(identity.is_none(), !mistakes.is_empty(), "{mistakes:?}");
     (identity.ok_or(mistakes), reader.warnings)
@@ -398,7 +398,7 @@ fn entra_is_that_of_the_cloud_unless_its_host_is_named() {
             place: "AZURE_CLOUD".into(),
             cloud,
         });
-        match read_in(&pairs, said).0 {
+        match read_in(&pairs, said.as_ref()).0 {
             Ok(Identity::Application(it)) => Ok((it.authority_host(), it.cloud)),
             Ok(other) => panic!("{other:?}"),
             Err(mistakes) => Err(mistakes.join("\n")),
