@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::bootstrap::{self, header_overrides};
 use crate::settings::Settings;
-use crate::settings::identity::{Application, Certificate, Identity};
+use crate::settings::identity::{Application, Proof, Sidecar};
 use crate::supervise::{Child, Environment};
 
 /// Secrets of the launcher's environment that reach Envoy by another way.
@@ -14,13 +14,12 @@ const WITHHELD: [&str; 1] = ["IDENTITY_HEADER"];
 /// Envoy with this bootstrap.
 #[must_use]
 pub fn envoy(settings: &Settings, program: PathBuf, bootstrap: PathBuf) -> Child {
-    let headers = settings.override_headers.iter().enumerate();
     Child {
         program,
         arguments: envoy_arguments(settings, bootstrap),
         environment: Environment::Inherited {
-            more: headers
-                .map(|(index, header)| (header_overrides::variable(index), header.value.clone()))
+            more: header_overrides::variables(settings)
+                .map(|(variable, header)| (variable, header.value.clone()))
                 .collect(),
             without: &WITHHELD,
         },
@@ -44,7 +43,7 @@ fn envoy_arguments(settings: &Settings, bootstrap: PathBuf) -> Vec<OsString> {
         // field for custom methods is work in progress (misc): nothing that a user can act on.
         "info" | "warning" => Some("main:warning,misc:error"),
         // The router prints the headers of each request, and the key of App Service is one.
-        "debug" | "trace" if settings.identity.identity_header().is_some() => Some("router:info"),
+        "debug" | "trace" if settings.identity_header().is_some() => Some("router:info"),
         _ => None,
     };
     if let Some(components) = components {
@@ -53,11 +52,31 @@ fn envoy_arguments(settings: &Settings, bootstrap: PathBuf) -> Vec<OsString> {
     arguments
 }
 
-/// The token-sidecar with the certificate of these settings; none where they have none.
+/// A token-sidecar for each certificate of these settings, and the socket on which it answers.
 #[must_use]
-pub fn token_sidecar(settings: &Settings, program: PathBuf, run_dir: &Path) -> Option<Child> {
-    let (application, certificate) = signed_for(&settings.identity)?;
-    let socket = bootstrap::sidecar_socket(run_dir);
+pub fn token_sidecars(
+    settings: &Settings,
+    program: &Path,
+    run_dir: &Path,
+) -> Vec<(Child, PathBuf)> {
+    bootstrap::sidecars(settings, run_dir)
+        .into_iter()
+        .filter_map(|(application, socket)| {
+            let child = token_sidecar(application, &socket, program, settings)?;
+            Some((child, socket))
+        })
+        .collect()
+}
+
+fn token_sidecar(
+    application: &Application,
+    socket: &Path,
+    program: &Path,
+    settings: &Settings,
+) -> Option<Child> {
+    let Proof::Certificate(Sidecar::Own(certificate)) = &application.proof else {
+        return None;
+    };
     let mut variables = vec![
         ("AAD_CLIENT_ID", application.client_id.to_string()),
         ("AAD_TENANT_ID", application.tenant.to_string()),
@@ -70,7 +89,7 @@ pub fn token_sidecar(settings: &Settings, program: PathBuf, run_dir: &Path) -> O
     ];
     variables.extend(certificate.variables());
     Some(Child {
-        program,
+        program: program.to_path_buf(),
         arguments: Vec::new(),
         environment: Environment::Only(
             variables
@@ -79,11 +98,4 @@ pub fn token_sidecar(settings: &Settings, program: PathBuf, run_dir: &Path) -> O
                 .collect(),
         ),
     })
-}
-
-fn signed_for(identity: &Identity) -> Option<(&Application, &Certificate)> {
-    match identity {
-        Identity::Application(application) => Some((application, identity.certificate()?)),
-        Identity::Managed(_) | Identity::Tsiam(_) => None,
-    }
 }

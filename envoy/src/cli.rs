@@ -1,4 +1,4 @@
-//! The command line: two commands, no options, everything by the environment.
+//! The command line: two commands, and everything else by the environment.
 
 use clap::{Parser, Subcommand};
 
@@ -9,7 +9,7 @@ use crate::settings::variables::SERVED;
 #[command(
     name = "entra-auth-envoy",
     version,
-    about = "Runs Envoy as a proxy that puts a Microsoft Entra token on every request to one host.",
+    about = "Runs Envoy as a proxy that puts Microsoft Entra tokens on requests.",
     after_help = variables_help()
 )]
 pub struct Arguments {
@@ -25,7 +25,11 @@ pub enum Command {
     Run,
     /// Print Envoy's bootstrap for the settings of the environment; its admin socket lies in
     /// /run/entra-auth-envoy
-    Render,
+    Render {
+        /// Print the configuration file (ENTRA_AUTH_CONFIG) that says the same, instead
+        #[arg(long)]
+        config: bool,
+    },
 }
 
 /// The variables, as a table under the help text.

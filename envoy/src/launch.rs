@@ -11,11 +11,11 @@ use crate::cli::Command;
 use crate::drain::Drain;
 use crate::machine::{self, Machine};
 use crate::run_dir::RunDir;
-use crate::settings::authority::Scheme;
 use crate::settings::credential_file::servable;
 use crate::settings::mistake::{Mistake, Problem, quoted};
+use crate::settings::target::Routing;
 use crate::settings::variables::Variables;
-use crate::settings::{self, Settings};
+use crate::settings::{self, Settings, file};
 use crate::supervise::{self, NotStarted};
 
 /// The command line or the environment cannot be used (`EX_USAGE` of sysexits.h).
@@ -39,9 +39,11 @@ pub fn launch(command: Command) -> ExitCode {
         say(&format!("warning: {warning}"));
     }
     let code = match command {
-        Command::Render => reading
-            .outcome
-            .map_or_else(|wrong| refuse(&wrong), |s| render(&s)),
+        Command::Render { config } => match reading.outcome {
+            Ok(settings) if config => render_file(&settings),
+            Ok(settings) => render(&settings),
+            Err(mistakes) => refuse(&mistakes),
+        },
         Command::Run => {
             let programs = Programs::find(&variables, &machine, reading.outcome.as_ref().ok());
             match (reading.outcome, programs) {
@@ -74,8 +76,8 @@ impl Programs {
         settings: Option<&Settings>,
     ) -> Result<Self, Vec<Mistake>> {
         let envoy = settings::envoy(variables, machine);
-        let certificate = settings.and_then(|settings| settings.identity.certificate());
-        let sidecar = certificate.map(|_| settings::token_sidecar(variables, machine));
+        let has_certificate = settings.is_some_and(Settings::has_certificate);
+        let sidecar = has_certificate.then(|| settings::token_sidecar(variables, machine));
         match (envoy, sidecar.transpose()) {
             (Ok(envoy), Ok(token_sidecar)) => Ok(Self {
                 envoy,
@@ -94,8 +96,8 @@ pub(crate) fn say(line: &str) {
 
 fn refuse(mistakes: &[Mistake]) -> u8 {
     match mistakes.len() {
-        1 => say("1 mistake in the environment:"),
-        count => say(&format!("{count} mistakes in the environment:")),
+        1 => say("1 mistake in the settings:"),
+        count => say(&format!("{count} mistakes in the settings:")),
     }
     for mistake in mistakes {
         eprintln!("  {mistake}");
@@ -105,20 +107,34 @@ fn refuse(mistakes: &[Mistake]) -> u8 {
 
 fn render(settings: &Settings) -> u8 {
     let bootstrap = bootstrap::build(settings, Path::new(RENDERED_RUN_DIR));
-    for (index, header) in settings.override_headers.iter().enumerate() {
+    for (variable, header) in header_overrides::variables(settings) {
         say(&format!(
-            "the value of {} is not in the bootstrap: set {} for Envoy",
-            header.name,
-            header_overrides::variable(index)
+            "the value of {} is not in the bootstrap: set {variable} for Envoy",
+            header.name
         ));
     }
-    if settings.identity.identity_header().is_some() {
+    if settings.identity_header().is_some() {
         say(&format!(
             "the value of IDENTITY_HEADER is not in the bootstrap: put it into the file {}",
             bootstrap::identity_header(Path::new(RENDERED_RUN_DIR)).display()
         ));
     }
-    match writeln!(io::stdout(), "{bootstrap:#}") {
+    print(&format!("{bootstrap:#}\n"))
+}
+
+/// The configuration file that says the same as the environment.
+fn render_file(settings: &Settings) -> u8 {
+    for (variable, header) in header_overrides::variables(settings) {
+        say(&format!(
+            "the value of {} is not in the file: set {variable} beside it",
+            header.name
+        ));
+    }
+    print(&file::yaml(settings))
+}
+
+fn print(text: &str) -> u8 {
+    match write!(io::stdout(), "{text}") {
         Ok(()) => 0,
         Err(error) => {
             say(&format!("cannot write to standard output: {error}"));
@@ -135,7 +151,7 @@ fn run(settings: &Settings, programs: Programs) -> u8 {
             return OS_ERROR;
         }
     };
-    if let Some(header) = settings.identity.identity_header() {
+    if let Some(header) = settings.identity_header() {
         if let Err(wrong) = servable(run_dir.path()) {
             let path = quoted(&run_dir.path().to_string_lossy());
             let problem = Problem::new(
@@ -161,17 +177,18 @@ fn run(settings: &Settings, programs: Programs) -> u8 {
         }
     };
     supervise::raise_open_files();
-    say(&summary(settings));
+    for line in summary(settings) {
+        say(&line);
+    }
     let envoy = children::envoy(settings, programs.envoy, bootstrap_file);
-    let sidecar = programs
-        .token_sidecar
-        .and_then(|program| children::token_sidecar(settings, program, run_dir.path()))
-        .map(|child| (child, bootstrap::sidecar_socket(run_dir.path())));
+    let sidecars = programs.token_sidecar.map_or_else(Vec::new, |program| {
+        children::token_sidecars(settings, &program, run_dir.path())
+    });
     let drain = (!settings.drain.is_zero()).then(|| Drain {
         admin_socket: bootstrap::admin_socket(run_dir.path()),
         within: settings.drain,
     });
-    match supervise::run(&envoy, sidecar, drain) {
+    match supervise::run(&envoy, sidecars, drain) {
         Ok(code) => code,
         Err(NotStarted { program, error }) => {
             say(&format!("cannot run {}: {error}", program.display()));
@@ -184,17 +201,29 @@ fn run(settings: &Settings, programs: Programs) -> u8 {
     }
 }
 
-/// What an operator wants to see first in the log.
-fn summary(settings: &Settings) -> String {
-    let scheme = match settings.target.scheme {
-        Scheme::Http => "http",
-        Scheme::Https => "https",
-    };
-    format!(
-        "port {} forwards to {scheme}://{} with tokens for {}; port {} has /status and /metrics",
-        settings.listening_port,
-        settings.target.authority(),
-        settings.audience,
+/// What an operator wants to see first in the log: where each port leads to.
+fn summary(settings: &Settings) -> Vec<String> {
+    let mut lines = Vec::new();
+    for listener in &settings.listeners {
+        let by_host = match listener.routing {
+            Routing::Always(_) => "",
+            Routing::ByHost(_) => "what is for it ",
+        };
+        for target in listener.routing.targets() {
+            let Some(target) = settings.targets.get(*target) else {
+                continue;
+            };
+            lines.push(format!(
+                "port {} forwards {by_host}to {} with tokens for {}",
+                listener.port,
+                target.endpoint.url(),
+                target.audience
+            ));
+        }
+    }
+    lines.push(format!(
+        "port {} has /status and /metrics",
         settings.status_port
-    )
+    ));
+    lines
 }

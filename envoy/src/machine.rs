@@ -44,11 +44,11 @@ impl Machine {
 /// the same user: the two would share the port, each with a part of the connections.
 #[must_use]
 pub fn taken_ports(settings: &Settings) -> Vec<Mistake> {
-    let ports = [
-        ("LISTENING_PORT", settings.listening_port),
-        ("STATUS_PORT", settings.status_port),
-    ];
-    let taken = ports.into_iter().filter_map(|(variable, port)| {
+    let listening = settings.listeners.iter();
+    let ports = listening
+        .map(|listener| (listener.place.clone(), listener.port))
+        .chain([("STATUS_PORT".into(), settings.status_port)]);
+    let taken = ports.filter_map(|(place, port)| {
         let attempt = if settings.ipv6 {
             TcpListener::bind((Ipv6Addr::UNSPECIFIED, port))
         } else {
@@ -59,7 +59,7 @@ pub fn taken_ports(settings: &Settings) -> Vec<Mistake> {
             format!("is {port}, which cannot be listened on: {error}"),
             "Stop what listens there, or set another port.",
         );
-        Some(problem.of(variable))
+        Some(problem.of(place))
     });
     taken.collect()
 }

@@ -1,5 +1,5 @@
 //! Envoy as a child process: signals are passed on to it, it never outlives the launcher, and its
-//! end is the launcher's end, with the same code; a companion that it may have goes with it. As the
+//! end is the launcher's end, with the same code; companions that it may have go with it. As the
 //! first process of a container the launcher also reaps what others leave behind.
 
 use std::ffi::OsString;
@@ -70,11 +70,11 @@ pub struct NotStarted {
 /// number of the signal that ended it, as a shell does. The first SIGTERM drains it, if it is to be
 /// drained; a further one, or Ctrl-C, ends it at once.
 ///
-/// The companion, with the socket on which it answers, is there before the child starts and until
-/// it has ended. One that refuses its settings is the end of it all.
+/// The companions, each with the socket on which it answers, are there before the child starts and
+/// until it has ended. One that refuses its settings is the end of it all.
 pub fn run(
     child: &Child,
-    companion: Option<(Child, PathBuf)>,
+    companions: Vec<(Child, PathBuf)>,
     drain: Option<Drain>,
 ) -> Result<u8, NotStarted> {
     let not_started = |program: &PathBuf, error| NotStarted {
@@ -83,15 +83,14 @@ pub fn run(
     };
     // Before the child is there, so that no signal and no end of the child is missed.
     let signals = signals().map_err(|error| not_started(&child.program, error))?;
-    let mut companion = match companion {
-        None => None,
-        Some((companion, socket)) => {
+    let mut companions = companions
+        .into_iter()
+        .map(|(companion, socket)| {
             let program = companion.program.clone();
-            let started = Companion::start(companion, socket);
-            Some(started.map_err(|error| not_started(&program, error))?)
-        }
-    };
-    if let Some(companion) = &mut companion {
+            Companion::start(companion, socket).map_err(|error| not_started(&program, error))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    for companion in &mut companions {
         let mut stopped = None;
         let first = companion.first_start(|pause| {
             stopped = stopped.or_else(|| signals.recv_timeout(pause).ok().filter(ends));
@@ -105,8 +104,8 @@ pub fn run(
         }
     }
     let child = start(child).map_err(|error| not_started(&child.program, error))?;
-    let code = attend(child, &signals, &mut companion, drain);
-    if let Some(companion) = companion {
+    let code = attend(child, &signals, &mut companions, drain);
+    for companion in companions {
         companion.end();
     }
     Ok(code)
@@ -135,33 +134,40 @@ fn signals() -> io::Result<Receiver<i32>> {
 fn attend(
     child: Pid,
     signals: &Receiver<i32>,
-    companion: &mut Option<Companion>,
+    companions: &mut [Companion],
     mut drain: Option<Drain>,
 ) -> u8 {
     loop {
-        let wait = companion
-            .as_ref()
-            .and_then(Companion::starts_at)
-            .map(|at| at.saturating_duration_since(Instant::now()));
+        let next = companions.iter().filter_map(Companion::starts_at).min();
+        let wait = next.map(|at| at.saturating_duration_since(Instant::now()));
         let signal = match wait {
             Some(wait) => signals.recv_timeout(wait),
             None => signals.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
-        match (signal, companion.as_mut()) {
-            (Ok(SIGCHLD), companion) => {
-                if let Some(status) = reap(child, companion) {
+        match signal {
+            Ok(SIGCHLD) => {
+                if let Some(status) = reap(child, companions) {
                     return exit_code(status);
                 }
             }
-            (Ok(SIGTERM), _) => match drain.take() {
+            Ok(SIGTERM) => match drain.take() {
                 Some(drain) => {
                     thread::spawn(move || end(child, &drain));
                 }
                 None => pass_on(child, SIGTERM),
             },
-            (Ok(other), _) => pass_on(child, other),
-            (Err(RecvTimeoutError::Timeout), Some(companion)) => companion.restart(),
-            (Err(_), _) => unreachable!("the thread that receives signals does not end"),
+            Ok(other) => pass_on(child, other),
+            Err(RecvTimeoutError::Timeout) => {
+                let now = Instant::now();
+                for companion in companions.iter_mut() {
+                    if companion.starts_at().is_some_and(|at| at <= now) {
+                        companion.restart();
+                    }
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                unreachable!("the thread that receives signals does not end")
+            }
         }
     }
 }
@@ -250,12 +256,12 @@ fn pass_on(child: Pid, signal: i32) {
 }
 
 /// Collects every process that has ended; the child's status if it is among them.
-fn reap(child: Pid, mut companion: Option<&mut Companion>) -> Option<WaitStatus> {
+fn reap(child: Pid, companions: &mut [Companion]) -> Option<WaitStatus> {
     let mut ended = None;
     while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
         if pid == child {
             ended = Some(status);
-        } else if let Some(companion) = companion.as_mut().filter(|c| c.is(pid)) {
+        } else if let Some(companion) = companions.iter_mut().find(|c| c.is(pid)) {
             companion.ended(status);
         }
     }

@@ -256,6 +256,25 @@ fn what_is_no_configuration_is_refused() {
 }
 
 #[test]
+fn only_who_authorizes_nothing_may_know_two_targets_of_one_host() {
+    let of = |mode: &str| {
+        format!(
+            r#"{{"mode": "{mode}", "placement": "upstream",
+                "identities": [{{"name": "i", "type": "systemAssigned", "imds": {{"cluster": "imds"}}}}],
+                "targets": [
+                    {{"hosts": ["a.com"], "identity": "i", "audience": "https://x"}},
+                    {{"hosts": ["a.com"], "identity": "i", "audience": "https://y"}}
+                ]}}"#
+        )
+    };
+    assert_eq!(plugin(&of("status")).slots.len(), 2);
+    let twice = "targets[1].hosts[0]: `a.com` is given twice; one host has one target";
+    assert_eq!(mistakes(&of("authorize")), [twice]);
+    let within = of("status").replace(r#"["a.com"]"#, r#"["a.com", "a.com"]"#);
+    assert_eq!(mistakes(&within).len(), 2);
+}
+
+#[test]
 fn a_configuration_survives_being_written_and_read_again() {
     let config = config::read(MINIMAL.as_bytes()).expect("valid");
     let written = serde_json::to_vec(&config).expect("JSON");

@@ -5,7 +5,11 @@
 use entra_token_core::config::AuthErrorsRetryable;
 use serde_json::{Value, json};
 
-use super::typed;
+use super::{typed, typed_config, with};
+use crate::settings::target::Target;
+
+const FILTER: &str = "envoy.filters.http.custom_response";
+const TYPE: &str = "envoy.extensions.filters.http.custom_response.v3.CustomResponse";
 
 /// Seconds after which a client may try again: somebody may be granting the role right now.
 const RETRY_AFTER: &str = "30";
@@ -31,8 +35,28 @@ pub(super) fn kept_body_bytes() -> u32 {
     KEPT_BODY_BYTES
 }
 
-/// The filter that turns 401 and 403 into 503; none where the target's answer stands.
-pub(super) fn filter(retryable: AuthErrorsRetryable) -> Option<Value> {
+/// The filter of a port, and its virtual hosts, the first of which are those of its targets: where
+/// these differ, each virtual host has a setting of its own.
+pub(super) fn of_all(
+    targets: &[&Target],
+    mut virtual_hosts: Vec<Value>,
+) -> (Option<Value>, Vec<Value>) {
+    let setting = |target: &&Target| target.auth_errors_retryable;
+    let common = targets.first().map_or_else(Default::default, setting);
+    if targets.iter().all(|target| setting(target) == common) {
+        let filter = matchers(common).map(|matchers| typed(FILTER, TYPE, matchers));
+        return (filter, virtual_hosts);
+    }
+    for (target, virtual_host) in targets.iter().zip(&mut virtual_hosts) {
+        let own = matchers(setting(target)).unwrap_or_else(|| json!({}));
+        let own = json!({ "typed_per_filter_config": { FILTER: typed_config(TYPE, own) } });
+        *virtual_host = with(virtual_host.take(), own);
+    }
+    (Some(typed(FILTER, TYPE, json!({}))), virtual_hosts)
+}
+
+/// What turns 401 and 403 into 503; none where the target's answer stands.
+fn matchers(retryable: AuthErrorsRetryable) -> Option<Value> {
     let refused = json!({ "or_matcher": { "predicate": [status("401"), status("403")] } });
     let predicate = match retryable {
         AuthErrorsRetryable::Never => return None,
@@ -41,14 +65,12 @@ pub(super) fn filter(retryable: AuthErrorsRetryable) -> Option<Value> {
             json!({ "and_matcher": { "predicate": [refused, remote_write()] } })
         }
     };
-    Some(typed(
-        "envoy.filters.http.custom_response",
-        "envoy.extensions.filters.http.custom_response.v3.CustomResponse",
+    Some(
         json!({ "custom_response_matcher": { "matcher_list": { "matchers": [{
-            "predicate": predicate,
-            "on_match": { "action": come_back() },
-        }] } } }),
-    ))
+        "predicate": predicate,
+        "on_match": { "action": come_back() },
+    }] } } }),
+    )
 }
 
 fn status(code: &str) -> Value {

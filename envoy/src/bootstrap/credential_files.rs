@@ -1,24 +1,25 @@
-//! The file with a secret, an assertion or a key, served to the filter: a plugin cannot open files,
-//! so an internal listener answers with the file's content, which Envoy reads anew when it changes.
+//! The files with secrets, assertions or a key, served to the filter: a plugin cannot open files,
+//! so an internal listener answers with a file's content, which Envoy reads anew when it changes.
 //! Only a cluster of this Envoy leads there, and the configuration shows the path alone.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{http, typed, with};
+use super::{http, numbered, typed, with};
+use crate::settings::Settings;
 use crate::settings::identity::{Application, Identity, MetadataService, Proof};
 
 /// The cluster's and the listener's name; the filter's configuration says it, too.
 pub(super) const CLUSTER: &str = "credential-files";
 
-/// A file that is served, and where.
-pub(super) struct Served {
-    /// The path of requests for it.
-    pub(super) route: &'static str,
+/// A file that is served.
+#[derive(PartialEq, Eq)]
+struct Served<'a> {
+    kind: &'static str,
     /// Where it is; none for the key of App Service, which has no file but the one that the
     /// launcher makes.
-    file: Option<PathBuf>,
+    file: Option<&'a Path>,
 }
 
 /// Where the value of `IDENTITY_HEADER` is put.
@@ -31,16 +32,16 @@ pub fn identity_header(run_dir: &Path) -> PathBuf {
 pub const IDENTITY_HEADER: &str = "identity-header";
 
 /// The file that this identity needs served.
-pub(super) fn served(identity: &Identity) -> Option<Served> {
-    let (route, file) = match identity {
+fn served(identity: &Identity) -> Option<Served<'_>> {
+    let (kind, file) = match identity {
         Identity::Managed(managed) => match managed.service {
             MetadataService::Imds(_) => return None,
             MetadataService::AppService { .. } => ("/identity-header", None),
         },
         Identity::Application(Application { proof, .. }) => match proof {
-            Proof::Secret(file) => ("/client-secret", Some(file.clone())),
+            Proof::Secret(file) => ("/client-secret", Some(file.as_path())),
             Proof::WorkloadIdentity(file) | Proof::ServiceAccountToken(file) => {
-                ("/assertion", Some(file.clone()))
+                ("/assertion", Some(file.as_path()))
             }
             Proof::Certificate(_) | Proof::ManagedIdentity { .. } | Proof::Tsiam(_) => {
                 return None;
@@ -48,12 +49,43 @@ pub(super) fn served(identity: &Identity) -> Option<Served> {
         },
         Identity::Tsiam(_) => return None,
     };
-    Some(Served { route, file })
+    Some(Served { kind, file })
+}
+
+/// Every file that is served, once, with the path of requests for it.
+fn routes(settings: &Settings) -> Vec<(String, Served<'_>)> {
+    let mut routes: Vec<(String, Served<'_>)> = Vec::new();
+    for served in settings
+        .identities
+        .iter()
+        .filter_map(|it| served(&it.identity))
+    {
+        if routes.iter().any(|(_, other)| *other == served) {
+            continue;
+        }
+        let of_its_kind = routes.iter().filter(|(_, other)| other.kind == served.kind);
+        let route = numbered(served.kind, of_its_kind.count());
+        routes.push((route, served));
+    }
+    routes
+}
+
+/// The path of requests for the file that this identity needs.
+pub(super) fn route(identity: &Identity, settings: &Settings) -> Option<String> {
+    let wanted = served(identity)?;
+    let mut routes = routes(settings).into_iter();
+    routes
+        .find(|(_, served)| *served == wanted)
+        .map(|(route, _)| route)
+}
+
+fn is_needed(settings: &Settings) -> bool {
+    !routes(settings).is_empty()
 }
 
 /// What lets Envoy have internal listeners; nothing where no file is served.
-pub(super) fn extension(identity: &Identity) -> Option<Value> {
-    served(identity).map(|_| {
+pub(super) fn extension(settings: &Settings) -> Option<Value> {
+    is_needed(settings).then(|| {
         typed(
             "envoy.bootstrap.internal_listener",
             "envoy.extensions.bootstrap.internal_listener.v3.InternalListener",
@@ -62,18 +94,25 @@ pub(super) fn extension(identity: &Identity) -> Option<Value> {
     })
 }
 
-pub(super) fn listener(identity: &Identity, run_dir: &Path) -> Option<Value> {
-    let served = served(identity)?;
-    let file = served.file.unwrap_or_else(|| identity_header(run_dir));
+pub(super) fn listener(settings: &Settings, run_dir: &Path) -> Option<Value> {
+    if !is_needed(settings) {
+        return None;
+    }
+    let header = identity_header(run_dir);
+    let answer = |(route, served): (String, Served<'_>)| {
+        let file = served.file.unwrap_or(&header);
+        json!({
+            "match": { "path": route },
+            "direct_response": { "status": 200, "body_format": content_of(file) },
+        })
+    };
+    let routes: Vec<Value> = routes(settings).into_iter().map(answer).collect();
     let virtual_host = json!({
         "name": CLUSTER,
         "domains": ["*"],
-        "routes": [{
-            "match": { "path": served.route },
-            "direct_response": { "status": 200, "body_format": content_of(&file) },
-        }],
+        "routes": routes,
     });
-    let manager = http::connection_manager(CLUSTER, &virtual_host, Vec::new(), json!({}));
+    let manager = http::connection_manager(CLUSTER, &[virtual_host], Vec::new(), json!({}));
     Some(json!({
         "name": CLUSTER,
         "internal_listener": {},
@@ -102,8 +141,8 @@ fn content_of(file: &Path) -> Value {
     })
 }
 
-pub(super) fn cluster(identity: &Identity) -> Option<Value> {
-    served(identity).map(|_| {
+pub(super) fn cluster(settings: &Settings) -> Option<Value> {
+    is_needed(settings).then(|| {
         let cluster = json!({
             "name": CLUSTER,
             "type": "STATIC",

@@ -1,31 +1,48 @@
-//! `OVERRIDE_REQUEST_HEADERS`: set in the target's cluster, on the way out, because Envoy's debug log
+//! `OVERRIDE_REQUEST_HEADERS` or `requestHeaders`: set in the target's cluster, on the way out, because Envoy's debug log
 //! shows a request's headers as they are before that, and values may be secrets. For the same
 //! reason the bootstrap has only the names of variables, by which Envoy gets the values.
 
 use serde_json::{Value, json};
 
 use super::typed;
+use crate::settings::Settings;
 use crate::settings::headers::HeaderOverride;
+use crate::settings::target::Target;
+use crate::settings::variables::HEADER;
 
-/// The variable with the value of an overridden header, counted from 0.
-#[must_use]
-pub fn variable(index: usize) -> String {
-    format!("ENTRA_AUTH_HEADER_{index}")
+/// The headers of all targets, each with the variable that has its value.
+pub fn variables(settings: &Settings) -> impl Iterator<Item = (String, &HeaderOverride)> {
+    settings
+        .targets
+        .iter()
+        .flat_map(|target| &target.override_headers)
+        .enumerate()
+        .map(|(index, header)| (format!("{HEADER}{index}"), header))
 }
 
-/// The filter that sets them; none where there is nothing to set.
-pub(super) fn filter(headers: &[HeaderOverride]) -> Option<Value> {
-    if headers.is_empty() {
+/// The same of one target.
+pub fn variables_of<'a>(
+    target: &Target,
+    settings: &'a Settings,
+) -> impl Iterator<Item = (String, &'a HeaderOverride)> {
+    let before = settings.targets.iter().take_while(|other| *other != target);
+    let before = before.map(|other| other.override_headers.len()).sum();
+    variables(settings)
+        .skip(before)
+        .take(target.override_headers.len())
+}
+
+/// The filter that sets those of a target; none where there is nothing to set.
+pub(super) fn filter(target: &Target, settings: &Settings) -> Option<Value> {
+    if target.override_headers.is_empty() {
         return None;
     }
-    let mutations: Vec<Value> = headers
-        .iter()
-        .enumerate()
-        .map(|(index, header)| {
+    let mutations: Vec<Value> = variables_of(target, settings)
+        .map(|(variable, header)| {
             json!({ "append": {
                 "header": {
                     "key": header.name.as_str(),
-                    "value": format!("%ENVIRONMENT({})%", variable(index)),
+                    "value": format!("%ENVIRONMENT({variable})%"),
                 },
                 "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
                 "keep_empty_value": true,

@@ -28,7 +28,7 @@ const REQUEST_HEADERS_TIMEOUT: &str = "30s";
 /// A connection manager filter with this route table and these HTTP filters before the router.
 pub(super) fn connection_manager(
     stat_prefix: &str,
-    virtual_host: &Value,
+    virtual_hosts: &[Value],
     filters: Vec<Value>,
     more: Value,
 ) -> Value {
@@ -41,7 +41,7 @@ pub(super) fn connection_manager(
     ));
     let config = json!({
         "stat_prefix": stat_prefix,
-        "route_config": { "name": stat_prefix, "virtual_hosts": [virtual_host] },
+        "route_config": { "name": stat_prefix, "virtual_hosts": virtual_hosts },
         "http_filters": http_filters,
 
         "normalize_path": false,

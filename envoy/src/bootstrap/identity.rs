@@ -1,111 +1,146 @@
-//! The identity as the filter's configuration says it.
+//! An identity as the filter's configuration says it.
 
 use entra_token_core::config::{
-    self, AppService, Credential, Entra, IdentityType, Imds, Tsiam, UrlPath,
+    self, AppService, ClusterName, Credential, Entra, IdentityType, Imds, Tsiam, UrlPath,
 };
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::credential_files::{self, served};
-use super::identity_clusters::{APP_SERVICE, ENTRA, IMDS, TOKEN_SIDECAR, TSIAM};
+use super::credential_files;
+use super::identity_clusters::Asked;
 use super::parsed;
+use crate::settings::Settings;
 use crate::settings::identity::{
     Application, Identity, Managed, MetadataService, PathService, Proof, Selector, Service,
 };
+use crate::settings::target::NamedIdentity;
 
-/// Its name, in metrics and `/status`.
-pub(super) const NAME: &str = "default";
-
-pub(super) fn configuration(identity: &Identity) -> config::Identity {
-    match identity {
-        Identity::Managed(managed) => of_managed(managed, identity),
-        Identity::Application(application) => of_application(application, identity),
+pub(super) fn configuration(named: &NamedIdentity, settings: &Settings) -> config::Identity {
+    let writer = Writer { named, settings };
+    match &named.identity {
+        Identity::Managed(managed) => writer.managed(managed),
+        Identity::Application(application) => writer.application(application),
         Identity::Tsiam(service) => config::Identity {
-            tsiam: Some(tsiam(service)),
-            ..bare(IdentityType::Tsiam)
+            tsiam: Some(writer.tsiam(service)),
+            ..writer.bare(IdentityType::Tsiam)
         },
     }
 }
 
-fn bare(kind: IdentityType) -> config::Identity {
-    config::Identity {
-        name: parsed(NAME),
-        kind,
-        tenant_id: None,
-        client_id: None,
-        object_id: None,
-        resource_id: None,
-        imds: None,
-        app_service: None,
-        managed_identity: None,
-        exchange_audience: None,
-        entra: None,
-        credential: None,
-        tsiam: None,
-    }
+/// One identity among all, which share clusters and routes.
+struct Writer<'a> {
+    named: &'a NamedIdentity,
+    settings: &'a Settings,
 }
 
-fn of_managed(managed: &Managed, identity: &Identity) -> config::Identity {
-    let mut configuration = bare(match managed.selector {
-        None => IdentityType::SystemAssigned,
-        Some(_) => IdentityType::UserAssigned,
-    });
-    match &managed.selector {
-        None => {}
-        Some(Selector::ClientId(id)) => configuration.client_id = Some(id.clone()),
-        Some(Selector::ObjectId(id)) => configuration.object_id = Some(id.clone()),
-        Some(Selector::ResourceId(id)) => configuration.resource_id = Some(id.clone()),
-    }
-    match &managed.service {
-        MetadataService::Imds(service) => configuration.imds = Some(imds(service)),
-        MetadataService::AppService { service, .. } => {
-            configuration.app_service = credential(identity).map(|header| AppService {
-                cluster: parsed(APP_SERVICE),
-                authority: service.service.authority.clone(),
-                path: service.path.clone(),
-                header,
-            });
+impl Writer<'_> {
+    fn bare(&self, kind: IdentityType) -> config::Identity {
+        config::Identity {
+            name: self.named.name.clone(),
+            kind,
+            tenant_id: None,
+            client_id: None,
+            object_id: None,
+            resource_id: None,
+            imds: None,
+            app_service: None,
+            managed_identity: None,
+            exchange_audience: None,
+            entra: None,
+            credential: None,
+            tsiam: None,
         }
     }
-    configuration
-}
 
-fn of_application(application: &Application, identity: &Identity) -> config::Identity {
-    let exchange_audience = || Some(parsed(application.cloud.exchange_audience()));
-    let base = |kind| config::Identity {
-        tenant_id: Some(application.tenant.clone()),
-        client_id: Some(application.client_id.clone()),
-        entra: Some(Entra {
-            cluster: parsed(ENTRA),
-            authority: application.entra.authority.clone(),
-        }),
-        ..bare(kind)
-    };
-    let with_file = |kind| config::Identity {
-        credential: credential(identity),
-        ..base(kind)
-    };
-    match &application.proof {
-        Proof::Secret(_) => with_file(IdentityType::ClientSecret),
-        Proof::WorkloadIdentity(_) => with_file(IdentityType::WorkloadIdentity),
-        Proof::ServiceAccountToken(_) => with_file(IdentityType::ServiceAccountToken),
-        Proof::Certificate(_) => config::Identity {
-            credential: Some(at(TOKEN_SIDECAR, assertion_for(application))),
-            ..base(IdentityType::ClientCertificate)
-        },
-        Proof::ManagedIdentity {
-            imds: service,
-            selector,
-        } => config::Identity {
-            imds: Some(imds(service)),
-            managed_identity: selector.as_ref().map(selected),
-            exchange_audience: exchange_audience(),
-            ..base(IdentityType::ManagedIdentityFederated)
-        },
-        Proof::Tsiam(service) => config::Identity {
-            tsiam: Some(tsiam(service)),
-            exchange_audience: exchange_audience(),
-            ..base(IdentityType::TsiamFederated)
-        },
+    fn managed(&self, managed: &Managed) -> config::Identity {
+        let mut configuration = self.bare(match managed.selector {
+            None => IdentityType::SystemAssigned,
+            Some(_) => IdentityType::UserAssigned,
+        });
+        match &managed.selector {
+            None => {}
+            Some(Selector::ClientId(id)) => configuration.client_id = Some(id.clone()),
+            Some(Selector::ObjectId(id)) => configuration.object_id = Some(id.clone()),
+            Some(Selector::ResourceId(id)) => configuration.resource_id = Some(id.clone()),
+        }
+        match &managed.service {
+            MetadataService::Imds(service) => configuration.imds = Some(self.imds(service)),
+            MetadataService::AppService { service, .. } => {
+                configuration.app_service = self.credential().map(|header| AppService {
+                    cluster: self.cluster(Asked::AppService(&service.service)),
+                    authority: service.service.authority.clone(),
+                    path: service.path.clone(),
+                    header,
+                });
+            }
+        }
+        configuration
+    }
+
+    fn application(&self, application: &Application) -> config::Identity {
+        let exchange_audience = || Some(parsed(application.cloud.exchange_audience()));
+        let base = |kind| config::Identity {
+            tenant_id: Some(application.tenant.clone()),
+            client_id: Some(application.client_id.clone()),
+            entra: Some(Entra {
+                cluster: self.cluster(Asked::Entra(&application.entra)),
+                authority: application.entra.authority.clone(),
+            }),
+            ..self.bare(kind)
+        };
+        let with_file = |kind| config::Identity {
+            credential: self.credential(),
+            ..base(kind)
+        };
+        match &application.proof {
+            Proof::Secret(_) => with_file(IdentityType::ClientSecret),
+            Proof::WorkloadIdentity(_) => with_file(IdentityType::WorkloadIdentity),
+            Proof::ServiceAccountToken(_) => with_file(IdentityType::ServiceAccountToken),
+            Proof::Certificate(sidecar) => config::Identity {
+                credential: Some(at(
+                    self.cluster(Asked::sidecar(application, sidecar)),
+                    assertion_for(application),
+                )),
+                ..base(IdentityType::ClientCertificate)
+            },
+            Proof::ManagedIdentity {
+                imds: service,
+                selector,
+            } => config::Identity {
+                imds: Some(self.imds(service)),
+                managed_identity: selector.as_ref().map(selected),
+                exchange_audience: exchange_audience(),
+                ..base(IdentityType::ManagedIdentityFederated)
+            },
+            Proof::Tsiam(service) => config::Identity {
+                tsiam: Some(self.tsiam(service)),
+                exchange_audience: exchange_audience(),
+                ..base(IdentityType::TsiamFederated)
+            },
+        }
+    }
+
+    fn credential(&self) -> Option<Credential> {
+        credential_files::route(&self.named.identity, self.settings)
+            .map(|route| at(parsed(credential_files::CLUSTER), parsed(&route)))
+    }
+
+    fn imds(&self, service: &Service) -> Imds {
+        Imds {
+            cluster: self.cluster(Asked::Imds(service)),
+            authority: service.authority.clone(),
+        }
+    }
+
+    fn tsiam(&self, service: &PathService) -> Tsiam {
+        Tsiam {
+            cluster: self.cluster(Asked::tsiam(service)),
+            authority: service.service.authority.clone(),
+            path: service.path.clone(),
+        }
+    }
+
+    fn cluster(&self, asked: Asked<'_>) -> ClusterName {
+        parsed(&asked.cluster(self.settings))
     }
 }
 
@@ -116,30 +151,11 @@ fn assertion_for(application: &Application) -> UrlPath {
     parsed(&format!("/assertion?audience={audience}"))
 }
 
-fn credential(identity: &Identity) -> Option<Credential> {
-    served(identity).map(|served| at(credential_files::CLUSTER, parsed(served.route)))
-}
-
-fn at(cluster: &'static str, path: UrlPath) -> Credential {
+fn at(cluster: ClusterName, path: UrlPath) -> Credential {
     Credential {
-        cluster: parsed(cluster),
+        cluster,
         authority: parsed("localhost"),
         path: Some(path),
-    }
-}
-
-fn imds(service: &Service) -> Imds {
-    Imds {
-        cluster: parsed(IMDS),
-        authority: service.authority.clone(),
-    }
-}
-
-fn tsiam(service: &PathService) -> Tsiam {
-    Tsiam {
-        cluster: parsed(TSIAM),
-        authority: service.service.authority.clone(),
-        path: service.path.clone(),
     }
 }
 

@@ -1,61 +1,140 @@
-//! The clusters by which the filter asks for tokens and credentials. No route of a listener leads
-//! to any of them.
+//! The clusters by which the filter asks for tokens and credentials: one for each service, however
+//! many identities ask it. No route of a listener leads to any of them.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use super::upstream::{IDLE_TIMEOUT, endpoints, tls};
-use super::{credential_files, with};
+use super::{credential_files, numbered, with};
 use crate::settings::Settings;
-use crate::settings::identity::{Identity, MetadataService, Proof, Service, Sidecar};
+use crate::settings::identity::{
+    Application, Identity, MetadataService, PathService, Proof, Service, Sidecar,
+};
 
-/// Their names; the filter's configuration says them, too.
-pub(super) const IMDS: &str = "imds";
-pub(super) const APP_SERVICE: &str = "app-service";
-pub(super) const ENTRA: &str = "entra";
-pub(super) const TSIAM: &str = "tsiam";
-pub(super) const TOKEN_SIDECAR: &str = "token-sidecar";
-
-/// For TCP and TLS together, one lost packet included: the filter gives a call 4 s.
-const CONNECT_TIMEOUT: &str = "3s";
-
-/// Where the socket of our own token-sidecar is.
-#[must_use]
-pub fn sidecar_socket(run_dir: &Path) -> PathBuf {
-    run_dir.join("sidecar.sock")
+/// Somebody who is asked for tokens or credentials.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked<'a> {
+    Imds(&'a Service),
+    AppService(&'a Service),
+    Entra(&'a Service),
+    Tsiam(&'a Service),
+    /// A token-sidecar of the launcher's, which signs for this application.
+    OwnSidecar(&'a Application),
+    /// One that somebody else runs, by its socket.
+    Sidecar(&'a Path),
 }
 
-/// Those that this identity needs.
-pub(super) fn clusters(settings: &Settings, run_dir: &Path) -> Vec<Value> {
-    let mut clusters = match &settings.identity {
-        Identity::Managed(managed) => vec![metadata_service(&managed.service)],
-        Identity::Tsiam(tsiam) => vec![remote(TSIAM, &tsiam.service, settings)],
+impl<'a> Asked<'a> {
+    pub(super) fn tsiam(tsiam: &'a PathService) -> Self {
+        Self::Tsiam(&tsiam.service)
+    }
+
+    pub(super) fn metadata_service(service: &'a MetadataService) -> Self {
+        match service {
+            MetadataService::Imds(imds) => Self::Imds(imds),
+            MetadataService::AppService { service, .. } => Self::AppService(&service.service),
+        }
+    }
+
+    pub(super) fn sidecar(application: &'a Application, sidecar: &'a Sidecar) -> Self {
+        match sidecar {
+            Sidecar::OfOthers(socket) => Self::Sidecar(socket),
+            Sidecar::Own(_) => Self::OwnSidecar(application),
+        }
+    }
+
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Imds(_) => "imds",
+            Self::AppService(_) => "app-service",
+            Self::Entra(_) => "entra",
+            Self::Tsiam(_) => "tsiam",
+            Self::OwnSidecar(_) | Self::Sidecar(_) => "token-sidecar",
+        }
+    }
+
+    /// Its cluster's name, which the filter's configuration says, too.
+    pub(super) fn cluster(self, settings: &Settings) -> String {
+        let of_its_kind = all(settings)
+            .into_iter()
+            .filter(|other| other.kind() == self.kind());
+        let before = of_its_kind.take_while(|other| *other != self).count();
+        numbered(self.kind(), before)
+    }
+}
+
+/// Everybody whom an identity asks.
+fn asked_by(identity: &Identity) -> Vec<Asked<'_>> {
+    match identity {
+        Identity::Managed(managed) => vec![Asked::metadata_service(&managed.service)],
+        Identity::Tsiam(tsiam) => vec![Asked::tsiam(tsiam)],
         Identity::Application(application) => {
-            let mut clusters = vec![remote(ENTRA, &application.entra, settings)];
-            clusters.extend(match &application.proof {
-                Proof::ManagedIdentity { imds, .. } => Some(in_the_host(IMDS, imds)),
-                Proof::Tsiam(tsiam) => Some(remote(TSIAM, &tsiam.service, settings)),
-                Proof::Certificate(Sidecar::OfOthers(socket)) => Some(token_sidecar(socket)),
-                Proof::Certificate(Sidecar::Own(_)) => {
-                    Some(token_sidecar(&sidecar_socket(run_dir)))
-                }
+            let mut asked = vec![Asked::Entra(&application.entra)];
+            asked.extend(match &application.proof {
+                Proof::ManagedIdentity { imds, .. } => Some(Asked::Imds(imds)),
+                Proof::Tsiam(tsiam) => Some(Asked::tsiam(tsiam)),
+                Proof::Certificate(sidecar) => Some(Asked::sidecar(application, sidecar)),
                 Proof::Secret(_) | Proof::WorkloadIdentity(_) | Proof::ServiceAccountToken(_) => {
                     None
                 }
             });
-            clusters
+            asked
         }
-    };
-    clusters.extend(credential_files::cluster(&settings.identity));
-    clusters
+    }
 }
 
-fn metadata_service(service: &MetadataService) -> Value {
-    match service {
-        MetadataService::Imds(imds) => in_the_host(IMDS, imds),
-        MetadataService::AppService { service, .. } => in_the_host(APP_SERVICE, &service.service),
+/// Everybody who is asked, each once.
+fn all(settings: &Settings) -> Vec<Asked<'_>> {
+    let mut all = Vec::new();
+    for named in &settings.identities {
+        for asked in asked_by(&named.identity) {
+            if !all.contains(&asked) {
+                all.push(asked);
+            }
+        }
     }
+    all
+}
+
+/// The applications for which a token-sidecar of the launcher's signs, each with its socket.
+#[must_use]
+pub fn sidecars<'a>(settings: &'a Settings, run_dir: &Path) -> Vec<(&'a Application, PathBuf)> {
+    let own = all(settings).into_iter().filter_map(|asked| match asked {
+        Asked::OwnSidecar(application) => Some(application),
+        _ => None,
+    });
+    own.enumerate()
+        .map(|(before, application)| {
+            let name = format!("{}.sock", numbered("sidecar", before));
+            (application, run_dir.join(name))
+        })
+        .collect()
+}
+
+/// For TCP and TLS together, one lost packet included: the filter gives a call 4 s.
+const CONNECT_TIMEOUT: &str = "3s";
+
+/// All of them.
+pub(super) fn clusters(settings: &Settings, run_dir: &Path) -> Vec<Value> {
+    let own = sidecars(settings, run_dir);
+    let socket = |application: &Application| {
+        own.iter()
+            .find(|(signed_for, _)| *signed_for == application)
+            .map(|(_, socket)| socket.as_path())
+    };
+    let cluster = |asked: Asked<'_>| {
+        let name = asked.cluster(settings);
+        Some(match asked {
+            Asked::Imds(service) | Asked::AppService(service) => in_the_host(&name, service),
+            Asked::Entra(service) | Asked::Tsiam(service) => remote(&name, service, settings),
+            Asked::Sidecar(socket) => token_sidecar(&name, socket),
+            Asked::OwnSidecar(application) => token_sidecar(&name, socket(application)?),
+        })
+    };
+    let mut clusters: Vec<Value> = all(settings).into_iter().filter_map(cluster).collect();
+    clusters.extend(credential_files::cluster(settings));
+    clusters
 }
 
 /// Straight to that address: no proxy, no TLS.
@@ -87,13 +166,13 @@ fn remote(name: &str, service: &Service, settings: &Settings) -> Value {
     with(cluster, tls(&service.endpoint, settings))
 }
 
-fn token_sidecar(socket: &Path) -> Value {
+fn token_sidecar(name: &str, socket: &Path) -> Value {
     json!({
-        "name": TOKEN_SIDECAR,
+        "name": name,
         "type": "STATIC",
         "connect_timeout": "1s",
         "load_assignment": {
-            "cluster_name": TOKEN_SIDECAR,
+            "cluster_name": name,
             "endpoints": [{ "lb_endpoints": [{ "endpoint": {
                 "address": { "pipe": { "path": socket } },
             } }] }],

@@ -4,7 +4,8 @@
 
 use serde_json::{Value, json};
 
-use super::{status_from, typed, with};
+use super::{status, status_from, typed, with};
+use crate::settings::target::Routing;
 
 /// Seconds after which a client may try again: the time of a few connection attempts.
 const RETRY_AFTER: &str = "5";
@@ -14,19 +15,38 @@ const RETRY_AFTER: &str = "5";
 /// protocol error.
 const UPSTREAM_FLAGS: [&str; 8] = ["UH", "DF", "UC", "UR", "LR", "UO", "URX", "UPE"];
 
-pub(super) fn config() -> Value {
-    json!({ "mappers": [
-        { "filter": of_our_own() },
+/// For a port that leads to one target, or to that which the request's host names.
+pub(super) fn config(routing: &Routing) -> Value {
+    let unknown_host = match routing {
+        Routing::Always(_) => None,
+        Routing::ByHost(_) => Some(mapper(&misdirected(), "unknown_host", UNKNOWN_HOST)),
+    };
+    let mut mappers = vec![
+        json!({ "filter": of_our_own() }),
         come_back(504, &flags(&["SI"]), "idle_timeout", IDLE),
         unavailable(&flags(&["UF"]), "upstream_unavailable", CONNECTION_REASON),
-        unavailable(&flags(&UPSTREAM_FLAGS), "upstream_unavailable", "%LOCAL_REPLY_BODY%"),
+        unavailable(
+            &flags(&UPSTREAM_FLAGS),
+            "upstream_unavailable",
+            "%LOCAL_REPLY_BODY%",
+        ),
         unavailable(&status_from(500), "proxy_unavailable", DETAILS),
-        mapper(&status_from(400), "bad_request", DETAILS),
-    ] })
+    ];
+    mappers.extend(unknown_host);
+    mappers.push(mapper(&status_from(400), "bad_request", DETAILS));
+    json!({ "mappers": mappers })
+}
+
+fn misdirected() -> Value {
+    status("EQ", 421)
 }
 
 /// Envoy's own status is 408 while the request is not complete, for which Prometheus drops a batch.
 const IDLE: &str = "no byte has moved in either direction for IDLE_TIMEOUT_SECONDS";
+
+/// The only 421 that is not a target's.
+const UNKNOWN_HOST: &str = "this port leads to the target that the request's Host names, and to \
+                            none by the name %REQUEST_HEADER(:AUTHORITY)%";
 
 /// How TLS or the connection failed; Envoy's own text leaves it out after a retry.
 const CONNECTION_REASON: &str = "%LOCAL_REPLY_BODY% (%UPSTREAM_TRANSPORT_FAILURE_REASON%)";

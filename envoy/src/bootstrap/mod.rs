@@ -30,21 +30,21 @@ use crate::settings::Settings;
 
 pub use admin::socket as admin_socket;
 pub use credential_files::{IDENTITY_HEADER, identity_header};
-pub use identity_clusters::sidecar_socket;
+pub use identity_clusters::sidecars;
 pub use proxy_listener::STAT_PREFIX as PROXY_STAT_PREFIX;
 
 /// The bootstrap for these settings; what belongs to one run lies in `run_dir`.
 #[must_use]
 pub fn build(settings: &Settings, run_dir: &Path) -> Value {
-    let identity = &settings.identity;
     let mut extensions = vec![plugin::singleton(settings)];
-    extensions.extend(credential_files::extension(identity));
-    let mut listeners = vec![
-        proxy_listener::listener(settings),
-        status_listener::listener(settings),
-    ];
-    listeners.extend(credential_files::listener(identity, run_dir));
-    let mut clusters = vec![target_cluster::cluster(settings)];
+    extensions.extend(credential_files::extension(settings));
+    let mut listeners = proxy_listener::listeners(settings);
+    listeners.push(status_listener::listener(settings));
+    listeners.extend(credential_files::listener(settings, run_dir));
+    let targets = settings.targets.iter();
+    let mut clusters: Vec<Value> = targets
+        .map(|target| target_cluster::cluster(target, settings))
+        .collect();
     clusters.extend(identity_clusters::clusters(settings, run_dir));
     clusters.push(admin::cluster(run_dir));
     clusters.push(status_listener::cluster(settings));
@@ -70,8 +70,12 @@ pub fn build(settings: &Settings, run_dir: &Path) -> Value {
 
 /// A typed extension's configuration.
 fn typed(name: &str, type_name: &str, config: Value) -> Value {
+    json!({ "name": name, "typed_config": typed_config(type_name, config) })
+}
+
+fn typed_config(type_name: &str, config: Value) -> Value {
     let type_url = format!("type.googleapis.com/{type_name}");
-    json!({ "name": name, "typed_config": with(config, json!({ "@type": type_url })) })
+    with(config, json!({ "@type": type_url }))
 }
 
 /// A value of this program, as the type that the filter's configuration wants.
@@ -80,10 +84,22 @@ fn parsed<T: FromStr<Err = String>>(text: &str) -> T {
         .unwrap_or_else(|why| unreachable!("{text:?} {why}; it is made by this program"))
 }
 
+/// The name of something, made from the number of those of its kind before it.
+fn numbered(kind: &str, before: usize) -> String {
+    match before {
+        0 => kind.to_owned(),
+        _ => format!("{kind}-{}", before + 1),
+    }
+}
+
 /// A filter, of log lines or of Envoy's own answers, for this status and those above it.
 fn status_from(code: u16) -> Value {
+    status("GE", code)
+}
+
+fn status(op: &str, code: u16) -> Value {
     json!({ "status_code_filter": { "comparison": {
-        "op": "GE",
+        "op": op,
         // Envoy wants a runtime key, by which nobody changes anything.
         "value": { "default_value": code, "runtime_key": format!("entra_auth.status_{code}") },
     } } })

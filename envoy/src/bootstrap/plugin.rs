@@ -1,12 +1,15 @@
-//! The filter in its three places: the singleton service that gets tokens, the upstream filter
-//! that puts them on requests to the target, the filter that answers `/ready` and `/status`. They
-//! name the same VM, and so share its memory and the tokens in it.
+//! The filter in its three places: the singleton service that gets tokens, an upstream filter
+//! for each target that puts its token on requests, the filter that answers `/ready` and `/status`.
+//! They name the same VM, and so share its memory and the tokens in it.
+//!
+//! An upstream filter knows its own target and no other: two targets may have one host.
 
-use entra_token_core::config::{Hold, Mode, Placement, PluginConfig, Target};
+use entra_token_core::config::{self, AuthErrorsRetryable, Hold, Mode, Placement, PluginConfig};
 use serde_json::{Value, json};
 
 use super::{identity, parsed, typed, with};
 use crate::settings::Settings;
+use crate::settings::target::Target;
 
 /// Separates our shared data from that of any other plugin, and joins our three places.
 const VM_ID: &str = "entra-auth";
@@ -20,7 +23,8 @@ pub(super) fn singleton(settings: &Settings) -> Value {
         "envoy.bootstrap.wasm",
         "envoy.extensions.wasm.v3.WasmService",
         json!({
-            "config": plugin(settings, Mode::Authorize, json!({})),
+            // It authorizes nothing: no request comes to a service.
+            "config": plugin(&configuration(settings, Mode::Status), settings, json!({})),
             "singleton": true,
         }),
     )
@@ -28,26 +32,36 @@ pub(super) fn singleton(settings: &Settings) -> Value {
 
 /// The filter in the target's cluster: it runs for every try of a request, and only for requests
 /// to the target.
-pub(super) fn authorize(settings: &Settings) -> Value {
-    http_filter(settings, Mode::Authorize)
+pub(super) fn authorize(target: &Target, settings: &Settings) -> Value {
+    let all = configuration(settings, Mode::Authorize);
+    let own = PluginConfig {
+        identities: all
+            .identities
+            .into_iter()
+            .filter(|identity| identity.name == target.identity)
+            .collect(),
+        targets: vec![of_target(target)],
+        ..all
+    };
+    http_filter(&own, settings)
 }
 
 /// The filter that answers `/ready` and `/status`.
 pub(super) fn status(settings: &Settings) -> Value {
-    http_filter(settings, Mode::Status)
+    http_filter(&configuration(settings, Mode::Status), settings)
 }
 
-fn http_filter(settings: &Settings, mode: Mode) -> Value {
+fn http_filter(configuration: &PluginConfig, settings: &Settings) -> Value {
     // A trapped VM is loaded again; until then requests get 503, never pass without a token.
     let policy = json!({ "failure_policy": "FAIL_RELOAD" });
     typed(
         HTTP_FILTER,
         "envoy.extensions.filters.http.wasm.v3.Wasm",
-        json!({ "config": plugin(settings, mode, policy) }),
+        json!({ "config": plugin(configuration, settings, policy) }),
     )
 }
 
-fn plugin(settings: &Settings, mode: Mode, more: Value) -> Value {
+fn plugin(configuration: &PluginConfig, settings: &Settings, more: Value) -> Value {
     let plugin = json!({
         "name": ROOT_ID,
         "root_id": ROOT_ID,
@@ -58,30 +72,39 @@ fn plugin(settings: &Settings, mode: Mode, more: Value) -> Value {
         },
         "configuration": {
             "@type": "type.googleapis.com/google.protobuf.StringValue",
-            "value": json!(configuration(settings, mode)).to_string(),
+            "value": json!(configuration).to_string(),
         },
     });
     with(plugin, more)
 }
 
-/// The plugin configuration.
+/// The plugin configuration, with every identity and target.
 fn configuration(settings: &Settings, mode: Mode) -> PluginConfig {
     PluginConfig {
         mode,
         placement: Placement::Upstream,
-        identities: vec![identity::configuration(&settings.identity)],
-        targets: vec![Target {
-            hosts: vec![settings.target_pattern.clone()],
-            identity: parsed(identity::NAME),
-            audience: settings.audience.clone(),
-            // The filter is bound to the target's cluster already.
-            clusters: Some(vec![parsed("*")]),
-            required: Some(true),
-            hold: None,
-            auth_errors_retryable: None,
-        }],
+        identities: settings
+            .identities
+            .iter()
+            .map(|named| identity::configuration(named, settings))
+            .collect(),
+        targets: settings.targets.iter().map(of_target).collect(),
         hold: Hold::default(),
-        auth_errors_retryable: settings.auth_errors_retryable,
+        auth_errors_retryable: AuthErrorsRetryable::default(),
         refresh_before_expiry_percent: settings.refresh_before_expiry,
+    }
+}
+
+fn of_target(target: &Target) -> config::Target {
+    config::Target {
+        hosts: vec![target.pattern.clone()],
+        identity: target.identity.clone(),
+        audience: target.audience.clone(),
+        // The filter is bound to the target's cluster already.
+        clusters: Some(vec![parsed("*")]),
+        required: target.required,
+        hold: (target.hold != Hold::default()).then(|| target.hold.clone()),
+        // In upstream placement this is the listener's to do.
+        auth_errors_retryable: None,
     }
 }

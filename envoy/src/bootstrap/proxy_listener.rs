@@ -1,11 +1,15 @@
-//! The proxy: everything a client sends goes to the target as it came, but for the `Host`, the
-//! `Authorization`, and whatever would steer Envoy.
+//! The proxy: everything a client sends goes to a target as it came, but for the `Host`, the
+//! `Authorization`, and whatever would steer Envoy. A port leads to one target, or to that which the
+//! request's `Host` names.
 
 use serde_json::{Value, json};
 
 use super::status_listener::{self, method};
-use super::{access_log, auth_errors, http, listener, local_replies, target_cluster, typed};
+use super::{
+    access_log, auth_errors, http, listener, local_replies, numbered, target_cluster, typed, with,
+};
 use crate::settings::Settings;
+use crate::settings::target::{Listener, Routing, Target, hosts};
 
 /// Holds a client's X-Forwarded-Proto while Envoy, which sets its own, handles the request.
 const CLIENT_PROTO: &str = "x-envoy-client-forwarded-proto";
@@ -13,58 +17,102 @@ const CLIENT_PROTO: &str = "x-envoy-client-forwarded-proto";
 /// Names Envoy's metrics of the clients' side.
 pub const STAT_PREFIX: &str = "proxy";
 
-pub(super) fn listener(settings: &Settings) -> Value {
-    let mut routes = Vec::new();
-    if settings.proxy_health_paths {
-        routes.push(status_listener::health());
-        routes.push(json!({
-            "match": { "path": "/ready", "headers": [method("GET|HEAD")] },
-            "route": { "cluster": status_listener::CLUSTER, "timeout": "5s" },
-        }));
-    }
-    routes.push(target(settings));
-    let virtual_host = json!({ "name": "target", "domains": ["*"], "routes": routes });
+pub(super) fn listeners(settings: &Settings) -> Vec<Value> {
+    let listeners = settings.listeners.iter().enumerate();
+    listeners
+        .map(|(before, of)| listener(of, &numbered("proxy", before), settings))
+        .collect()
+}
 
+fn listener(of: &Listener, name: &str, settings: &Settings) -> Value {
+    let targets: Vec<&Target> = of
+        .routing
+        .targets()
+        .iter()
+        .filter_map(|index| settings.targets.get(*index))
+        .collect();
+    let health = health_routes(settings);
+    let (virtual_hosts, without_host) = match of.routing {
+        Routing::Always(_) => {
+            let hosts = |target: &&Target| virtual_host(target, &json!(["*"]), &health);
+            let authority = |target: &&Target| target.endpoint.authority();
+            (
+                targets.iter().map(hosts).collect(),
+                json!({ "default_host_for_http_10": targets.first().map(authority) }),
+            )
+        }
+        Routing::ByHost(_) => (by_host(&targets, of.port, &health), json!({})),
+    };
     let mut filters = vec![restore_forwarded_proto()];
-    filters.extend(auth_errors::filter(settings.auth_errors_retryable));
+    let (auth_errors, virtual_hosts) = auth_errors::of_all(&targets, virtual_hosts);
+    filters.extend(auth_errors);
     let manager = http::connection_manager(
         STAT_PREFIX,
-        &virtual_host,
+        &virtual_hosts,
         filters,
         json!({
             "early_header_mutation_extensions": [ignore_envoy_headers()],
-            "http_protocol_options": {
+            "http_protocol_options": with(json!({
                 "accept_http_10": true,
-                "default_host_for_http_10": settings.target.authority(),
                 "allow_custom_methods": true,
                 "enable_trailers": true,
-            },
+            }), without_host),
             // Of the whole request, not of a try: what waits in the filter counts, too.
             "stream_idle_timeout": format!("{}s", settings.idle_timeout.as_secs()),
             // The target decides whether the body is wanted, not we.
             "proxy_100_continue": true,
             // HTTP/2 tells the target the scheme: that of the connection to it.
             "scheme_header_transformation": { "match_upstream": true },
-            "local_reply_config": local_replies::config(),
+            "local_reply_config": local_replies::config(&of.routing),
             "access_log": access_log::loggers(settings.access_log, settings.proxy_health_paths),
         }),
     );
-    listener::listener(
-        "proxy",
-        settings.listening_port,
-        settings.ipv6,
-        &manager,
-        json!({}),
-    )
+    listener::listener(name, of.port, settings.ipv6, &manager, json!({}))
+}
+
+/// What the proxy's ports answer by themselves, whatever the `Host`: probes use the pod's address.
+fn health_routes(settings: &Settings) -> Vec<Value> {
+    if !settings.proxy_health_paths {
+        return Vec::new();
+    }
+    let ready = json!({
+        "match": { "path": "/ready", "headers": [method("GET|HEAD")] },
+        "route": { "cluster": status_listener::CLUSTER, "timeout": "5s" },
+    });
+    vec![status_listener::health(), ready]
+}
+
+fn virtual_host(target: &Target, hosts: &Value, health: &[Value]) -> Value {
+    let mut routes = health.to_vec();
+    routes.push(to(target));
+    json!({ "name": target.name.to_string(), "domains": hosts, "routes": routes })
+}
+
+/// One for each target, and one for the requests that are for none of them: misdirected
+/// (RFC 9110 §15.5.20).
+fn by_host(targets: &[&Target], port: u16, health: &[Value]) -> Vec<Value> {
+    let mut virtual_hosts: Vec<Value> = targets
+        .iter()
+        .map(|target| virtual_host(target, &json!(hosts(&target.endpoint, port)), health))
+        .collect();
+    let mut routes = health.to_vec();
+    routes.push(json!({ "match": { "prefix": "/" }, "direct_response": { "status": 421 } }));
+    virtual_hosts.push(json!({
+        // No target can be called so.
+        "name": "no target",
+        "domains": ["*"],
+        "routes": routes,
+    }));
+    virtual_hosts
 }
 
 /// Every request. (Envoy itself refuses what has no path: `OPTIONS *` and `CONNECT`.)
-fn target(settings: &Settings) -> Value {
+fn to(target: &Target) -> Value {
     json!({
         "match": { "prefix": "/" },
         "route": {
-            "cluster": target_cluster::CLUSTER,
-            "host_rewrite_literal": settings.target.authority(),
+            "cluster": target_cluster::name(target),
+            "host_rewrite_literal": target.endpoint.authority(),
             "timeout": "0s",
             "retry_policy": auth_errors::retry_policy(),
         },

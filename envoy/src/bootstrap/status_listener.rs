@@ -28,7 +28,7 @@ pub(super) fn listener(settings: &Settings) -> Value {
     });
     let manager = http::connection_manager(
         "status",
-        &virtual_host,
+        &[virtual_host],
         vec![not_ready_while_draining(), plugin::status(settings)],
         json!({}),
     );

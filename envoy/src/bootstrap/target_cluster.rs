@@ -1,4 +1,4 @@
-//! The cluster of the target: found by DNS or by its address, spoken to by TLS with its name
+//! The cluster of a target: found by DNS or by its address, spoken to by TLS with its name
 //! checked, HTTP/2 where it offers it, and the filter that authorizes each request on its way out.
 
 use serde_json::{Value, json};
@@ -7,9 +7,16 @@ use super::upstream::{IDLE_TIMEOUT, endpoints, tls};
 use super::{header_overrides, http, listener, plugin, typed, with};
 use crate::settings::Settings;
 use crate::settings::authority::Scheme;
+use crate::settings::target::{Target, TargetName};
 
-/// The cluster's name, in routes and metrics.
-pub(super) const CLUSTER: &str = "target";
+/// The cluster's name, in routes and metrics: `target` for the one that the environment names.
+pub(super) fn name(target: &Target) -> String {
+    if target.name == TargetName::only() {
+        return target.name.to_string();
+    }
+    // Apart from the names of the clusters that are not a target's.
+    format!("target-{}", target.name)
+}
 
 /// For TCP and TLS together, two lost packets included. With the route's two retries a client has
 /// its answer after 15 s, before Prometheus gives up (30 s).
@@ -19,10 +26,10 @@ const CONNECT_TIMEOUT: &str = "5s";
 /// breaker below those would answer for them, without a reason.
 const UNBOUNDED: u32 = u32::MAX;
 
-pub(super) fn cluster(settings: &Settings) -> Value {
-    let target = &settings.target;
+pub(super) fn cluster(target: &Target, settings: &Settings) -> Value {
+    let name = name(target);
     let cluster = json!({
-        "name": CLUSTER,
+        "name": name,
         "connect_timeout": CONNECT_TIMEOUT,
         // Envoy opens the listeners without an answer from DNS: probes and metrics must not wait.
         "wait_for_warm_on_init": false,
@@ -36,25 +43,25 @@ pub(super) fn cluster(settings: &Settings) -> Value {
         "upstream_connection_options": { "tcp_keepalive": listener::tcp_keepalive() },
         "upstream_bind_config": { "socket_options": listener::socket_options() },
         "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocols(settings),
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocols(target, settings),
         },
     });
-    let cluster = with(cluster, endpoints(CLUSTER, target));
-    with(cluster, tls(target, settings))
+    let cluster = with(cluster, endpoints(&name, &target.endpoint));
+    with(cluster, tls(&target.endpoint, settings))
 }
 
 /// By TLS what the target chooses, in clear HTTP/1.1; and the filters of the way out.
-fn protocols(settings: &Settings) -> Value {
+fn protocols(target: &Target, settings: &Settings) -> Value {
     let http1 = json!({ "enable_trailers": true });
-    let version = match settings.target.scheme {
+    let version = match target.endpoint.scheme {
         Scheme::Https => json!({ "auto_config": {
             "http_protocol_options": http1,
             "http2_protocol_options": http::http2(),
         } }),
         Scheme::Http => json!({ "explicit_http_config": { "http_protocol_options": http1 } }),
     };
-    let mut filters = vec![plugin::authorize(settings)];
-    filters.extend(header_overrides::filter(&settings.override_headers));
+    let mut filters = vec![plugin::authorize(target, settings)];
+    filters.extend(header_overrides::filter(target, settings));
     filters.push(typed(
         "envoy.filters.http.upstream_codec",
         "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec",

@@ -7,26 +7,41 @@ use entra_token_core::config;
 
 use super::*;
 use crate::machine::Machine;
-use crate::settings::{self, files};
+use crate::settings::{self, file, files};
+
+/// A machine with all that the launcher looks for.
+fn machine(directory: &Path) -> Machine {
+    let store = directory.join("ca.pem");
+    let certificate = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+    fs::write(&store, certificate).unwrap();
+    fs::write(directory.join(files::MODULE), b"\0asm\x01\0\0\0").unwrap();
+    Machine {
+        launcher_dir: Some(directory.to_path_buf()),
+        trust_stores: vec![store],
+        ..Machine::default()
+    }
+}
+
+const LEAST: [(&str, &str); 2] = [
+    ("TARGET_HOST", "x.prometheus.monitor.azure.com"),
+    ("IDENTITY_TYPE", "systemAssigned"),
+];
+
+fn read(machine: &Machine, pairs: &[(&str, &str)]) -> Settings {
+    let reading = settings::read(&pairs.iter().copied().collect(), machine);
+    reading
+        .outcome
+        .unwrap_or_else(|wrong| panic!("{pairs:?}: {wrong:#?}"))
+}
+
+fn rendered(settings: &Settings) -> Value {
+    build(settings, Path::new("/run/x"))
+}
 
 fn bootstrap(more: &[(&str, &str)]) -> Value {
     let directory = tempfile::tempdir().unwrap();
-    let store = directory.path().join("ca.pem");
-    let certificate = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
-    fs::write(&store, certificate).unwrap();
-    fs::write(directory.path().join(files::MODULE), b"\0asm\x01\0\0\0").unwrap();
-    let machine = Machine {
-        launcher_dir: Some(directory.path().to_path_buf()),
-        trust_stores: vec![store],
-        ..Machine::default()
-    };
-    let mut pairs = vec![
-        ("TARGET_HOST", "x.prometheus.monitor.azure.com"),
-        ("IDENTITY_TYPE", "systemAssigned"),
-    ];
-    pairs.extend(more);
-    let reading = settings::read(&pairs.into_iter().collect(), &machine);
-    build(&reading.outcome.unwrap(), Path::new("/run/x"))
+    let pairs: Vec<_> = LEAST.iter().chain(more).copied().collect();
+    rendered(&read(&machine(directory.path()), &pairs))
 }
 
 /// Every plugin configuration in a bootstrap.
@@ -47,6 +62,8 @@ fn plugin_configurations(value: &Value, found: &mut Vec<String>) {
         _ => {}
     }
 }
+
+mod many;
 
 const ID: &str = "abcd1234-1243-abcd-9876-1234abcd5678";
 
@@ -242,4 +259,96 @@ fn a_machine_without_ipv6_listens_on_ipv4_alone() {
     let text = bootstrap(&[]).to_string();
     assert_eq!(text.matches("\"address\":\"0.0.0.0\"").count(), 2);
     assert!(!text.contains("ipv4_compat"));
+}
+
+/// The settings that the environment and the file that `render --config` prints both say.
+fn says_the_same(pairs: &[(&str, &str)]) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let machine = machine(directory.path());
+    let of_environment = read(&machine, pairs);
+    let text = file::yaml(&of_environment);
+    let path = directory.path().join("config.yaml").display().to_string();
+    fs::write(&path, &text).unwrap();
+
+    let values: Vec<(String, String)> = header_overrides::variables(&of_environment)
+        .map(|(variable, header)| (variable, header.value.clone()))
+        .collect();
+    let mut beside: Vec<(&str, &str)> = pairs
+        .iter()
+        .copied()
+        .filter(|(name, _)| !file::replaces(name))
+        .collect();
+    beside.extend(values.iter().map(|(n, v)| (n.as_str(), v.as_str())));
+    beside.push((file::VARIABLE, &path));
+    let of_file = read(&machine, &beside);
+    assert_eq!(
+        rendered(&of_environment).to_string(),
+        rendered(&of_file).to_string(),
+        "{text}"
+    );
+    let given = |settings: &Settings| -> Vec<String> {
+        let headers = settings.targets.iter().flat_map(|it| &it.override_headers);
+        headers.map(|header| header.value.clone()).collect()
+    };
+    assert_eq!(given(&of_environment), given(&of_file));
+    text
+}
+
+#[test]
+fn the_rendered_file_of_every_identity_makes_the_same_bootstrap() {
+    let directory = tempfile::tempdir().unwrap();
+    let token = directory.path().join("token");
+    fs::write(&token, "eyJhbGciOiJub25lIn0.e30.").unwrap();
+    for variables in identities(token.to_str().unwrap()) {
+        let variables = variables.iter().map(|(n, v)| (*n, v.as_str()));
+        let text = says_the_same(&LEAST.into_iter().chain(variables).collect::<Vec<_>>());
+        assert!(!text.contains("the-key-of-app-service"), "{text}");
+    }
+}
+
+#[test]
+fn the_rendered_file_of_all_other_settings_makes_the_same_bootstrap() {
+    let directory = tempfile::tempdir().unwrap();
+    let token = directory.path().join("token");
+    fs::write(&token, "eyJhbGciOiJub25lIn0.e30.").unwrap();
+    let token = token.to_str().unwrap();
+    let application = [
+        ("IDENTITY_TYPE", "aadApplication"),
+        ("AAD_CLIENT_ID", ID),
+        ("AAD_TENANT_ID", "contoso.com"),
+    ];
+    let certificate = [
+        ("AAD_CLIENT_CERTIFICATE_PATH", token),
+        ("AAD_CLIENT_CERTIFICATE_KEY_PATH", token),
+        ("AAD_CLIENT_CERTIFICATE_PASSWORD_FILE", token),
+        ("AAD_CLIENT_CERTIFICATE_SEND_CHAIN", "off"),
+        ("AAD_CLIENT_ASSERTION_ALGORITHM", "RS256"),
+        ("AZURE_AUTHORITY_HOST", "https://entra.example:8443"),
+    ];
+    let china = [
+        ("AAD_CLIENT_SECRET_FILE", token),
+        ("TARGET_HOST", "x.prometheus.monitor.azure.cn"),
+        ("AZURE_CLOUD", "china"),
+    ];
+    let proxy = [
+        ("TARGET_HOST", "http://[::1]:8443"),
+        ("AUDIENCE", "api://x/.default"),
+        ("LISTENING_PORT", "1234"),
+        ("STATUS_PORT", "8081"),
+        ("AUTH_ERRORS_RETRYABLE", "always"),
+        ("AAD_TOKEN_REFRESH_INTERVAL_IN_PERCENTAGE", "33"),
+        (
+            "OVERRIDE_REQUEST_HEADERS",
+            r#"{"X-B": "b-secret", "X-A": "a-secret"}"#,
+        ),
+        ("PROXY_HEALTH_PATHS", "off"),
+    ];
+    let of_application = |more: &[(&'static str, &str)]| {
+        let all = LEAST.iter().chain(&application).chain(more);
+        says_the_same(&all.copied().collect::<Vec<_>>())
+    };
+    of_application(&certificate);
+    of_application(&china);
+    let text = says_the_same(&LEAST.into_iter().chain(proxy).collect::<Vec<_>>());
+    assert!(!text.contains("-secret"), "{text}");
 }

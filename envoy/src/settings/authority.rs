@@ -68,6 +68,16 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// With its scheme, as people write it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let scheme = match self.scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        };
+        format!("{scheme}://{}", self.authority())
+    }
+
     /// The `Host` header of requests to it: the port stands in it only where it is not the
     /// scheme's own (RFC 9110 §7.2).
     #[must_use]

@@ -3,13 +3,14 @@
 
 use entra_token_core::cloud::Cloud;
 
-use super::mistake::{Mistake, Problem};
+use super::authority::Host;
+use super::mistake::{Mistake, Place, Problem};
 
-/// What a variable says about the cloud.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a variable or a place in the file says about the cloud.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Said {
-    /// The variable's name.
-    pub variable: &'static str,
+    /// Which.
+    pub place: Place,
     /// The cloud.
     pub cloud: Cloud,
 }
@@ -20,15 +21,15 @@ pub fn agreed(said: &[Said]) -> Result<Option<Said>, Mistake> {
         return Ok(None);
     };
     match said.iter().find(|other| other.cloud != first.cloud) {
-        None => Ok(Some(*first)),
+        None => Ok(Some(first.clone())),
         Some(other) => Err(Problem::new(
             format!(
                 "means {}, but {} means {}",
-                first.cloud, other.variable, other.cloud
+                first.cloud, other.place, other.cloud
             ),
             "Correct one of the two: a token of one cloud is worth nothing in another.",
         )
-        .of(first.variable)),
+        .of(first.place.clone())),
     }
 }
 
@@ -112,6 +113,15 @@ pub fn audience_of_host(host: &str) -> Option<(&'static str, Cloud)> {
         .map(|service| (service.audience, service.cloud))
 }
 
+/// The cloud of the service that an endpoint is.
+#[must_use]
+pub fn cloud_of_host(host: &Host) -> Option<Cloud> {
+    match host {
+        Host::Name(name) => audience_of_host(name).map(|(_, cloud)| cloud),
+        Host::Ip(_) => None,
+    }
+}
+
 /// The cloud that an audience of these services belongs to.
 #[must_use]
 pub fn cloud_of_audience(resource: &str) -> Option<Cloud> {
@@ -187,12 +197,15 @@ mod tests {
 
     #[test]
     fn variables_that_mean_different_clouds_are_a_mistake() {
-        let said = |variable, cloud| Said { variable, cloud };
+        let said = |variable: &'static str, cloud| Said {
+            place: variable.into(),
+            cloud,
+        };
         let public = said("AZURE_CLOUD", Cloud::Public);
         assert_eq!(agreed(&[]), Ok(None));
         assert_eq!(
-            agreed(&[public, said("TARGET_HOST", Cloud::Public)]),
-            Ok(Some(public))
+            agreed(&[public.clone(), said("TARGET_HOST", Cloud::Public)]),
+            Ok(Some(public.clone()))
         );
         let mistake = agreed(&[public, said("AUDIENCE", Cloud::China)]).unwrap_err();
         assert!(

@@ -67,7 +67,7 @@ pub fn socket(value: &str) -> Result<PathBuf, Problem> {
     }
 }
 
-fn content(value: &str) -> Result<Vec<u8>, Problem> {
+pub(super) fn content(value: &str) -> Result<Vec<u8>, Problem> {
     let unreadable = |error: std::io::Error| {
         which(
             value,
@@ -103,7 +103,7 @@ fn content(value: &str) -> Result<Vec<u8>, Problem> {
         return Err(which(
             value,
             "is larger than 1 MiB",
-            "Name another file: no credential is as large.",
+            "Name another file: nothing that is read here is as large.",
         ));
     }
     Ok(content)

@@ -57,17 +57,23 @@ pub fn parse(value: &str) -> Result<Vec<HeaderOverride>, Problem> {
     for (name, value) in &members {
         let header = header(name, value)?;
         if headers.iter().any(|other| other.name == header.name) {
-            return Err(Problem::new(
-                format!("names {} twice", quoted(name)),
-                "Keep one; the case of a header's name has no meaning.",
-            ));
+            return Err(twice(name));
         }
         headers.push(header);
     }
     Ok(headers)
 }
 
-fn header(name: &str, value: &Value) -> Result<HeaderOverride, Problem> {
+/// A header that is named a second time.
+pub(super) fn twice(name: &str) -> Problem {
+    Problem::new(
+        format!("names {} twice", quoted(name)),
+        "Keep one; the case of a header's name has no meaning.",
+    )
+}
+
+/// Reads one header.
+pub(super) fn header(name: &str, value: &Value) -> Result<HeaderOverride, Problem> {
     let Ok(header_name) = HeaderName::from_bytes(name.as_bytes()) else {
         return Err(Problem::new(
             format!("names {}, which is no header", quoted(name)),

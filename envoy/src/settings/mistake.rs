@@ -1,5 +1,5 @@
-//! What is wrong with the environment, said so that the reader can mend it: the variable, the
-//! problem with its value, the way out. All mistakes are reported at once.
+//! What is wrong with the settings, said so that the reader can mend it: the variable or the place
+//! in the file, the problem with its value, the way out. All mistakes are reported at once.
 
 use std::fmt;
 
@@ -32,32 +32,68 @@ impl Problem {
         Self::new(format!("{} {wrong}", quoted(value)), fix + ".")
     }
 
-    /// The same problem, laid at a variable's door.
+    /// The same problem, laid at the door of a variable or of a place in the file.
     #[must_use]
-    pub fn of(self, variable: &'static str) -> Mistake {
+    pub fn of(self, place: impl Into<Place>) -> Mistake {
         Mistake {
-            variable,
+            place: place.into(),
             problem: self,
         }
     }
 }
 
-/// A [`Problem`] of one environment variable.
+/// As the end of a sentence, and what to do.
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.fix.as_str() {
+            // What is wrong says it.
+            "" => write!(f, "{}.", self.wrong),
+            fix => write!(f, "{}. {fix}", self.wrong),
+        }
+    }
+}
+
+/// What says something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// An environment variable.
+    Variable(&'static str),
+    /// A place in the configuration file, as `targets[0].audience`.
+    File(String),
+}
+
+impl From<&'static str> for Place {
+    fn from(variable: &'static str) -> Self {
+        Self::Variable(variable)
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Variable(name) => f.write_str(name),
+            Self::File(path) => f.write_str(path),
+        }
+    }
+}
+
+/// A [`Problem`] of one environment variable, or of one place in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
-    /// The variable's name.
-    pub variable: &'static str,
+    /// What says what is wrong.
+    pub place: Place,
     /// What is wrong with it.
     pub problem: Problem,
 }
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} {}. {}",
-            self.variable, self.problem.wrong, self.problem.fix
-        )
+        let after = match &self.place {
+            Place::File(path) if path.is_empty() => "",
+            Place::File(_) => ": ",
+            Place::Variable(_) => " ",
+        };
+        write!(f, "{}{after}{}", self.place, self.problem)
     }
 }
 

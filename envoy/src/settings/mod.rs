@@ -1,16 +1,21 @@
-//! The environment, read and checked in one go before anything starts: a map of variables goes in,
-//! and either typed [`Settings`] come out, or every mistake at once.
+//! The environment and, where it names one, the configuration file, read and checked in one go
+//! before anything starts: a map of variables goes in, and either typed [`Settings`] come out, or
+//! every mistake at once. What identities, targets and listeners there are says one of the two; the
+//! environment is a shorthand for a file with one of each.
 
 pub mod audience;
 pub mod authority;
 pub mod choices;
 pub mod clouds;
 pub mod credential_file;
+mod environment;
+pub mod file;
 pub mod files;
 pub mod headers;
 pub mod identity;
 pub mod mistake;
 pub mod quantity;
+pub mod target;
 pub mod target_host;
 pub mod variables;
 
@@ -18,46 +23,34 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use entra_token_core::Audience;
-use entra_token_core::cloud::Cloud;
-use entra_token_core::config::{AuthErrorsRetryable, Percent};
-use entra_token_core::host::HostPattern;
+use entra_token_core::Secret;
+use entra_token_core::config::Percent;
 
 use crate::machine::Machine;
-use authority::{Endpoint, Host, Scheme};
+use authority::Endpoint;
 use choices::{AccessLog, LogLevel};
-use clouds::Said;
-use headers::HeaderOverride;
-use identity::Identity;
-use mistake::{Mistake, Problem};
+use mistake::{Mistake, Place, Problem};
+use target::{Listener, NamedIdentity, Target};
 use variables::Variables;
 
-/// What the environment asks for, complete and checked.
+/// What is asked for, complete and checked.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where requests go.
-    pub target: Endpoint,
-    /// The target, as the filter recognises it.
-    pub target_pattern: HostPattern,
-    /// The authorities trusted for the certificates of the target and of Entra; none where
+    /// Who asks for tokens.
+    pub identities: Vec<NamedIdentity>,
+    /// Where requests go, and with whose token.
+    pub targets: Vec<Target>,
+    /// The ports that lead to the targets.
+    pub listeners: Vec<Listener>,
+    /// The authorities trusted for the certificates of the targets and of Entra; none where
     /// nothing is reached by TLS.
     pub trust_store: Option<PathBuf>,
-    /// Who asks for tokens.
-    pub identity: Identity,
-    /// Whom the token is for.
-    pub audience: Audience,
     /// The part of a token's life that is left when it is renewed.
     pub refresh_before_expiry: Percent,
-    /// Which requests get 503 in place of the target's 401 or 403.
-    pub auth_errors_retryable: AuthErrorsRetryable,
-    /// Port of the proxy.
-    pub listening_port: u16,
     /// Port of `/metrics`, `/status`, `/health` and `/ready`.
     pub status_port: u16,
-    /// Whether the proxy port, too, answers `/health` and `/ready`.
+    /// Whether the proxy's ports, too, answer `/health` and `/ready`.
     pub proxy_health_paths: bool,
-    /// Request headers to set.
-    pub override_headers: Vec<HeaderOverride>,
     /// Envoy's worker threads.
     pub concurrency: u32,
     /// Memory in bytes that Envoy may use; without a bound if none.
@@ -76,6 +69,22 @@ pub struct Settings {
     pub ipv6: bool,
 }
 
+impl Settings {
+    /// The key of App Service's endpoint, which reaches Envoy by a file.
+    #[must_use]
+    pub fn identity_header(&self) -> Option<&Secret> {
+        let mut identities = self.identities.iter();
+        identities.find_map(|named| named.identity.identity_header())
+    }
+
+    /// Whether a token-sidecar of the launcher's is needed.
+    #[must_use]
+    pub fn has_certificate(&self) -> bool {
+        let mut identities = self.identities.iter();
+        identities.any(|named| named.identity.certificate().is_some())
+    }
+}
+
 /// Settings, or everything that is wrong; and what should be said in either case.
 #[derive(Debug)]
 pub struct Reading<T> {
@@ -89,6 +98,9 @@ pub struct Reading<T> {
 /// silently: what has not come by then does not come.
 const DEFAULT_IDLE_TIMEOUT_SECONDS: u64 = 240;
 const LONGEST_IDLE_TIMEOUT_SECONDS: u64 = 86_400;
+
+const DEFAULT_LISTENING_PORT: u16 = 8081;
+const DEFAULT_STATUS_PORT: u16 = 9464;
 
 /// Below the 30 s that Kubernetes gives a pod.
 const DEFAULT_DRAIN_SECONDS: u64 = 25;
@@ -147,6 +159,24 @@ fn program(
     .map_err(|problem| problem.of(variable))
 }
 
+/// What there is to serve, from the environment or from the file.
+struct Asked {
+    identities: Vec<NamedIdentity>,
+    targets: Vec<Target>,
+    listeners: Vec<Listener>,
+    refresh_before_expiry: Percent,
+}
+
+/// What is known of it where mistakes may have been made.
+#[derive(Default)]
+struct Draft {
+    asked: Option<Asked>,
+    /// Whether anything is reached by TLS.
+    by_tls: bool,
+    /// The ports of the proxy, and what says each.
+    ports: Vec<(Place, u16)>,
+}
+
 struct Reader<'a> {
     variables: &'a Variables,
     mistakes: Vec<Mistake>,
@@ -156,25 +186,13 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// The settings, or none once a mistake is noted; every variable is looked at in any case.
     fn settings(&mut self, machine: &Machine) -> Option<Settings> {
-        let target = self.target();
-        let endpoint = target.as_ref().map(|(endpoint, _)| endpoint);
-        let audience = self.audience(endpoint);
-        let cloud = self.cloud(endpoint, audience.as_ref());
-        let identity = self.identity(cloud);
-        let refresh = self.or(
-            "AAD_TOKEN_REFRESH_INTERVAL_IN_PERCENTAGE",
-            Percent::default(),
-            choices::percent,
-        );
-        let ports = self.ports();
+        let draft = match self.variables.value(file::VARIABLE) {
+            Some(path) => self.file(path),
+            None => self.environment(),
+        };
+        let status_port = self.status_port(&draft.ports);
         let proxy_health_paths = self.or("PROXY_HEALTH_PATHS", true, choices::on_or_off);
-        let auth_errors_retryable = self.or(
-            "AUTH_ERRORS_RETRYABLE",
-            AuthErrorsRetryable::default(),
-            choices::auth_errors_retryable,
-        );
-        let override_headers = self.or("OVERRIDE_REQUEST_HEADERS", Vec::new(), headers::parse);
-        let trust_store = self.trust_store(endpoint, identity.as_ref(), machine);
+        let trust_store = self.trust_store(draft.by_tls, machine);
         let default_concurrency = machine
             .limits
             .cpus
@@ -201,20 +219,15 @@ impl Reader<'_> {
                 machine.launcher_dir.as_deref(),
             ),
         );
-        let (target, target_pattern) = target?;
-        let (listening_port, status_port) = ports?;
+        let asked = draft.asked?;
         Some(Settings {
-            target,
-            target_pattern,
+            identities: asked.identities,
+            targets: asked.targets,
+            listeners: asked.listeners,
             trust_store: trust_store?,
-            identity: identity?,
-            audience: audience?,
-            refresh_before_expiry: refresh?,
-            auth_errors_retryable: auth_errors_retryable?,
-            listening_port,
-            status_port,
+            refresh_before_expiry: asked.refresh_before_expiry,
+            status_port: status_port?,
             proxy_health_paths: proxy_health_paths?,
-            override_headers: override_headers?,
             concurrency: concurrency?,
             memory_limit: memory_limit?,
             idle_timeout: Duration::from_secs(idle_timeout?),
@@ -226,8 +239,8 @@ impl Reader<'_> {
         })
     }
 
-    /// Notes a problem as a mistake of a variable.
-    fn note<T>(&mut self, name: &'static str, result: Result<T, Problem>) -> Option<T> {
+    /// Notes a problem as a mistake of a variable or of a place in the file.
+    fn note<T>(&mut self, name: impl Into<Place>, result: Result<T, Problem>) -> Option<T> {
         match result {
             Ok(value) => Some(value),
             Err(problem) => {
@@ -248,87 +261,21 @@ impl Reader<'_> {
         self.note(name, result)
     }
 
-    fn target(&mut self) -> Option<(Endpoint, HostPattern)> {
-        let result = self
-            .variables
-            .value("TARGET_HOST")
-            .ok_or_else(|| {
-                Problem::new(
-                    "is not set",
-                    "Set it to the host to forward to, for example the host of the \
-                     Azure Monitor workspace's metrics ingestion endpoint.",
-                )
-            })
-            .and_then(target_host::parse);
-        let (target, warning) = self.note("TARGET_HOST", result)?;
-        self.warnings.extend(warning);
-        let pattern = addressed_to(&target);
-        Some((target, self.note("TARGET_HOST", pattern)?))
-    }
-
-    /// Without a usable target there is nothing to derive an audience from, and no second mistake.
-    fn audience(&mut self, target: Option<&Endpoint>) -> Option<Audience> {
-        let audience = match self.variables.value("AUDIENCE") {
-            Some(value) => audience::parse(value),
-            None => audience::of_target(&target?.host),
-        };
-        self.note("AUDIENCE", audience)
-    }
-
-    /// What `AZURE_CLOUD`, the audience and the target say about the cloud.
-    fn cloud(&mut self, target: Option<&Endpoint>, audience: Option<&Audience>) -> Option<Said> {
-        let named = self.variables.value("AZURE_CLOUD").and_then(|value| {
-            let cloud = value
-                .parse::<Cloud>()
-                .map_err(|why| Problem::of_value(value, &why));
-            self.note("AZURE_CLOUD", cloud)
-        });
-        let of_audience = audience.and_then(|a| clouds::cloud_of_audience(a.resource()));
-        let of_target = target.and_then(|target| match &target.host {
-            Host::Name(name) => clouds::audience_of_host(name).map(|(_, cloud)| cloud),
-            Host::Ip(_) => None,
-        });
-        // An audience that was taken from the target is the target's word.
-        let of_audience = of_audience.filter(|_| self.variables.value("AUDIENCE").is_some());
-        let said: Vec<Said> = [
-            ("AZURE_CLOUD", named),
-            ("AUDIENCE", of_audience),
-            ("TARGET_HOST", of_target),
-        ]
-        .into_iter()
-        .filter_map(|(variable, cloud)| cloud.map(|cloud| Said { variable, cloud }))
-        .collect();
-        clouds::agreed(&said)
-            .map_err(|mistake| self.mistakes.push(mistake))
-            .ok()
-            .flatten()
-    }
-
-    fn ports(&mut self) -> Option<(u16, u16)> {
-        let listening = self.or("LISTENING_PORT", 8081, choices::port);
-        let status = self.or("STATUS_PORT", 9464, choices::port);
-        let (listening, status) = (listening?, status?);
-        if listening == status {
+    fn status_port(&mut self, listening: &[(Place, u16)]) -> Option<u16> {
+        let port = self.or("STATUS_PORT", DEFAULT_STATUS_PORT, choices::port)?;
+        if let Some((place, _)) = listening.iter().find(|(_, other)| *other == port) {
             let problem = Problem::new(
-                format!("is {status}, as LISTENING_PORT is"),
+                format!("is {port}, as {place} is"),
                 "Give the two different ports.",
             );
-            self.mistakes.push(problem.of("STATUS_PORT"));
-            return None;
+            return self.note("STATUS_PORT", Err(problem));
         }
-        Some((listening, status))
+        Some(port)
     }
 
     /// Where nothing is reached by TLS none is needed; a file that is named is checked all the
     /// same.
-    fn trust_store(
-        &mut self,
-        target: Option<&Endpoint>,
-        identity: Option<&Identity>,
-        machine: &Machine,
-    ) -> Option<Option<PathBuf>> {
-        let by_tls = target.is_some_and(|target| target.scheme == Scheme::Https)
-            || identity.is_some_and(Identity::needs_trust_store);
+    fn trust_store(&mut self, by_tls: bool, machine: &Machine) -> Option<Option<PathBuf>> {
         if let Some(value) = self.variables.value("SSL_CERT_FILE") {
             let store = self.note("SSL_CERT_FILE", files::trust_store(value))?;
             return Some(by_tls.then_some(store));

@@ -4,7 +4,7 @@
 use super::authority::{Authority, Endpoint, Scheme};
 use super::mistake::Problem;
 
-/// Reads the variable; the second part is a warning where `http://` was not taken at its word.
+/// Reads the variable; the second part says so where `http://` was not taken at its word.
 pub fn parse(value: &str) -> Result<(Endpoint, Option<String>), Problem> {
     let Authority { scheme, host, port } = Authority::parse(value)?;
     let in_clear = scheme == Some(Scheme::Http) && host.is_loopback();
@@ -23,7 +23,7 @@ pub fn parse(value: &str) -> Result<(Endpoint, Option<String>), Problem> {
     };
     let warning = upgraded.then(|| {
         format!(
-            "TARGET_HOST says http://, but a token is sent in clear to loopback hosts only: \
+            "says http://, but a token is sent in clear to loopback hosts only: \
              the target is https://{}",
             target.authority()
         )

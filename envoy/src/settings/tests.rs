@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use super::identity::{Managed, MetadataService};
+use super::authority::Scheme;
+use super::identity::{Identity, Managed, MetadataService};
 use super::*;
 use crate::limits::Limits;
 
@@ -51,7 +52,7 @@ fn mistakes(reading: Reading<Settings>) -> Vec<String> {
 
 /// What requests to the metadata service are addressed to.
 fn imds_of(settings: &Settings) -> String {
-    match &settings.identity {
+    match &settings.identities[0].identity {
         Identity::Managed(Managed {
             service: MetadataService::Imds(imds),
             ..
@@ -65,12 +66,15 @@ fn a_target_and_an_identity_are_enough() {
     let reading = with(&[]);
     assert_eq!(reading.warnings, [""; 0]);
     let settings = reading.outcome.unwrap();
-    assert_eq!(settings.target.authority(), TARGET);
-    assert_eq!(settings.audience.resource(), "https://monitor.azure.com");
+    assert_eq!(settings.targets[0].endpoint.authority(), TARGET);
+    assert_eq!(
+        settings.targets[0].audience.resource(),
+        "https://monitor.azure.com"
+    );
     assert_eq!(imds_of(&settings), "169.254.169.254");
     assert_eq!(settings.refresh_before_expiry.get(), 10);
     assert_eq!(
-        (settings.listening_port, settings.status_port),
+        (settings.listeners[0].port, settings.status_port),
         (8081, 9464)
     );
     assert_eq!(settings.concurrency, 2);
@@ -78,7 +82,7 @@ fn a_target_and_an_identity_are_enough() {
     assert_eq!(settings.log_level.as_str(), "info");
     assert_eq!(settings.access_log, AccessLog::All);
     assert!(settings.proxy_health_paths);
-    assert!(settings.override_headers.is_empty());
+    assert!(settings.targets[0].override_headers.is_empty());
     assert!(settings.trust_store.unwrap().ends_with("ca.pem"));
     assert!(settings.module.ends_with(files::MODULE));
 }
@@ -99,9 +103,12 @@ fn the_published_example_of_aad_auth_proxy_works() {
         ("OTEL_SERVICE_NAME", "proxy"),
     ]);
     let settings = reading.outcome.unwrap();
-    assert_eq!(settings.target.scheme, Scheme::Https);
-    assert_eq!(settings.target.authority(), TARGET);
-    assert_eq!(settings.audience.resource(), "https://monitor.azure.com");
+    assert_eq!(settings.targets[0].endpoint.scheme, Scheme::Https);
+    assert_eq!(settings.targets[0].endpoint.authority(), TARGET);
+    assert_eq!(
+        settings.targets[0].audience.resource(),
+        "https://monitor.azure.com"
+    );
     assert_eq!(reading.warnings.len(), 2, "{:?}", reading.warnings);
     assert!(reading.warnings[0].contains("says http://"));
     assert!(reading.warnings[1].contains("not served yet"));
@@ -125,11 +132,14 @@ fn every_variable_has_its_effect() {
         ("LOG_LEVEL", "debug"),
         ("ACCESS_LOG", "errors"),
     ]);
-    assert_eq!(settings.audience.resource(), "api://x");
+    assert_eq!(settings.targets[0].audience.resource(), "api://x");
     assert_eq!(settings.refresh_before_expiry.get(), 25);
-    assert_eq!((settings.listening_port, settings.status_port), (1, 65535));
+    assert_eq!(
+        (settings.listeners[0].port, settings.status_port),
+        (1, 65535)
+    );
     assert!(!settings.proxy_health_paths);
-    assert_eq!(settings.override_headers.len(), 1);
+    assert_eq!(settings.targets[0].override_headers.len(), 1);
     assert_eq!(imds_of(&settings), "127.0.0.1:4040");
     assert_eq!(settings.concurrency, 7);
     assert_eq!(settings.memory_limit, Some(256 << 20));
@@ -158,12 +168,12 @@ fn every_mistake_is_reported_at_once() {
         ("ENTRA_AUTH_MODULE", "/nowhere"),
     ];
     let reading = reading(&wrong);
-    let mut reported: Vec<&str> = reading
+    let mut reported: Vec<String> = reading
         .outcome
         .as_ref()
         .unwrap_err()
         .iter()
-        .map(|mistake| mistake.variable)
+        .map(|mistake| mistake.place.to_string())
         .collect();
     reported.sort_unstable();
     let mut expected = wrong.map(|(name, _)| name).to_vec();
@@ -193,7 +203,7 @@ fn an_empty_variable_takes_the_default() {
         "ENTRA_AUTH_MODULE",
     ];
     let settings = settings(&names.map(|name| (name, "")));
-    assert_eq!(settings.listening_port, 8081);
+    assert_eq!(settings.listeners[0].port, 8081);
 }
 
 #[test]
@@ -333,8 +343,8 @@ fn every_way_to_write_the_target_is_a_host_that_the_filter_knows() {
     ] {
         let settings = settings(&[("TARGET_HOST", target), ("AUDIENCE", "api://x")]);
         assert_eq!(
-            settings.target_pattern.to_string(),
-            settings.target.authority()
+            settings.targets[0].pattern.to_string(),
+            settings.targets[0].endpoint.authority()
         );
     }
 }

@@ -61,6 +61,10 @@ pub struct Known {
 /// Variables that this version acts on, in the order in which `--help` shows them.
 pub const SERVED: &[Known] = &[
     known(
+        "ENTRA_AUTH_CONFIG",
+        "YAML or JSON file with identities, targets and listeners, in place of the variables that name one of each",
+    ),
+    known(
         "TARGET_HOST",
         "host to forward to, with optional scheme and port; https unless http:// names a loopback host (required)",
     ),
@@ -254,13 +258,18 @@ pub fn warnings_of_not_served(variables: &Variables) -> Vec<String> {
         .collect()
 }
 
+/// How the variables begin by which Envoy gets the values of headers. The launcher sets them; whoever
+/// runs a rendered bootstrap or a rendered file does, too.
+pub const HEADER: &str = "ENTRA_AUTH_HEADER_";
+
 /// A warning for each variable that carries a prefix of ours and that nobody reads.
 #[must_use]
 pub fn warnings_of_unknown(variables: &Variables) -> Vec<String> {
     variables
         .names()
         .filter(|name| name.starts_with("AAD_") || name.starts_with("ENTRA_AUTH_"))
-        .filter(|name| !all_names().any(|known| known == *name) && !is_service_link(name))
+        .filter(|name| !all_names().any(|known| known == *name))
+        .filter(|name| !is_service_link(name) && !name.starts_with(HEADER))
         .map(|name| match nearest(name) {
             Some(near) => format!("{name} is unknown and ignored; did you mean {near}?"),
             None => format!("{name} is unknown and ignored"),

@@ -112,7 +112,7 @@ fn all_mistakes_are_told_at_once_with_exit_code_64() {
         let told = text(&output.stderr);
         let count = if command == "run" { 6 } else { 5 };
         assert!(
-            told.contains(&format!("{count} mistakes in the environment:")),
+            told.contains(&format!("{count} mistakes in the settings:")),
             "{told}"
         );
         assert_eq!(told.lines().count(), count + 1, "{told}");
@@ -130,6 +130,77 @@ fn all_mistakes_are_told_at_once_with_exit_code_64() {
         }
         assert_eq!(told.contains("ENVOY_BINARY"), command == "run");
         assert!(!told.contains("secret"), "{told}");
+    }
+}
+
+#[test]
+fn render_config_prints_the_file_that_says_the_same_without_any_secret() {
+    let place = Place::new();
+    let key = r#"{"X-Api-Key": "header-secret"}"#;
+    let environment = [
+        ("TARGET_HOST", TARGET),
+        ("IDENTITY_TYPE", "userAssigned"),
+        ("AAD_CLIENT_ID", ID),
+        ("OVERRIDE_REQUEST_HEADERS", key),
+        ("ENTRA_AUTH_MODULE", &place.module),
+        ("SSL_CERT_FILE", &place.store),
+    ];
+    let rendered = launcher(&["render"], &environment);
+    let output = launcher(&["render", "--config"], &environment);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("x-api-key is not in the file: set ENTRA_AUTH_HEADER_0"));
+    for stream in [text(&output.stdout), text(&output.stderr)] {
+        assert!(!stream.contains("header-secret"), "{stream}");
+    }
+    let file = place.directory.path().join("config.yaml");
+    std::fs::write(&file, &output.stdout).unwrap();
+    let again = launcher(
+        &["render"],
+        &[
+            ("ENTRA_AUTH_CONFIG", file.to_str().unwrap()),
+            ("ENTRA_AUTH_HEADER_0", "header-secret"),
+            ("ENTRA_AUTH_MODULE", &place.module),
+            ("SSL_CERT_FILE", &place.store),
+        ],
+    );
+    assert_eq!(again.status.code(), Some(0), "{}", text(&again.stderr));
+    assert_eq!(text(&again.stdout), text(&rendered.stdout));
+    assert_eq!(text(&again.stderr), text(&rendered.stderr));
+}
+
+#[test]
+fn mistakes_of_the_file_and_of_the_environment_are_told_at_once_with_exit_code_64() {
+    let place = Place::new();
+    let file = place.directory.path().join("config.json");
+    let wrong = r#"{"identities": [{"name": "i", "type": "userAssigned", "clientId": "x"}], "targets": []}"#;
+    std::fs::write(&file, wrong).unwrap();
+    for arguments in [&["run"][..], &["render"], &["render", "--config"]] {
+        let output = launcher(
+            arguments,
+            &[
+                ("ENTRA_AUTH_CONFIG", file.to_str().unwrap()),
+                ("ENTRA_AUTH_MODULE", &place.module),
+                ("TARGET_HOST", TARGET),
+                ("DRAIN_SECONDS", "x"),
+                ("ENVOY_BINARY", files::envoy().to_str().unwrap()),
+            ],
+        );
+        assert_eq!(output.status.code(), Some(64));
+        assert_eq!(text(&output.stdout), "");
+        let told = text(&output.stderr);
+        for mistake in [
+            "entra-auth-envoy: 5 mistakes in the settings:",
+            "  TARGET_HOST is set beside ENTRA_AUTH_CONFIG, which says it in `targets[].url`.",
+            "  identities[0].clientId: \"x\" is no UUID",
+            "  `listeners` is missing.",
+            "  targets: is empty; give at least one.",
+            "  DRAIN_SECONDS is \"x\"",
+        ] {
+            assert!(
+                told.contains(&format!("\n{mistake}")) || told.starts_with(mistake),
+                "{told}"
+            );
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! `examples/remote-write.yaml` is what the launcher makes of the environment in its first lines.
+//! `examples/remote-write.yaml` is what the launcher makes of the environment in its first lines, and
+//! `examples/many.yaml` a file that it reads.
 
 use std::path::Path;
 use std::process::Command;
@@ -99,4 +100,60 @@ fn envoy_accepts_the_example() {
         .expect("Envoy runs");
     let said = String::from_utf8_lossy(&validation.stderr);
     assert!(validation.status.success(), "{said}");
+}
+
+/// What `examples/many.yaml` needs beside it, and where it is in a test.
+fn environment_of_many(directory: &Path) -> Vec<(String, String)> {
+    let path = |name: &str| directory.join(name).display().to_string();
+    std::fs::write(path("government-secret"), "s3cret").unwrap();
+    std::fs::write(path("telemetry.pem"), "-----BEGIN …").unwrap();
+    // `{"alg":"none"}.{}.`, in base64url.
+    std::fs::write(path("token"), "eyJhbGciOiJub25lIn0.e30.").unwrap();
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/many.yaml");
+    let text = std::fs::read_to_string(example).expect("the example is there");
+    let text = text.replace("/etc/entra-auth/", &path(""));
+    std::fs::write(path("config.yaml"), text).unwrap();
+    let id = "00000000-0000-0000-0000-000000000002";
+    let store = Authority::new(directory).file.display().to_string();
+    [
+        ("ENTRA_AUTH_CONFIG", path("config.yaml")),
+        ("WEST_API_KEY", "key-secret".to_owned()),
+        ("AZURE_CLIENT_ID", id.to_owned()),
+        ("AZURE_TENANT_ID", "contoso.com".to_owned()),
+        ("AZURE_FEDERATED_TOKEN_FILE", path("token")),
+        (
+            "AZURE_AUTHORITY_HOST",
+            "https://login.microsoftonline.com/".to_owned(),
+        ),
+        (
+            "ENTRA_AUTH_MODULE",
+            files::module(directory).display().to_string(),
+        ),
+        ("SSL_CERT_FILE", store),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}
+
+#[test]
+fn the_example_for_many_is_read_without_a_warning_and_envoy_accepts_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let variables: Variables = environment_of_many(directory.path()).into_iter().collect();
+    let reading = settings::read(&variables, &Machine::default());
+    assert_eq!(reading.warnings, [""; 0]);
+    let settings = reading.outcome.unwrap_or_else(|wrong| panic!("{wrong:#?}"));
+    assert_eq!((settings.identities.len(), settings.targets.len()), (4, 5));
+
+    let rendered = bootstrap::build(&settings, directory.path()).to_string();
+    assert!(!rendered.contains("key-secret"));
+    let file = directory.path().join("bootstrap.json");
+    std::fs::write(&file, rendered).unwrap();
+    let validation = Command::new(files::envoy())
+        .args(["--mode", "validate", "--log-level", "warning", "-c"])
+        .arg(&file)
+        .output()
+        .expect("Envoy runs");
+    let said = String::from_utf8_lossy(&validation.stderr);
+    assert!(validation.status.success(), "{said}");
+    assert!(!said.to_lowercase().contains("deprecated"), "{said}");
 }

@@ -17,6 +17,7 @@ mod headers;
 mod health;
 mod http2;
 mod idle;
+mod many;
 mod overload;
 mod request_line;
 mod streaming;

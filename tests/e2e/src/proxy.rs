@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::thread;
@@ -24,6 +25,8 @@ const START: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone)]
 pub struct ProxyBuilder {
     environment: BTreeMap<String, OsString>,
+    /// The first port of the file, where there is one.
+    port_of_file: Option<u16>,
 }
 
 /// A running launcher with its Envoy.
@@ -74,7 +77,10 @@ impl ProxyBuilder {
                 .and_then(|value| value.to_str()?.parse().ok())
         };
         let mut proxy = Proxy {
-            port: port("LISTENING_PORT").ok_or("LISTENING_PORT is no port")?,
+            port: self
+                .port_of_file
+                .or_else(|| port("LISTENING_PORT"))
+                .ok_or("LISTENING_PORT is no port")?,
             status_port: port("STATUS_PORT").ok_or("STATUS_PORT is no port")?,
             secrets: secrecy::known(),
             process: self.spawn()?,
@@ -99,11 +105,22 @@ impl Proxy {
     /// this machine's Envoy, and no drain at the end.
     #[must_use]
     pub fn to(target: &str) -> ProxyBuilder {
+        Self::bare(None)
+            .set("TARGET_HOST", target)
+            .set("LISTENING_PORT", free_port().to_string())
+    }
+
+    /// The same for a proxy with this configuration file, which has this port among others.
+    #[must_use]
+    pub fn of_file(file: &Path, port: u16) -> ProxyBuilder {
+        Self::bare(Some(port)).set("ENTRA_AUTH_CONFIG", file)
+    }
+
+    fn bare(port_of_file: Option<u16>) -> ProxyBuilder {
         ProxyBuilder {
             environment: BTreeMap::new(),
+            port_of_file,
         }
-        .set("TARGET_HOST", target)
-        .set("LISTENING_PORT", free_port().to_string())
         .set("STATUS_PORT", free_port().to_string())
         .set("ENVOY_BINARY", tools::envoy())
         // Nobody else sends to this proxy when its test ends.

@@ -5,39 +5,25 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
+use super::raw::{check_lists, elements, given, text};
 use super::{Mistake, identity};
 use crate::host::HostPattern;
 
 pub(super) fn check(config: &Value) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
     let mut say = |path: String, message: String| mistakes.push(Mistake { path, message });
-    let identities = elements(config, "identities");
-    let targets = elements(config, "targets");
-    for (field, list) in [("identities", identities), ("targets", targets)] {
-        if list.is_some_and(<[Value]>::is_empty) {
-            say(field.into(), "is empty; give at least one".into());
-        }
-    }
-
-    let mut names = HashSet::new();
-    for (n, identity) in identities.unwrap_or_default().iter().enumerate() {
-        let name = text(identity, "name");
-        if name.is_some_and(|name| !names.insert(name)) {
-            say(
-                format!("identities[{n}].name"),
-                "another identity has this name".into(),
-            );
-        }
+    check_lists(config, &mut say);
+    let list = |field| elements(config, field).unwrap_or_default();
+    for (n, identity) in list("identities").iter().enumerate() {
         identity::check(n, identity, &mut say);
     }
-
+    // Who answers for the tokens' state and authorizes nothing may know two targets of one host:
+    // in upstream placement each has a filter of its own, which knows it alone.
+    let authorizes = text(config, "mode") != Some("status");
     let mut patterns = HashSet::new();
-    for (n, target) in targets.unwrap_or_default().iter().enumerate() {
-        if let Some(name) = text(target, "identity").filter(|name| !names.contains(name)) {
-            say(
-                format!("targets[{n}].identity"),
-                format!("there is no identity `{name}`; define it under `identities`"),
-            );
+    for (n, target) in list("targets").iter().enumerate() {
+        if !authorizes {
+            patterns.clear();
         }
         hosts(n, target, &mut patterns, &mut say);
     }
@@ -80,17 +66,4 @@ fn hosts(
             );
         }
     }
-}
-
-/// A field that is there; null is as good as absent.
-pub(super) fn given<'a>(value: &'a Value, field: &str) -> Option<&'a Value> {
-    value.get(field).filter(|value| !value.is_null())
-}
-
-fn elements<'a>(value: &'a Value, field: &str) -> Option<&'a [Value]> {
-    value.get(field)?.as_array().map(Vec::as_slice)
-}
-
-pub(super) fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
-    value.get(field)?.as_str()
 }

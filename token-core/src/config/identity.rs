@@ -4,13 +4,13 @@ use deserr::Deserr;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::cross::{given, text};
+use super::raw::{Fields, check_fields, fields, given, one_of};
 use super::{Authority, ClusterName, IdentityName, ResourceId, Tenant, UrlPath, Uuid};
 use crate::Audience;
 
 /// Who asks for tokens. Which fields go with which `type` says its description.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[deserr(rename_all = camelCase, deny_unknown_fields)]
 pub struct Identity {
@@ -70,7 +70,7 @@ pub struct Identity {
 
 /// How an identity proves who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserr)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[deserr(rename_all = camelCase)]
 pub enum IdentityType {
@@ -103,7 +103,7 @@ pub enum IdentityType {
 
 /// The instance metadata service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[deserr(rename_all = camelCase, deny_unknown_fields)]
 pub struct Imds {
@@ -118,7 +118,7 @@ pub struct Imds {
 
 /// The service at `IDENTITY_ENDPOINT`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[deserr(rename_all = camelCase, deny_unknown_fields)]
 pub struct AppService {
@@ -134,7 +134,7 @@ pub struct AppService {
 
 /// Entra's token endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[deserr(rename_all = camelCase, deny_unknown_fields)]
 pub struct Entra {
@@ -150,7 +150,7 @@ pub struct Entra {
 /// Where a secret or an assertion is served inside this Envoy: a file's content, or the
 /// token-sidecar.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[deserr(rename_all = camelCase, deny_unknown_fields)]
 pub struct Credential {
@@ -169,7 +169,7 @@ pub struct Credential {
 
 /// Which user-assigned identity of the machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[deserr(rename_all = camelCase, deny_unknown_fields)]
 pub struct Selector {
@@ -189,7 +189,7 @@ pub struct Selector {
 
 /// A token service inside the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[deserr(rename_all = camelCase, deny_unknown_fields)]
 pub struct Tsiam {
@@ -219,14 +219,6 @@ fn tsiam_path() -> UrlPath {
     UrlPath::constant("/token")
 }
 
-/// The fields that depend on the type, `name` and `type` apart.
-struct Fields {
-    kind: &'static str,
-    /// Of each group one and only one.
-    needed: &'static [&'static [&'static str]],
-    allowed: &'static [&'static str],
-}
-
 const SERVICES: &[&str] = &["imds", "appService"];
 const SELECTORS: &[&str] = &["clientId", "objectId", "resourceId"];
 const APPLICATION: &[&[&str]] = &[&["tenantId"], &["clientId"], &["entra"], &["credential"]];
@@ -251,81 +243,12 @@ const FIELDS: &[Fields] = &[
     ),
 ];
 
-const fn fields(
-    kind: &'static str,
-    needed: &'static [&'static [&'static str]],
-    allowed: &'static [&'static str],
-) -> Fields {
-    Fields {
-        kind,
-        needed,
-        allowed,
-    }
-}
-
 /// Fields that are missing, that are too many, or that do not go with the type.
 pub(super) fn check(n: usize, identity: &Value, say: &mut impl FnMut(String, String)) {
     let place = format!("identities[{n}]");
     if let Some(managed) = given(identity, "managedIdentity") {
-        one_of(
-            &format!("{place}.managedIdentity"),
-            "it",
-            managed,
-            SELECTORS,
-            say,
-        );
+        let place = format!("{place}.managedIdentity");
+        one_of(&place, "it", managed, SELECTORS, say);
     }
-    // A type that is unknown is reported by its own type.
-    let kind = text(identity, "type");
-    let Some(rule) = FIELDS.iter().find(|rule| Some(rule.kind) == kind) else {
-        return;
-    };
-    for group in rule.needed {
-        one_of(
-            &place,
-            &format!("a {} identity", rule.kind),
-            identity,
-            group,
-            say,
-        );
-    }
-    let conditional = FIELDS
-        .iter()
-        .flat_map(|other| other.needed.iter().copied().flatten().chain(other.allowed));
-    let mut reported = Vec::new();
-    for &field in conditional {
-        let belongs =
-            rule.needed.iter().any(|group| group.contains(&field)) || rule.allowed.contains(&field);
-        if !belongs && given(identity, field).is_some() && !reported.contains(&field) {
-            reported.push(field);
-            say(
-                format!("{place}.{field}"),
-                format!("does not go with the type `{}`; remove it", rule.kind),
-            );
-        }
-    }
-}
-
-fn one_of(
-    place: &str,
-    who: &str,
-    value: &Value,
-    group: &[&str],
-    say: &mut impl FnMut(String, String),
-) {
-    let names: Vec<_> = group.iter().map(|field| format!("`{field}`")).collect();
-    let names = names.join(", ");
-    let found: Vec<_> = group
-        .iter()
-        .filter(|field| given(value, field).is_some())
-        .collect();
-    match (found.as_slice(), group.len()) {
-        ([_], _) => {}
-        ([], 1) => say(place.into(), format!("{who} needs {names}")),
-        ([], _) => say(place.into(), format!("{who} needs one of {names}")),
-        ([_, second, ..], _) => say(
-            format!("{place}.{second}"),
-            format!("{who} takes one of {names}; remove the others"),
-        ),
-    }
+    check_fields(&place, identity, FIELDS, say);
 }

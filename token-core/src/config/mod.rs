@@ -7,6 +7,7 @@
 mod compile;
 mod cross;
 mod identity;
+pub mod raw;
 mod sources;
 mod strict;
 mod text;
@@ -21,7 +22,7 @@ use serde::Serialize;
 
 pub use compile::{HoldLimits, Plugin, SlotSpec, TargetSpec, compile};
 pub use identity::{AppService, Credential, Entra, Identity, IdentityType, Imds, Selector, Tsiam};
-pub use strict::{Mistake, Mistakes, read};
+pub use strict::{Mistake, Mistakes, read, typed};
 pub use text::{
     Authority, ClusterName, HoldTimeout, IdentityName, Percent, ResourceId, Tenant, UrlPath, Uuid,
 };
@@ -31,7 +32,7 @@ use crate::host::HostPattern;
 
 /// Configuration of the Entra Auth plugin for Envoy and Istio.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[deserr(rename_all = camelCase, deny_unknown_fields)]
 pub struct PluginConfig {
@@ -64,20 +65,21 @@ pub struct PluginConfig {
 
 /// What an instance of the filter does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserr)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[deserr(rename_all = camelCase)]
 pub enum Mode {
     /// Puts tokens on requests.
     #[default]
     Authorize,
-    /// Answers `GET /ready` and `GET /status`, and lets every other request pass.
+    /// Answers `GET /ready` and `GET /status`, and lets every other request pass. Here alone two
+    /// targets may have the same host.
     Status,
 }
 
 /// Where in Envoy the filter stands, which decides how a 401 of the target is healed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserr)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[deserr(rename_all = camelCase)]
 pub enum Placement {
@@ -93,7 +95,7 @@ pub enum Placement {
 /// Which requests get 503 with `Retry-After` in place of a 401 or 403 that a fresh token does
 /// not heal. Prometheus drops a batch for ever on 401 and 403, and keeps it on 503.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserr)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[deserr(rename_all = camelCase)]
 pub enum AuthErrorsRetryable {
@@ -120,7 +122,7 @@ impl AuthErrorsRetryable {
 
 /// Which requests get which token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[deserr(rename_all = camelCase, deny_unknown_fields)]
 pub struct Target {
@@ -154,7 +156,7 @@ pub struct Target {
 
 /// What happens to requests while there is no token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[deserr(rename_all = camelCase, deny_unknown_fields)]
 pub struct Hold {

@@ -4,7 +4,9 @@ use core::fmt;
 use core::ops::ControlFlow;
 
 use deserr::errors::json::{value_description_with_kind_json, value_kinds_description_json};
-use deserr::{DeserializeError, ErrorKind, IntoValue, MergeWithError, ValuePointerRef};
+use deserr::{
+    DeserializeError, Deserr, ErrorKind, IntoValue, MergeWithError, ValueKind, ValuePointerRef,
+};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
@@ -52,7 +54,15 @@ pub fn read(json: &[u8]) -> Result<PluginConfig, Mistakes> {
         }])
     })?;
     let across = cross::check(&value);
-    match deserr::deserialize::<PluginConfig, Value, Mistakes>(value) {
+    typed(value, across)
+}
+
+/// JSON as a type, where nothing is wrong with it in itself or `across` its fields.
+///
+/// # Errors
+/// All mistakes.
+pub fn typed<T: Deserr<Mistakes>>(value: Value, across: Vec<Mistake>) -> Result<T, Mistakes> {
+    match deserr::deserialize::<T, Value, Mistakes>(value) {
         Ok(config) if across.is_empty() => Ok(config),
         Ok(_) => Err(Mistakes(across)),
         Err(Mistakes(mut mistakes)) => {
@@ -71,7 +81,12 @@ impl DeserializeError for Mistakes {
         let message = match error {
             ErrorKind::IncorrectValueKind { actual, accepted } => format!(
                 "is {}, but must be {}",
-                value_description_with_kind_json(&Value::from(actual)),
+                match actual.kind() {
+                    // What is in it may be long, or a secret of the launcher's file.
+                    kind @ (ValueKind::Map | ValueKind::Sequence) =>
+                        value_kinds_description_json(&[kind]),
+                    _ => value_description_with_kind_json(&Value::from(actual)),
+                },
                 value_kinds_description_json(accepted)
             ),
             ErrorKind::MissingField { field } => format!("`{field}` is missing"),

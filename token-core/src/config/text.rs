@@ -35,7 +35,7 @@ macro_rules! text_value {
             }
         }
 
-        #[cfg(test)]
+        #[cfg(any(test, feature = "schema"))]
         impl schemars::JsonSchema for $type {
             fn inline_schema() -> bool {
                 true
@@ -306,7 +306,7 @@ impl<E: DeserializeError> Deserr<E> for Percent {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "schema"))]
 impl schemars::JsonSchema for Percent {
     fn inline_schema() -> bool {
         true

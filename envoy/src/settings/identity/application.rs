@@ -18,10 +18,10 @@ use crate::settings::credential_file;
 use crate::settings::mistake::{Problem, quoted};
 use crate::settings::{Reader, identity::certificate};
 
-const AUTHORITY_HOST: &str = "AZURE_AUTHORITY_HOST";
+pub(in crate::settings) const AUTHORITY_HOST: &str = "AZURE_AUTHORITY_HOST";
 
 /// Where Kubernetes mounts the token of a pod's service account.
-pub(super) const SERVICE_ACCOUNT_TOKEN: &str =
+pub(in crate::settings) const SERVICE_ACCOUNT_TOKEN: &str =
     "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
 /// An application at Entra.
@@ -86,7 +86,7 @@ impl Reader<'_> {
         &mut self,
         kind: Kind,
         proof: Option<Proof>,
-        cloud: Option<Said>,
+        cloud: Option<&Said>,
     ) -> Option<Identity> {
         let client_id = self.ours_or_the_sdks([CLIENT_ID, SDK_CLIENT_ID], uuid);
         let client_id = self.wanted(kind, CLIENT_ID, client_id, "the application's client id");
@@ -125,13 +125,10 @@ impl Reader<'_> {
     }
 
     /// `AZURE_AUTHORITY_HOST`, else the Entra of the cloud.
-    fn entra(&mut self, said: Option<Said>) -> Option<(Service, Cloud)> {
+    fn entra(&mut self, said: Option<&Said>) -> Option<(Service, Cloud)> {
         let entra = match self.variables.value(AUTHORITY_HOST) {
             Some(value) => entra_at(value, said),
-            None => {
-                let cloud = said.map_or(Cloud::Public, |said| said.cloud);
-                entra_at(cloud.authority(), said)
-            }
+            None => entra_of(said),
         };
         self.note(AUTHORITY_HOST, entra)
     }
@@ -167,23 +164,62 @@ impl Reader<'_> {
         }
     }
 
+    /// The tenant that workload identity's webhook has set.
+    pub(in crate::settings) fn tenant_of_the_webhook(&mut self) -> Option<Tenant> {
+        self.of_the_webhook(SDK_TENANT_ID, |value| {
+            value
+                .parse()
+                .map_err(|why: String| Problem::of_value(value, &why))
+        })
+    }
+
+    /// The client id that it has set.
+    pub(in crate::settings) fn client_id_of_the_webhook(&mut self) -> Option<Uuid> {
+        self.of_the_webhook(SDK_CLIENT_ID, uuid)
+    }
+
+    fn of_the_webhook<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, Problem>,
+    ) -> Option<T> {
+        let value = self.variables.value(name).ok_or_else(not_labelled);
+        self.note(name, value.and_then(parse))
+    }
+
     /// The file of a federated token.
-    pub(super) fn federated_token(&mut self, default: Option<&str>) -> Option<PathBuf> {
+    pub(in crate::settings) fn federated_token(
+        &mut self,
+        default: Option<&str>,
+    ) -> Option<PathBuf> {
         let result = match self.variables.value(FEDERATED_TOKEN_FILE).or(default) {
             Some(path) => credential_file::credential(path, CredentialKind::Assertion),
-            None => Err(Problem::new(
-                "is not set, but IDENTITY_TYPE is workloadIdentity",
-                "Label the pod azure.workload.identity/use: \"true\", so that the webhook sets \
-                 it, or name the file of the token.",
-            )),
+            None => Err(not_labelled()),
         };
         self.note(FEDERATED_TOKEN_FILE, result)
     }
 }
 
+fn not_labelled() -> Problem {
+    Problem::new(
+        "is not set, but the identity is a workloadIdentity",
+        "Label the pod azure.workload.identity/use: \"true\", so that the webhook sets it, or say \
+         it yourself.",
+    )
+}
+
+/// The Entra of the cloud.
+pub(in crate::settings) fn entra_of(said: Option<&Said>) -> Result<(Service, Cloud), Problem> {
+    let cloud = said.map_or(Cloud::Public, |said| said.cloud);
+    entra_at(cloud.authority(), said)
+}
+
 /// Entra by its host. A host of nobody knows which cloud is in the cloud that the other variables
 /// speak of.
-fn entra_at(value: &str, said: Option<Said>) -> Result<(Service, Cloud), Problem> {
+pub(in crate::settings) fn entra_at(
+    value: &str,
+    said: Option<&Said>,
+) -> Result<(Service, Cloud), Problem> {
     let Authority { scheme, host, port } = Authority::parse(value)?;
     let scheme = scheme.unwrap_or(Scheme::Https);
     let its_cloud = Cloud::of_authority(&host.to_string());
@@ -193,13 +229,14 @@ fn entra_at(value: &str, said: Option<Said>) -> Result<(Service, Cloud), Problem
                 format!(
                     "is {}, the Entra of {its}, but {} means {}",
                     quoted(value),
-                    said.variable,
+                    said.place,
                     said.cloud
                 ),
                 "Correct one of the two: a token of one cloud is worth nothing in another.",
             ));
         }
-        (Some(cloud), _) | (None, Some(Said { cloud, .. })) => cloud,
+        (Some(cloud), _) => cloud,
+        (None, Some(said)) => said.cloud,
         (None, None) => Cloud::Public,
     };
     let endpoint = Endpoint {

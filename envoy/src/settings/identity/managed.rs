@@ -72,7 +72,7 @@ impl Reader<'_> {
                     format!("is set beside {first}, but one identity is asked for"),
                     format!("Keep one of {CLIENT_ID}, {OBJECT_ID} and {RESOURCE_ID}."),
                 );
-                self.note(second, Err(problem))
+                self.note(*second, Err(problem))
             }
         }
     }

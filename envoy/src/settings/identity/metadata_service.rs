@@ -33,7 +33,7 @@ pub enum MetadataService {
     },
 }
 
-fn parse_imds(value: &str) -> Result<Service, Problem> {
+pub(in crate::settings) fn parse_imds(value: &str) -> Result<Service, Problem> {
     let (endpoint, path) = split_url(value, Scheme::Http)?;
     if path.is_some() {
         return Err(Problem::new(
@@ -75,7 +75,7 @@ fn parse_header(value: &str) -> Result<Secret, Problem> {
 
 impl Reader<'_> {
     /// As in the Azure SDKs, the variables of App Service go before IMDS.
-    pub(super) fn metadata_service(&mut self) -> Option<MetadataService> {
+    pub(in crate::settings) fn metadata_service(&mut self) -> Option<MetadataService> {
         let endpoint = self.variables.value(ENDPOINT);
         let header = self.variables.value(HEADER);
         match (endpoint, header) {
@@ -104,7 +104,7 @@ impl Reader<'_> {
 
     /// App Service wants a key file read, then a token, then the exchange: three calls, and a plan
     /// has two.
-    pub(super) fn imds_for_federation(&mut self) -> Option<Service> {
+    pub(in crate::settings) fn imds_for_federation(&mut self) -> Option<Service> {
         if self.variables.value(ENDPOINT).is_some() {
             let problem = Problem::new(
                 "is set, but IDENTITY_TYPE managedIdentityFederated is served with the instance \

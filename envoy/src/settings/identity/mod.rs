@@ -9,10 +9,13 @@ mod service;
 #[cfg(test)]
 mod tests;
 
+pub(super) use application::{AUTHORITY_HOST, SERVICE_ACCOUNT_TOKEN, entra_at, entra_of};
 pub use application::{Application, Proof};
 pub use certificate::{Certificate, Sidecar};
 pub use managed::{Managed, Selector};
 pub use metadata_service::MetadataService;
+pub(super) use metadata_service::parse_imds;
+pub(super) use service::parse_tsiam;
 pub use service::{PathService, Service};
 
 use entra_token_core::Secret;
@@ -161,7 +164,7 @@ const ON_PURPOSE: [&str; 7] = [
 
 impl Reader<'_> {
     /// The identity; `cloud` is what the other variables say about the cloud.
-    pub(super) fn identity(&mut self, cloud: Option<Said>) -> Option<Identity> {
+    pub(super) fn identity(&mut self, cloud: Option<&Said>) -> Option<Identity> {
         let kind = self.note(TYPE, Kind::read(self.variables.value(TYPE)))?;
         for variable in ON_PURPOSE {
             if self.variables.value(variable).is_some() && !kind.says_something(variable) {
@@ -206,7 +209,7 @@ impl Reader<'_> {
 
     /// tsiam signs tokens of its own (its README, "tsiam vs tsidp"). An application of Entra may
     /// trust them; where none is named, the target itself does.
-    fn tsiam(&mut self, cloud: Option<Said>) -> Option<Identity> {
+    fn tsiam(&mut self, cloud: Option<&Said>) -> Option<Identity> {
         let service = self.tsiam_service();
         let names_application = [CLIENT_ID, SDK_CLIENT_ID]
             .iter()

@@ -83,7 +83,7 @@ pub(super) fn encrypted(endpoint: Endpoint, value: &str) -> Result<Endpoint, Pro
 /// <https://github.com/ItalyPaleAle/tsiam>: `POST /token`.
 const TSIAM_PATH: &str = "/token";
 
-fn parse_tsiam(value: &str) -> Result<PathService, Problem> {
+pub(in crate::settings) fn parse_tsiam(value: &str) -> Result<PathService, Problem> {
     let (endpoint, path) = split_url(value, Scheme::Https)?;
     let path = match path {
         Some(path) => path,

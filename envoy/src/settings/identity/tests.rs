@@ -21,7 +21,7 @@ const JWT: &str = "eyJhbGciOiJub25lIn0.e30.";
 /// An identity or its mistakes, and the warnings.
 type Read = (Result<Identity, Vec<String>>, Vec<String>);
 
-fn read_in(pairs: &[(&str, &str)], cloud: Option<Said>) -> Read {
+fn read_in(pairs: &[(&str, &str)], cloud: Option<&Said>) -> Read {
     let variables: Variables = pairs.iter().copied().collect();
     let mut reader = Reader {
         variables: &variables,
@@ -395,10 +395,10 @@ fn entra_is_that_of_the_cloud_unless_its_host_is_named() {
         let mut pairs = base.to_vec();
         pairs.extend(host.map(|host| ("AZURE_AUTHORITY_HOST", host)));
         let said = cloud.map(|cloud| Said {
-            variable: "AZURE_CLOUD",
+            place: "AZURE_CLOUD".into(),
             cloud,
         });
-        match read_in(&pairs, said).0 {
+        match read_in(&pairs, said.as_ref()).0 {
             Ok(Identity::Application(it)) => Ok((it.authority_host(), it.cloud)),
             Ok(other) => panic!("{other:?}"),
             Err(mistakes) => Err(mistakes.join("\n")),

@@ -44,17 +44,50 @@ impl Proxy {
         proxy
     }
 
+    /// A proxy with this configuration file, in which this is the port of the first listener.
+    pub(crate) fn of_file(text: &str, port: u16) -> Self {
+        let mut proxy = Self::start_of_file(text, port);
+        proxy.wait_until_healthy();
+        proxy
+    }
+
+    /// One that may not come up.
+    pub(crate) fn start_of_file(text: &str, port: u16) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let file = directory.path().join("config.yaml");
+        fs::write(&file, text).expect("the directory can be written to");
+        let file = file.display().to_string();
+        let variables = [
+            ("ENTRA_AUTH_CONFIG", file.as_str()),
+            ("SECRET_OF_THIS_TEST", "the-secret"),
+        ];
+        Self::launch(
+            directory,
+            port,
+            variables.map(|(n, v)| (n, v.to_owned())).into(),
+        )
+    }
+
     /// A proxy that may not come up.
     pub(crate) fn start(variables: &[(&str, &str)]) -> Self {
+        let port = free_port();
+        let mut all: BTreeMap<&str, String> = BTreeMap::new();
+        all.insert("IDENTITY_TYPE", "systemAssigned".into());
+        all.insert("AUDIENCE", "https://monitor.azure.com".into());
+        all.insert("LISTENING_PORT", port.to_string());
+        for (name, value) in variables {
+            all.insert(name, (*value).into());
+        }
         let directory = tempfile::tempdir().expect("a temporary directory");
+        Self::launch(directory, port, all)
+    }
+
+    fn launch(directory: TempDir, port: u16, variables: BTreeMap<&str, String>) -> Self {
         let metadata_service = Recorder::metadata_service(TOKEN);
-        let (port, status_port) = (free_port(), free_port());
+        let status_port = free_port();
         let imds = format!("http://127.0.0.1:{}", metadata_service.port);
 
         let mut environment: BTreeMap<&str, String> = BTreeMap::new();
-        environment.insert("IDENTITY_TYPE", "systemAssigned".into());
-        environment.insert("AUDIENCE", "https://monitor.azure.com".into());
-        environment.insert("LISTENING_PORT", port.to_string());
         // Nobody else sends to this proxy when its test ends.
         environment.insert("DRAIN_SECONDS", "0".to_owned());
         environment.insert("STATUS_PORT", status_port.to_string());
@@ -65,9 +98,7 @@ impl Proxy {
         environment.insert("ENVOY_CONCURRENCY", "1".into());
         environment.insert("LOG_LEVEL", "warning".into());
         environment.insert("TMPDIR", directory.path().display().to_string());
-        for (name, value) in variables {
-            environment.insert(name, (*value).into());
-        }
+        environment.extend(variables);
 
         let file = |name| File::create(directory.path().join(name)).expect("a log file");
         let child = Command::new(files::LAUNCHER)

@@ -14,6 +14,7 @@ mod identity_rotation;
 mod imds;
 mod load;
 mod main_job;
+mod many;
 mod old_proxy;
 mod ownership;
 mod refusals;

@@ -1,0 +1,149 @@
+//! The environment's shorthand: one identity, one target, one port.
+
+use entra_token_core::Audience;
+use entra_token_core::cloud::Cloud;
+use entra_token_core::config::{AuthErrorsRetryable, Hold, IdentityName, Percent};
+use entra_token_core::host::HostPattern;
+
+use super::authority::{Endpoint, Scheme};
+use super::clouds::{self, Said};
+use super::identity::Identity;
+use super::mistake::{Place, Problem};
+use super::target::{Listener, NamedIdentity, Routing, Target, TargetName};
+use super::{
+    Asked, DEFAULT_LISTENING_PORT, Draft, Reader, addressed_to, audience, choices, headers,
+    target_host,
+};
+
+/// What the one identity is called.
+pub(crate) const IDENTITY: &str = "default";
+
+impl Reader<'_> {
+    pub(super) fn environment(&mut self) -> Draft {
+        let target = self.target();
+        let endpoint = target.as_ref().map(|(endpoint, _)| endpoint);
+        let audience = self.audience(endpoint);
+        let cloud = self.cloud(endpoint, audience.as_ref());
+        let identity = self.identity(cloud.as_ref());
+        let port = self.or("LISTENING_PORT", DEFAULT_LISTENING_PORT, choices::port);
+        let by_tls = endpoint.is_some_and(|target| target.scheme == Scheme::Https)
+            || identity.as_ref().is_some_and(Identity::needs_trust_store);
+        Draft {
+            by_tls,
+            ports: port.map(listening).into_iter().collect(),
+            asked: self.one_of_each(target, audience, identity, port),
+        }
+    }
+
+    fn one_of_each(
+        &mut self,
+        target: Option<(Endpoint, HostPattern)>,
+        audience: Option<Audience>,
+        identity: Option<Identity>,
+        port: Option<u16>,
+    ) -> Option<Asked> {
+        let refresh = self.or(
+            "AAD_TOKEN_REFRESH_INTERVAL_IN_PERCENTAGE",
+            Percent::default(),
+            choices::percent,
+        );
+        let auth_errors_retryable = self.or(
+            "AUTH_ERRORS_RETRYABLE",
+            AuthErrorsRetryable::default(),
+            choices::auth_errors_retryable,
+        );
+        let override_headers = self.or("OVERRIDE_REQUEST_HEADERS", Vec::new(), headers::parse);
+        let name: IdentityName = IDENTITY
+            .parse()
+            .unwrap_or_else(|why| unreachable!("{IDENTITY:?} {why}"));
+        let (endpoint, pattern) = target?;
+        let (place, port) = listening(port?);
+        Some(Asked {
+            identities: vec![NamedIdentity {
+                name: name.clone(),
+                identity: identity?,
+            }],
+            targets: vec![Target {
+                name: TargetName::only(),
+                endpoint,
+                pattern,
+                identity: name,
+                audience: audience?,
+                required: Some(true),
+                hold: Hold::default(),
+                auth_errors_retryable: auth_errors_retryable?,
+                override_headers: override_headers?,
+            }],
+            listeners: vec![Listener {
+                port,
+                place,
+                routing: Routing::Always(0),
+            }],
+            refresh_before_expiry: refresh?,
+        })
+    }
+
+    fn target(&mut self) -> Option<(Endpoint, HostPattern)> {
+        let result = self
+            .variables
+            .value("TARGET_HOST")
+            .ok_or_else(|| {
+                Problem::new(
+                    "is not set",
+                    "Set it to the host to forward to, for example the host of the \
+                     Azure Monitor workspace's metrics ingestion endpoint.",
+                )
+            })
+            .and_then(target_host::parse);
+        let (target, warning) = self.note("TARGET_HOST", result)?;
+        self.warnings
+            .extend(warning.map(|warning| format!("TARGET_HOST {warning}")));
+        let pattern = addressed_to(&target);
+        Some((target, self.note("TARGET_HOST", pattern)?))
+    }
+
+    /// Without a usable target there is nothing to derive an audience from, and no second mistake.
+    fn audience(&mut self, target: Option<&Endpoint>) -> Option<Audience> {
+        let audience = match self.variables.value("AUDIENCE") {
+            Some(value) => audience::parse(value),
+            None => audience::of_target(&target?.host),
+        };
+        self.note("AUDIENCE", audience)
+    }
+
+    /// What `AZURE_CLOUD`, the audience and the target say about the cloud.
+    fn cloud(&mut self, target: Option<&Endpoint>, audience: Option<&Audience>) -> Option<Said> {
+        let named = self.variables.value("AZURE_CLOUD").and_then(|value| {
+            let cloud = value
+                .parse::<Cloud>()
+                .map_err(|why| Problem::of_value(value, &why));
+            self.note("AZURE_CLOUD", cloud)
+        });
+        let of_audience = audience.and_then(|a| clouds::cloud_of_audience(a.resource()));
+        let of_target = target.and_then(|target| clouds::cloud_of_host(&target.host));
+        // An audience that was taken from the target is the target's word.
+        let of_audience = of_audience.filter(|_| self.variables.value("AUDIENCE").is_some());
+        let said: Vec<Said> = [
+            ("AZURE_CLOUD", named),
+            ("AUDIENCE", of_audience),
+            ("TARGET_HOST", of_target),
+        ]
+        .into_iter()
+        .filter_map(|(variable, cloud)| {
+            let place = Place::Variable(variable);
+            Some(Said {
+                place,
+                cloud: cloud?,
+            })
+        })
+        .collect();
+        clouds::agreed(&said)
+            .map_err(|mistake| self.mistakes.push(mistake))
+            .ok()
+            .flatten()
+    }
+}
+
+fn listening(port: u16) -> (Place, u16) {
+    ("LISTENING_PORT".into(), port)
+}

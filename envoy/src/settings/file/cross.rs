@@ -1,0 +1,304 @@
+//! Mistakes that lie between fields of the file, between it and the environment, and between an
+//! identity's cloud and its targets'. They are looked for in the JSON itself, so that they are
+//! reported even where single fields are wrong, too.
+
+use std::collections::{HashMap, HashSet};
+
+use entra_token_core::Audience;
+use entra_token_core::cloud::Cloud;
+use entra_token_core::config::raw::{
+    Fields, check_fields, check_lists, elements, fields, given, names, one_of, text,
+};
+use serde_json::Value;
+
+use crate::settings::authority::Endpoint;
+use crate::settings::clouds::{self, Said};
+use crate::settings::headers::{self, HeaderOverride};
+use crate::settings::identity::entra_at;
+use crate::settings::mistake::{Mistake, Place, Problem};
+use crate::settings::target::hosts;
+use crate::settings::target_host;
+use crate::settings::variables::Variables;
+
+/// What was found beside mistakes.
+pub(super) struct Across {
+    /// What is known of each identity's cloud.
+    pub(super) clouds: Vec<Option<Said>>,
+    /// The headers of each target.
+    pub(super) headers: Vec<Vec<HeaderOverride>>,
+    pub(super) mistakes: Vec<Mistake>,
+    pub(super) warnings: Vec<String>,
+}
+
+const SELECTORS: &[&str] = &["clientId", "objectId", "resourceId"];
+const ENTRA: &[&str] = &["cloud", "authority"];
+
+const FIELDS: &[Fields] = &[
+    fields("systemAssigned", &[], &["imds", "cloud"]),
+    fields("userAssigned", &[SELECTORS], &["imds", "cloud"]),
+    fields(
+        "clientSecret",
+        &[&["tenantId"], &["clientId"], &["secretFile"]],
+        ENTRA,
+    ),
+    fields(
+        "clientCertificate",
+        &[
+            &["tenantId"],
+            &["clientId"],
+            &["certificate", "tokenSidecarSocket"],
+        ],
+        ENTRA,
+    ),
+    fields(
+        "workloadIdentity",
+        &[],
+        &["tenantId", "clientId", "tokenFile", "cloud", "authority"],
+    ),
+    fields(
+        "serviceAccountToken",
+        &[&["tenantId"], &["clientId"]],
+        &["tokenFile", "cloud", "authority"],
+    ),
+    fields(
+        "managedIdentityFederated",
+        &[&["tenantId"], &["clientId"]],
+        &["managedIdentity", "imds", "cloud", "authority"],
+    ),
+    fields("tsiam", &[&["tsiam"]], &["cloud"]),
+    fields(
+        "tsiamFederated",
+        &[&["tenantId"], &["clientId"], &["tsiam"]],
+        ENTRA,
+    ),
+];
+
+pub(super) fn check(file: &Value, variables: &Variables) -> Across {
+    let list = |field| elements(file, field).unwrap_or_default();
+    let (identities, targets) = (list("identities"), list("targets"));
+    let mut found = Vec::new();
+    let mut say = |path: String, message: String| found.push((path, message));
+    check_lists(file, &mut say);
+    names(targets, "targets", "target", &mut say);
+    for (n, identity) in identities.iter().enumerate() {
+        let place = format!("identities[{n}]");
+        if let Some(managed) = given(identity, "managedIdentity") {
+            let place = format!("{place}.managedIdentity");
+            one_of(&place, "it", managed, SELECTORS, &mut say);
+        }
+        check_fields(&place, identity, FIELDS, &mut say);
+    }
+    for (n, target) in targets.iter().enumerate() {
+        if let Some(host) = without_audience(target) {
+            say(
+                format!("targets[{n}]"),
+                format!("{host} is no host whose audience is known; give its `audience`"),
+            );
+        }
+    }
+    listeners(file, &mut say);
+    let mut across = Across {
+        clouds: Vec::new(),
+        headers: Vec::new(),
+        mistakes: found.into_iter().map(mistake).collect(),
+        warnings: unused(file),
+    };
+    for (n, identity) in identities.iter().enumerate() {
+        let cloud = cloud(n, identity, targets);
+        let cloud = across.noted(cloud).flatten();
+        across.clouds.push(cloud);
+    }
+    for (n, target) in targets.iter().enumerate() {
+        let headers = across.request_headers(n, target, variables);
+        across.headers.push(headers);
+    }
+    across
+}
+
+pub(super) fn mistake((path, message): (String, String)) -> Mistake {
+    Problem::new(message, "").of(Place::File(path))
+}
+
+impl Across {
+    fn noted<T>(&mut self, result: Result<T, Mistake>) -> Option<T> {
+        result.map_err(|mistake| self.mistakes.push(mistake)).ok()
+    }
+
+    fn request_headers(
+        &mut self,
+        n: usize,
+        target: &Value,
+        variables: &Variables,
+    ) -> Vec<HeaderOverride> {
+        let Some(Value::Object(members)) = given(target, "requestHeaders") else {
+            return Vec::new();
+        };
+        let mut headers: Vec<HeaderOverride> = Vec::new();
+        for (name, value) in members {
+            let place = || Place::File(format!("targets[{n}].requestHeaders.{name}"));
+            let value = match text(value, "fromEnvironment") {
+                Some(variable) => variables
+                    .value(variable)
+                    .map(Value::from)
+                    .ok_or_else(|| unset(variable).of(place())),
+                // What is neither is reported by its own type.
+                None if !value.is_string() => continue,
+                None => Ok(value.clone()),
+            };
+            let header = value.and_then(|value| {
+                let header =
+                    headers::header(name, &value).map_err(|problem| problem.of(place()))?;
+                match headers.iter().any(|other| other.name == header.name) {
+                    false => Ok(header),
+                    true => Err(headers::twice(name).of(place())),
+                }
+            });
+            headers.extend(self.noted(header));
+        }
+        headers
+    }
+}
+
+fn unset(variable: &str) -> Problem {
+    Problem::new(
+        format!("is to come from {variable}, which is not set"),
+        "Set that variable of the environment, or give the value as text.",
+    )
+}
+
+fn endpoint(target: &Value) -> Option<Endpoint> {
+    let (endpoint, _) = target_host::parse(text(target, "url")?).ok()?;
+    Some(endpoint)
+}
+
+fn audience(target: &Value) -> Option<Audience> {
+    text(target, "audience")?.parse().ok()
+}
+
+/// The host of a target whose audience nobody says.
+fn without_audience(target: &Value) -> Option<String> {
+    let host = endpoint(target)?.host;
+    let unknown = given(target, "audience").is_none() && clouds::cloud_of_host(&host).is_none();
+    unknown.then(|| host.to_string())
+}
+
+/// The cloud that an identity, its Entra and its targets agree on.
+fn cloud(n: usize, identity: &Value, targets: &[Value]) -> Result<Option<Said>, Mistake> {
+    let mut said = Vec::new();
+    let mut says = |path: String, cloud: Option<Cloud>| {
+        let place = Place::File(path);
+        said.extend(cloud.map(|cloud| Said { place, cloud }));
+    };
+    let own = text(identity, "cloud").and_then(|name| name.parse().ok());
+    says(format!("identities[{n}].cloud"), own);
+    let name = text(identity, "name");
+    for (t, target) in targets.iter().enumerate() {
+        if name.is_none() || text(target, "identity") != name {
+            continue;
+        }
+        let of_audience =
+            audience(target).and_then(|audience| clouds::cloud_of_audience(audience.resource()));
+        says(format!("targets[{t}].audience"), of_audience);
+        let of_host = endpoint(target).and_then(|endpoint| clouds::cloud_of_host(&endpoint.host));
+        says(format!("targets[{t}].url"), of_host);
+    }
+    let agreed = clouds::agreed(&said)?;
+    if let Some(authority) = text(identity, "authority")
+        // What is wrong with it in itself is reported by its own type.
+        && entra_at(authority, None).is_ok()
+    {
+        let place = Place::File(format!("identities[{n}].authority"));
+        entra_at(authority, agreed.as_ref()).map_err(|problem| problem.of(place))?;
+    }
+    Ok(agreed)
+}
+
+fn listeners(file: &Value, say: &mut impl FnMut(String, String)) {
+    let list = elements(file, "listeners");
+    if list.is_some_and(<[Value]>::is_empty) {
+        say("listeners".into(), "is empty; give at least one".into());
+    }
+    let targets = elements(file, "targets").unwrap_or_default();
+    let by_name: HashMap<&str, &Value> = targets
+        .iter()
+        .filter_map(|target| Some((text(target, "name")?, target)))
+        .collect();
+    let mut ports = HashSet::new();
+    for (n, listener) in list.unwrap_or_default().iter().enumerate() {
+        let place = format!("listeners[{n}]");
+        one_of(&place, "a listener", listener, &["target", "targets"], say);
+        let port = listener.get("port").and_then(Value::as_u64);
+        if port.is_some_and(|port| !ports.insert(port)) {
+            say(
+                format!("{place}.port"),
+                "another listener has this port".into(),
+            );
+        }
+        let port = port.and_then(|port| u16::try_from(port).ok());
+        // Of one that has both, which is a mistake, it is not known how it leads.
+        let many = elements(listener, "targets").filter(|_| given(listener, "target").is_none());
+        if many.is_some_and(<[Value]>::is_empty) {
+            say(
+                format!("{place}.targets"),
+                "is empty; give at least one".into(),
+            );
+        }
+        let mut by_host: HashMap<String, &str> = HashMap::new();
+        for (place, name) in targets_of(&place, listener) {
+            let Some(target) = by_name.get(name) else {
+                let message = format!("there is no target `{name}`; define it under `targets`");
+                say(place, message);
+                continue;
+            };
+            let by = endpoint(target).zip(port).filter(|_| many.is_some());
+            let hosts = by.map(|(endpoint, port)| hosts(&endpoint, port));
+            for host in hosts.unwrap_or_default() {
+                if let Some(other) = by_host.insert(host.clone(), name) {
+                    say(
+                        place,
+                        format!(
+                            "the host {host} means `{other}`, too; give the two different listeners"
+                        ),
+                    );
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// The targets that a listener names, each with its place.
+fn targets_of<'a>(place: &str, listener: &'a Value) -> Vec<(String, &'a str)> {
+    let one = text(listener, "target").map(|name| (format!("{place}.target"), name));
+    let many = elements(listener, "targets").unwrap_or_default();
+    let many = many.iter().enumerate().filter_map(|(t, name)| {
+        let name = name.as_str()?;
+        Some((format!("{place}.targets[{t}]"), name))
+    });
+    one.into_iter().chain(many).collect()
+}
+
+/// What nobody uses works, but was hardly meant.
+fn unused(file: &Value) -> Vec<String> {
+    let list = |field| elements(file, field).unwrap_or_default();
+    let (identities, targets) = (list("identities"), list("targets"));
+    let listened: HashSet<&str> = list("listeners")
+        .iter()
+        .flat_map(|listener| targets_of("", listener))
+        .map(|(_, name)| name)
+        .collect();
+    let asked: HashSet<&str> = targets
+        .iter()
+        .filter_map(|it| text(it, "identity"))
+        .collect();
+    let mut warnings = Vec::new();
+    let mut warn = |kind: &str, values: &[Value], used: &HashSet<&str>, what: &str| {
+        let names = values.iter().filter_map(|value| text(value, "name"));
+        for name in names.filter(|name| !used.contains(name)) {
+            warnings.push(format!("the {kind} `{name}` is not used: {what}"));
+        }
+    };
+    warn("identity", identities, &asked, "no target gets its token");
+    warn("target", targets, &listened, "no listener leads to it");
+    warnings
+}

@@ -1,0 +1,164 @@
+//! `ENTRA_AUTH_CONFIG`: the file for more than one identity, target or port. It is read strictly,
+//! every mistake is told at once with its place in the file, and unknown fields are refused.
+//!
+//! What belongs to the machine and not to the proxy's task stays in the environment: ports of
+//! operators, limits, logs, programs, where the metadata service is.
+
+mod cross;
+mod lower;
+pub mod model;
+#[cfg(test)]
+mod tests;
+pub mod values;
+mod write;
+
+pub use write::yaml;
+
+use entra_token_core::config::typed;
+use serde_json::Value;
+
+use super::mistake::{Place, Problem, quoted};
+use super::{Draft, Reader, credential_file};
+use cross::Across;
+
+/// Names the file.
+pub const VARIABLE: &str = "ENTRA_AUTH_CONFIG";
+
+/// What the file says in place of a variable.
+const REPLACED: [(&str, &str); 21] = [
+    ("TARGET_HOST", "targets[].url"),
+    ("AUDIENCE", "targets[].audience"),
+    ("AUTH_ERRORS_RETRYABLE", "targets[].authErrorsRetryable"),
+    ("OVERRIDE_REQUEST_HEADERS", "targets[].requestHeaders"),
+    ("LISTENING_PORT", "listeners[].port"),
+    ("IDENTITY_TYPE", "identities[].type"),
+    ("AAD_CLIENT_ID", "identities[].clientId"),
+    ("AAD_TENANT_ID", "identities[].tenantId"),
+    ("AAD_OBJECT_ID", "identities[].objectId"),
+    ("AAD_RESOURCE_ID", "identities[].resourceId"),
+    ("AAD_CLIENT_SECRET_FILE", "identities[].secretFile"),
+    (
+        "AAD_CLIENT_CERTIFICATE_PATH",
+        "identities[].certificate.path",
+    ),
+    (
+        "AAD_CLIENT_CERTIFICATE_KEY_PATH",
+        "identities[].certificate.keyPath",
+    ),
+    (
+        "AAD_CLIENT_CERTIFICATE_PASSWORD_FILE",
+        "identities[].certificate.passwordFile",
+    ),
+    (
+        "AAD_CLIENT_CERTIFICATE_SEND_CHAIN",
+        "identities[].certificate.sendChain",
+    ),
+    (
+        "AAD_CLIENT_ASSERTION_ALGORITHM",
+        "identities[].certificate.algorithm",
+    ),
+    ("TOKEN_SIDECAR_SOCKET", "identities[].tokenSidecarSocket"),
+    (
+        "MANAGED_IDENTITY_CLIENT_ID",
+        "identities[].managedIdentity.clientId",
+    ),
+    ("TSIAM_ENDPOINT", "identities[].tsiam"),
+    ("AZURE_CLOUD", "identities[].cloud"),
+    (
+        "AAD_TOKEN_REFRESH_INTERVAL_IN_PERCENTAGE",
+        "refreshBeforeExpiryPercent",
+    ),
+];
+
+/// Whether the file says what this variable says without one.
+#[must_use]
+pub fn replaces(variable: &str) -> bool {
+    REPLACED.iter().any(|(replaced, _)| *replaced == variable)
+}
+
+impl Reader<'_> {
+    /// What the file at this path asks for.
+    pub(super) fn file(&mut self, path: &str) -> Draft {
+        self.refuse_replaced();
+        let Some(value) = self.note(VARIABLE, read(path)) else {
+            return Draft::default();
+        };
+        self.value(value)
+    }
+
+    fn value(&mut self, value: Value) -> Draft {
+        let across = cross::check(&value, self.variables);
+        let defaults = self.defaults(&value);
+        let ports = ports(&value);
+        let file = typed(value, Vec::new()).map_err(|found| {
+            let found = found.0.into_iter().map(|it| (it.path, it.message));
+            self.mistakes.extend(found.map(cross::mistake));
+        });
+        let Across {
+            clouds,
+            headers,
+            mistakes,
+            warnings,
+        } = across;
+        self.warnings.extend(warnings);
+        self.mistakes.extend(mistakes);
+        let asked = match file {
+            Ok(file) if self.mistakes.is_empty() => self.asked(file, &clouds, headers, &defaults),
+            _ => None,
+        };
+        Draft {
+            by_tls: asked.as_ref().is_some_and(super::Asked::is_by_tls),
+            asked,
+            ports,
+        }
+    }
+
+    /// Two sources that say different things would leave one of them ignored.
+    fn refuse_replaced(&mut self) {
+        for (variable, field) in REPLACED {
+            if self.variables.value(variable).is_some() {
+                let problem = Problem::new(
+                    format!("is set beside {VARIABLE}, which says it in `{field}`"),
+                    "Unset it.",
+                );
+                self.mistakes.push(problem.of(variable));
+            }
+        }
+    }
+}
+
+fn ports(file: &Value) -> Vec<(Place, u16)> {
+    let listeners = file.get("listeners").and_then(Value::as_array);
+    let listeners = listeners.into_iter().flatten().enumerate();
+    listeners
+        .filter_map(|(n, listener)| {
+            let port = listener.get("port")?.as_u64()?;
+            Some((port_place(n), u16::try_from(port).ok()?))
+        })
+        .collect()
+}
+
+fn port_place(n: usize) -> Place {
+    Place::File(format!("listeners[{n}].port"))
+}
+
+/// The file as JSON; YAML has JSON in it.
+fn read(path: &str) -> Result<Value, Problem> {
+    let content = credential_file::content(path)?;
+    parse(&content).map_err(|why| {
+        Problem::new(
+            format!("is {}, which is no YAML or JSON: {why}", quoted(path)),
+            "Correct it.",
+        )
+    })
+}
+
+fn parse(text: &[u8]) -> Result<Value, String> {
+    let options = serde_saphyr::options! {
+        // An error would show the lines around it, which may hold the value of a header.
+        with_snippet: false,
+        // YAML 1.1 took `on` and `no` for them, and a name may be called so.
+        strict_booleans: true,
+    };
+    serde_saphyr::from_slice_with_options(text, options).map_err(|error| error.to_string())
+}

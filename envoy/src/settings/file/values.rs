@@ -1,0 +1,156 @@
+//! Values of the file that are written as text or as a number, each read by the same function as
+//! the variable of the environment that means the same.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use deserr::{
+    DeserializeError, Deserr, ErrorKind, IntoValue, Value, ValuePointerRef, take_cf_content,
+};
+use entra_token_core::cloud::Cloud;
+use entra_token_core::identity::CredentialKind;
+use serde::{Serialize, Serializer};
+
+use crate::settings::authority::Endpoint;
+use crate::settings::identity::{PathService, Service, entra_at, parse_imds, parse_tsiam};
+use crate::settings::mistake::Problem;
+use crate::settings::target::TargetName;
+use crate::settings::{addressed_to, choices, credential_file, target_host};
+
+/// Makes types of values that have been read, with how one is read, how it is written, and its
+/// JSON Schema.
+macro_rules! values {
+    ($($(#[$doc:meta])* $name:ident($inner:ty): $read:expr, $show:expr, $schema:tt;)+) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct $name(pub $inner);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let show: fn(&$inner) -> String = $show;
+                f.write_str(&show(&self.0))
+            }
+        }
+
+        impl<E: DeserializeError> Deserr<E> for $name {
+            fn deserialize_from_value<V: IntoValue>(
+                value: Value<V>,
+                location: ValuePointerRef,
+            ) -> Result<Self, E> {
+                let text = String::deserialize_from_value(value, location)?;
+                let read: fn(&str) -> Result<$inner, Problem> = $read;
+                read(&text).map(Self).map_err(|problem| wrong::<E, V>(&problem, location))
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        #[cfg(test)]
+        impl schemars::JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!($schema)
+            }
+        }
+    )+};
+}
+
+fn wrong<E: DeserializeError, V: IntoValue>(problem: &Problem, location: ValuePointerRef) -> E {
+    let msg = problem.to_string();
+    let msg = msg.strip_suffix('.').unwrap_or(&msg).to_owned();
+    take_cf_content(E::error::<V>(None, ErrorKind::Unexpected { msg }, location))
+}
+
+values! {
+    /// A file with a secret.
+    SecretFile(PathBuf): |text| credential_file::credential(text, CredentialKind::Secret),
+        |path| shown(path), { "type": "string", "minLength": 1 };
+    /// A file with a token.
+    TokenFile(PathBuf): |text| credential_file::credential(text, CredentialKind::Assertion),
+        |path| shown(path), { "type": "string", "minLength": 1 };
+    /// A file that somebody else reads.
+    AnyFile(PathBuf): credential_file::any,
+        |path| shown(path), { "type": "string", "minLength": 1 };
+    /// A Unix socket.
+    Socket(PathBuf): credential_file::socket,
+        |path| shown(path), { "type": "string", "minLength": 1 };
+    /// Where the instance metadata service is.
+    ImdsUrl(Service): parse_imds,
+        |service| service.endpoint.url(), { "type": "string", "minLength": 1 };
+    /// Where tsiam is.
+    TsiamUrl(PathService): parse_tsiam,
+        |tsiam| format!("{}{}", tsiam.service.endpoint.url(), tsiam.path),
+        { "type": "string", "minLength": 1 };
+    /// Where an Entra is.
+    EntraUrl(Service): |text| entra_at(text, None).map(|(service, _)| service),
+        |service| service.endpoint.url(), { "type": "string", "minLength": 1 };
+    /// A cloud.
+    CloudName(Cloud): |text| text.parse().map_err(|why: String| Problem::of_value(text, &why)),
+        |cloud| cloud.to_string(), { "type": "string", "minLength": 1 };
+    /// Where a target is.
+    TargetUrl(Endpoint): target, |endpoint| endpoint.url(), { "type": "string", "minLength": 1 };
+    /// The name of a target.
+    Name(TargetName): TargetName::parse, |name| name.to_string(),
+        { "type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$" };
+    /// How assertions are signed.
+    Algorithm(&'static str): choices::assertion_algorithm,
+        |name| (*name).to_owned(), { "type": "string", "enum": ["PS256", "RS256"] };
+}
+
+fn shown(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// Unlike aad-auth-proxy's variable the file has nobody whose `http://` must be forgiven.
+fn target(text: &str) -> Result<Endpoint, Problem> {
+    match target_host::parse(text)? {
+        (endpoint, None) => {
+            addressed_to::<entra_token_core::host::HostPattern>(&endpoint)?;
+            Ok(endpoint)
+        }
+        (_, Some(warning)) => Err(Problem::new(warning, "Write it with https://.")),
+    }
+}
+
+/// A port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Port(pub u16);
+
+impl<E: DeserializeError> Deserr<E> for Port {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        location: ValuePointerRef,
+    ) -> Result<Self, E> {
+        let number = u64::deserialize_from_value(value, location)?;
+        choices::port(&number.to_string())
+            .map(Self)
+            .map_err(|problem| wrong::<E, V>(&problem, location))
+    }
+}
+
+#[cfg(test)]
+impl schemars::JsonSchema for Port {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Port".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "integer", "minimum": 1, "maximum": 65535 })
+    }
+}

@@ -1,0 +1,142 @@
+//! Checks of JSON that has no type yet: what lies between fields is reported even where single
+//! fields are wrong, too. The launcher's file has identities of the same types, with other fields,
+//! and is checked by the same means.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+/// Which fields go with a type of identity, beside those that go with all.
+#[derive(Debug)]
+pub struct Fields {
+    kind: &'static str,
+    needed: &'static [&'static [&'static str]],
+    allowed: &'static [&'static str],
+}
+
+/// Of each group in `needed` one and only one is given; those that are `allowed` may be.
+#[must_use]
+pub const fn fields(
+    kind: &'static str,
+    needed: &'static [&'static [&'static str]],
+    allowed: &'static [&'static str],
+) -> Fields {
+    Fields {
+        kind,
+        needed,
+        allowed,
+    }
+}
+
+/// Fields of an identity that are missing, that are too many, or that do not go with its type.
+pub fn check_fields(
+    place: &str,
+    identity: &Value,
+    table: &[Fields],
+    say: &mut impl FnMut(String, String),
+) {
+    // A type that is unknown is reported by its own type.
+    let kind = text(identity, "type");
+    let Some(rule) = table.iter().find(|rule| Some(rule.kind) == kind) else {
+        return;
+    };
+    for group in rule.needed {
+        let who = format!("a {} identity", rule.kind);
+        one_of(place, &who, identity, group, say);
+    }
+    let conditional = table
+        .iter()
+        .flat_map(|other| other.needed.iter().copied().flatten().chain(other.allowed));
+    let mut reported = Vec::new();
+    for &field in conditional {
+        let belongs =
+            rule.needed.iter().any(|group| group.contains(&field)) || rule.allowed.contains(&field);
+        if !belongs && given(identity, field).is_some() && !reported.contains(&field) {
+            reported.push(field);
+            say(
+                format!("{place}.{field}"),
+                format!("does not go with the type `{}`; remove it", rule.kind),
+            );
+        }
+    }
+}
+
+/// Says so where not exactly one field of a group is given.
+pub fn one_of(
+    place: &str,
+    who: &str,
+    value: &Value,
+    group: &[&str],
+    say: &mut impl FnMut(String, String),
+) {
+    let names: Vec<_> = group.iter().map(|field| format!("`{field}`")).collect();
+    let names = names.join(", ");
+    let found: Vec<_> = group
+        .iter()
+        .filter(|field| given(value, field).is_some())
+        .collect();
+    match (found.as_slice(), group.len()) {
+        ([_], _) => {}
+        ([], 1) => say(place.into(), format!("{who} needs {names}")),
+        ([], _) => say(place.into(), format!("{who} needs one of {names}")),
+        ([_, second, ..], _) => say(
+            format!("{place}.{second}"),
+            format!("{who} takes one of {names}; remove the others"),
+        ),
+    }
+}
+
+/// A field that is there; null is as good as absent.
+#[must_use]
+pub fn given<'a>(value: &'a Value, field: &str) -> Option<&'a Value> {
+    value.get(field).filter(|value| !value.is_null())
+}
+
+/// A field that is a list.
+#[must_use]
+pub fn elements<'a>(value: &'a Value, field: &str) -> Option<&'a [Value]> {
+    value.get(field)?.as_array().map(Vec::as_slice)
+}
+
+/// A field that is text.
+#[must_use]
+pub fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
+    value.get(field)?.as_str()
+}
+
+/// The names in a list; says so where one is there twice.
+pub fn names<'a>(
+    list: &'a [Value],
+    place: &str,
+    kind: &str,
+    say: &mut impl FnMut(String, String),
+) -> HashSet<&'a str> {
+    let mut names = HashSet::new();
+    for (n, element) in list.iter().enumerate() {
+        if text(element, "name").is_some_and(|name| !names.insert(name)) {
+            let place = format!("{place}[{n}].name");
+            say(place, format!("another {kind} has this name"));
+        }
+    }
+    names
+}
+
+/// Says so where a list is empty, and where a target names an identity that is not there.
+pub fn check_lists(config: &Value, say: &mut impl FnMut(String, String)) {
+    let list = |field| elements(config, field);
+    for field in ["identities", "targets"] {
+        if list(field).is_some_and(<[Value]>::is_empty) {
+            say(field.into(), "is empty; give at least one".into());
+        }
+    }
+    let identities = list("identities").unwrap_or_default();
+    let names = names(identities, "identities", "identity", say);
+    for (n, target) in list("targets").unwrap_or_default().iter().enumerate() {
+        if let Some(name) = text(target, "identity").filter(|name| !names.contains(name)) {
+            say(
+                format!("targets[{n}].identity"),
+                format!("there is no identity `{name}`; define it under `identities`"),
+            );
+        }
+    }
+}
