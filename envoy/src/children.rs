@@ -27,6 +27,41 @@ pub fn envoy(settings: &Settings, program: PathBuf, bootstrap: PathBuf) -> Child
     }
 }
 
+/// Envoy with a bootstrap of [`bootstrap::check`]: it says what it logs to this file, unless somebody
+/// wants to see it at once.
+#[must_use]
+pub fn checking_envoy(
+    settings: &Settings,
+    program: PathBuf,
+    bootstrap: PathBuf,
+    log: Option<&Path>,
+) -> Child {
+    let mut arguments: Vec<OsString> = vec![
+        "--config-path".into(),
+        bootstrap.into(),
+        "--concurrency".into(),
+        "1".into(),
+        "--disable-hot-restart".into(),
+        "--log-level".into(),
+        settings.log_level.as_str().into(),
+        // At debug level these print the headers of each request, and the key of App Service is one.
+        "--component-log-level".into(),
+        "http:info,router:info".into(),
+    ];
+    arguments.extend(
+        log.into_iter()
+            .flat_map(|log| ["--log-path".into(), log.into()]),
+    );
+    Child {
+        program,
+        arguments,
+        environment: Environment::Inherited {
+            more: Vec::new(),
+            without: &WITHHELD,
+        },
+    }
+}
+
 fn envoy_arguments(settings: &Settings, bootstrap: PathBuf) -> Vec<OsString> {
     let level = settings.log_level.as_str();
     let mut arguments: Vec<OsString> = vec![

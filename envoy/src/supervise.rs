@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
@@ -77,33 +77,12 @@ pub fn run(
     companion: Option<(Child, PathBuf)>,
     drain: Option<Drain>,
 ) -> Result<u8, NotStarted> {
-    let not_started = |program: &PathBuf, error| NotStarted {
-        program: program.clone(),
-        error,
-    };
     // Before the child is there, so that no signal and no end of the child is missed.
     let signals = signals().map_err(|error| not_started(&child.program, error))?;
-    let mut companion = match companion {
-        None => None,
-        Some((companion, socket)) => {
-            let program = companion.program.clone();
-            let started = Companion::start(companion, socket);
-            Some(started.map_err(|error| not_started(&program, error))?)
-        }
+    let mut companion = match first_start(companion, &signals)? {
+        Ok(companion) => companion,
+        Err(code) => return Ok(code),
     };
-    if let Some(companion) = &mut companion {
-        let mut stopped = None;
-        let first = companion.first_start(|pause| {
-            stopped = stopped.or_else(|| signals.recv_timeout(pause).ok().filter(ends));
-            stopped.is_some()
-        });
-        if first == FirstStart::Refused {
-            return Ok(USAGE);
-        }
-        if let Some(signal) = stopped {
-            return Ok(u8::try_from(128 + signal).unwrap_or(1));
-        }
-    }
     let child = start(child).map_err(|error| not_started(&child.program, error))?;
     let code = attend(child, &signals, &mut companion, drain);
     if let Some(companion) = companion {
@@ -112,13 +91,44 @@ pub fn run(
     Ok(code)
 }
 
+fn not_started(program: &Path, error: io::Error) -> NotStarted {
+    NotStarted {
+        program: program.to_path_buf(),
+        error,
+    }
+}
+
+/// Starts the companion and waits until it answers; the code to end with where it refuses its
+/// settings, or where a signal ends the wait.
+pub(crate) fn first_start(
+    companion: Option<(Child, PathBuf)>,
+    signals: &Receiver<i32>,
+) -> Result<Result<Option<Companion>, u8>, NotStarted> {
+    let Some((companion, socket)) = companion else {
+        return Ok(Ok(None));
+    };
+    let program = companion.program.clone();
+    let mut companion =
+        Companion::start(companion, socket).map_err(|error| not_started(&program, error))?;
+    let mut stopped = None;
+    let first = companion.first_start(|pause| {
+        stopped = stopped.or_else(|| signals.recv_timeout(pause).ok().filter(ends));
+        stopped.is_some()
+    });
+    Ok(match (first, stopped) {
+        (FirstStart::Refused, _) => Err(USAGE),
+        (_, Some(signal)) => Err(u8::try_from(128 + signal).unwrap_or(1)),
+        (FirstStart::Goes, None) => Ok(Some(companion)),
+    })
+}
+
 fn ends(signal: &i32) -> bool {
     matches!(*signal, SIGTERM | SIGINT)
 }
 
 /// Signals, as they come. They are received in another thread and children are started in this
 /// one alone: to the kernel the thread is the parent whose death ends them.
-fn signals() -> io::Result<Receiver<i32>> {
+pub(crate) fn signals() -> io::Result<Receiver<i32>> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGCHLD])?;
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
@@ -242,7 +252,7 @@ fn end(child: Pid, drain: &Drain) {
 }
 
 /// To the whole group, because the program may be a script around Envoy.
-fn pass_on(child: Pid, signal: i32) {
+pub(crate) fn pass_on(child: Pid, signal: i32) {
     if let Some(signal) = Signal::from_named_raw(signal) {
         // An error means that it has just ended, of which a SIGCHLD tells.
         let _ = rustix::process::kill_process_group(child, signal);
@@ -250,7 +260,7 @@ fn pass_on(child: Pid, signal: i32) {
 }
 
 /// Collects every process that has ended; the child's status if it is among them.
-fn reap(child: Pid, mut companion: Option<&mut Companion>) -> Option<WaitStatus> {
+pub(crate) fn reap(child: Pid, mut companion: Option<&mut Companion>) -> Option<WaitStatus> {
     let mut ended = None;
     while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
         if pid == child {

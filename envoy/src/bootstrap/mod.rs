@@ -6,6 +6,7 @@
 mod access_log;
 mod admin;
 mod auth_errors;
+pub mod check;
 mod credential_files;
 pub mod header_overrides;
 mod http;
@@ -31,6 +32,7 @@ use crate::settings::Settings;
 pub use admin::socket as admin_socket;
 pub use credential_files::{IDENTITY_HEADER, identity_header};
 pub use identity_clusters::sidecar_socket;
+pub use plugin::authorizing as plugin_configuration;
 pub use proxy_listener::STAT_PREFIX as PROXY_STAT_PREFIX;
 
 /// The bootstrap for these settings; what belongs to one run lies in `run_dir`.

@@ -64,6 +64,12 @@ fn plugin(settings: &Settings, mode: Mode, more: Value) -> Value {
     with(plugin, more)
 }
 
+/// What the filter is told that gets tokens and puts them on requests.
+#[must_use]
+pub fn authorizing(settings: &Settings) -> PluginConfig {
+    configuration(settings, Mode::Authorize)
+}
+
 /// The plugin configuration.
 fn configuration(settings: &Settings, mode: Mode) -> PluginConfig {
     PluginConfig {
