@@ -14,16 +14,20 @@ const WITHHELD: [&str; 1] = ["IDENTITY_HEADER"];
 /// Envoy with this bootstrap.
 #[must_use]
 pub fn envoy(settings: &Settings, program: PathBuf, bootstrap: PathBuf) -> Child {
-    let headers = settings.override_headers.iter().enumerate();
     Child {
         program,
         arguments: envoy_arguments(settings, bootstrap),
-        environment: Environment::Inherited {
-            more: headers
-                .map(|(index, header)| (header_overrides::variable(index), header.value.clone()))
-                .collect(),
-            without: &WITHHELD,
-        },
+        environment: environment(settings),
+    }
+}
+
+fn environment(settings: &Settings) -> Environment {
+    let headers = settings.override_headers.iter().enumerate();
+    Environment::Inherited {
+        more: headers
+            .map(|(index, header)| (header_overrides::variable(index), header.value.clone()))
+            .collect(),
+        without: &WITHHELD,
     }
 }
 
@@ -55,10 +59,7 @@ pub fn checking_envoy(
     Child {
         program,
         arguments,
-        environment: Environment::Inherited {
-            more: Vec::new(),
-            without: &WITHHELD,
-        },
+        environment: environment(settings),
     }
 }
 

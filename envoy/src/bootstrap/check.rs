@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{admin, credential_files, http, identity_clusters, status_from};
+use super::{Asking, admin, http, status_from};
 use crate::settings::Settings;
 
 /// The request header that names the cluster to ask.
@@ -27,11 +27,12 @@ pub fn socket(run_dir: &Path) -> PathBuf {
 /// nothing has come within `timeout`.
 #[must_use]
 pub fn build(settings: &Settings, run_dir: &Path, timeout: Duration) -> Value {
-    let identity = &settings.identity;
-    let clusters = identity_clusters::clusters(settings, run_dir);
-    let mut listeners = vec![listener(run_dir, &clusters, timeout)];
-    listeners.extend(credential_files::listener(identity, run_dir));
-    let extensions: Vec<Value> = credential_files::extension(identity).into_iter().collect();
+    let Asking {
+        extensions,
+        mut listeners,
+        clusters,
+    } = Asking::new(settings, run_dir);
+    listeners.push(listener(run_dir, &clusters, timeout));
     json!({
         "admin": admin::interface(run_dir),
         "bootstrap_extensions": extensions,

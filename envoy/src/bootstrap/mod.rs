@@ -38,16 +38,16 @@ pub use proxy_listener::STAT_PREFIX as PROXY_STAT_PREFIX;
 /// The bootstrap for these settings; what belongs to one run lies in `run_dir`.
 #[must_use]
 pub fn build(settings: &Settings, run_dir: &Path) -> Value {
-    let identity = &settings.identity;
+    let asking = Asking::new(settings, run_dir);
     let mut extensions = vec![plugin::singleton(settings)];
-    extensions.extend(credential_files::extension(identity));
+    extensions.extend(asking.extensions);
     let mut listeners = vec![
         proxy_listener::listener(settings),
         status_listener::listener(settings),
     ];
-    listeners.extend(credential_files::listener(identity, run_dir));
+    listeners.extend(asking.listeners);
     let mut clusters = vec![target_cluster::cluster(settings)];
-    clusters.extend(identity_clusters::clusters(settings, run_dir));
+    clusters.extend(asking.clusters);
     clusters.push(admin::cluster(run_dir));
     clusters.push(status_listener::cluster(settings));
     let bootstrap = json!({
@@ -68,6 +68,24 @@ pub fn build(settings: &Settings, run_dir: &Path) -> Value {
         "stats_config": stats::config(),
     });
     with(bootstrap, overload::config(settings.memory_limit))
+}
+
+/// All by which tokens and credentials are asked for, whoever asks.
+struct Asking {
+    extensions: Vec<Value>,
+    listeners: Vec<Value>,
+    clusters: Vec<Value>,
+}
+
+impl Asking {
+    fn new(settings: &Settings, run_dir: &Path) -> Self {
+        let identity = &settings.identity;
+        Self {
+            extensions: Vec::from_iter(credential_files::extension(identity)),
+            listeners: Vec::from_iter(credential_files::listener(identity, run_dir)),
+            clusters: identity_clusters::clusters(settings, run_dir),
+        }
+    }
 }
 
 /// A typed extension's configuration.

@@ -23,7 +23,7 @@ use crate::bootstrap;
 use crate::children;
 use crate::launch::{self, OS_ERROR, Programs, say};
 use crate::settings::Settings;
-use crate::settings::choices::LogLevel;
+use crate::settings::choices::{AccessLog, LogLevel};
 use attempt::{Attempts, Clock};
 use beside::Ended;
 use mend::Verdict;
@@ -47,6 +47,8 @@ fn try_to_check(settings: &Settings, programs: Programs) -> Result<u8, u8> {
     let subjects = subjects(&bootstrap::plugin_configuration(settings));
     let verbose = settings.log_level.is_verbose();
     let mut settings = settings.clone();
+    // Standard output is for the results.
+    settings.access_log = AccessLog::Off;
     if !verbose {
         // Standard error is for what goes wrong.
         settings.log_level = LogLevel::WARNING;

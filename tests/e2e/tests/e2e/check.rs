@@ -3,8 +3,10 @@
 
 use std::fs;
 use std::io::Read;
-use std::path::PathBuf;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use azure_sim::{
@@ -13,7 +15,11 @@ use azure_sim::{
 };
 use e2e::azure::{Azure, ECHO};
 use e2e::credentials::certificate;
-use e2e::{ProxyBuilder, eventually, http, is_free};
+use e2e::{ProxyBuilder, eventually, http};
+use landlock::{
+    ABI, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr,
+    RulesetStatus, path_beneath_rules,
+};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -729,34 +735,61 @@ fn no_credential_is_shown_at_debug_or_trace_level() {
 
 /// As `kubectl exec` does it: same variables, same ports, while the proxy serves.
 #[test]
-fn it_runs_beside_a_proxy_that_serves_and_listens_on_no_port() {
+fn it_runs_beside_a_proxy_that_serves() {
     let azure = Azure::start(Options::default());
     let settings = azure.proxy();
     let proxy = settings.clone().start();
     proxy.wait_until_ready();
     assert_eq!(check(&azure, &settings).code, TOKEN);
-
-    azure.forget_cached_tokens();
-    azure
-        .inject(Fault::new(Service::Imds, FaultKind::Hang))
-        .expect("a fault");
-    let (mut launcher, _folder) = started(&settings);
-    eventually(Duration::from_secs(20), "a call that hangs", || {
-        let asked = azure.requests(Service::Imds, 9).len();
-        if asked >= 2 { Ok(()) } else { Err(asked) }
-    });
-    let family = family(launcher.id());
-    assert!(family.len() > 1, "{family:?}");
-    for pid in family {
-        assert_eq!(listening(pid), Vec::<String>::new(), "of {pid}");
-    }
-    // The proxy has one, so one would be seen.
-    let envoy = proxy.envoy().expect("an Envoy").as_raw_nonzero().get();
-    assert!(listening(u32::try_from(envoy).expect("an id")).len() >= 2);
     assert_eq!(http::get(&proxy.url(ECHO)).expect("an answer").status, 200);
-    kill_process(pid(&launcher), Signal::TERM).expect("a process");
-    assert_eq!(launcher.wait().expect("an end").code(), Some(128 + 15));
-    assert!(!is_free(proxy.port()));
+}
+
+#[test]
+fn it_takes_no_port_and_writes_nowhere_but_to_the_directory_for_temporary_files() {
+    let (azure, folder, settings) = with_secret(|_| ());
+    let (pem, registered) = certificate("proxy.example");
+    let signed = Application::new("certificate").with_certificate(registered);
+    azure.register_application(signed.clone());
+    let pem = file(folder.path(), "pem", &pem);
+    let signed = azure
+        .proxy_as("aadApplication", &signed)
+        .set("AAD_CLIENT_CERTIFICATE_PATH", pem);
+    let temporary = tempfile::tempdir().expect("a folder");
+    for settings in [settings, signed] {
+        let output = thread::scope(|scope| {
+            let confined = scope.spawn(|| {
+                confine_this_thread_to(temporary.path());
+                let denied = TcpListener::bind("127.0.0.1:0").map(drop);
+                assert!(denied.is_err(), "a port can be listened on");
+                settings
+                    .command("check")
+                    .env("TMPDIR", temporary.path())
+                    .output()
+            });
+            confined.join().expect("no panic")
+        });
+        let output = output.expect("the launcher runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(TOKEN), "{said}");
+    }
+}
+
+/// Lets this thread and what it starts listen on no TCP port, and write nowhere but to a folder.
+fn confine_this_thread_to(folder: &Path) {
+    let writing = AccessFs::from_write(ABI::V4);
+    let confined = Ruleset::default()
+        .handle_access(writing)
+        .and_then(|rules| rules.handle_access(AccessNet::BindTcp))
+        .and_then(Ruleset::create)
+        .and_then(|rules| {
+            rules.add_rules(path_beneath_rules(
+                [folder, Path::new("/dev/null")],
+                writing,
+            ))
+        })
+        .and_then(RulesetCreated::restrict_self)
+        .expect("Landlock, of a kernel from 6.7 on");
+    assert_eq!(confined.ruleset, RulesetStatus::FullyEnforced);
 }
 
 #[test]
@@ -818,31 +851,4 @@ fn pid(child: &Child) -> Pid {
 fn family(parent: u32) -> Vec<u32> {
     let grandchildren = children(parent).into_iter().flat_map(family);
     std::iter::once(parent).chain(grandchildren).collect()
-}
-
-/// The TCP ports that a process listens on, as procfs tells them (proc_pid_net(5)).
-fn listening(pid: u32) -> Vec<String> {
-    let sockets: Vec<String> = fs::read_dir(format!("/proc/{pid}/fd"))
-        .expect("a process")
-        .filter_map(|fd| {
-            let target = fs::read_link(fd.ok()?.path()).ok()?;
-            let inode = target
-                .to_str()?
-                .strip_prefix("socket:[")?
-                .strip_suffix(']')?;
-            Some(inode.to_owned())
-        })
-        .collect();
-    let mut found = Vec::new();
-    for table in ["tcp", "tcp6"] {
-        let table = fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap_or_default();
-        for line in table.lines().skip(1) {
-            let fields: Vec<&str> = line.split_whitespace().collect();
-            let (local, state, inode) = (fields[1], fields[3], fields[9]);
-            if state == "0A" && sockets.iter().any(|socket| socket == inode) {
-                found.push(local.to_owned());
-            }
-        }
-    }
-    found
 }
