@@ -40,7 +40,7 @@ fn variables_help() -> String {
     help.push_str(
         "\nAn empty variable counts as unset. Mistakes are reported all at once, with exit code 64.\n\
          `check` ends with 0 where there is a token for each identity, 77 where one is refused, 69 \
-         where an\nendpoint cannot be reached; it takes 20 s at most and no port, so it can run \
+         where an\nendpoint cannot be reached for some 20 s. It takes no port, so it can run \
          beside a proxy.",
     );
     help

@@ -75,23 +75,27 @@ pub(super) fn duration(span: Duration) -> String {
 
 fn shown(value: &Value) -> String {
     match value {
-        Value::String(text) => printable(text),
+        Value::String(text) => cut(text),
         Value::Array(items) => items.iter().map(shown).collect::<Vec<_>>().join(", "),
-        other => printable(&other.to_string()),
+        other => cut(&other.to_string()),
+    }
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => printable(&text[..end]) + "…",
+        None => printable(text),
     }
 }
 
 /// On one line, without anything that a terminal would obey.
 pub(super) fn printable(text: &str) -> String {
     let mut shown = String::new();
-    for c in text.chars().take(LONGEST) {
+    for c in text.chars() {
         match c {
             '"' | '\'' | '\\' => shown.push(c),
             c => shown.extend(c.escape_debug()),
         }
-    }
-    if text.chars().nth(LONGEST).is_some() {
-        shown.push('…');
     }
     shown
 }

@@ -26,6 +26,7 @@ use crate::settings::Settings;
 use crate::settings::choices::{AccessLog, LogLevel};
 use attempt::{Attempts, Clock};
 use beside::Ended;
+use claims::printable;
 use mend::Verdict;
 use report::{Report, Subject};
 
@@ -146,7 +147,7 @@ fn ask_for_all(
 }
 
 fn tell(spec: &SlotSpec, failure: &Failure, wait: Duration) {
-    let (identity, message, code) = (&spec.identity, &failure.message, &failure.code);
+    let (identity, message, code) = (&spec.identity, printable(&failure.message), &failure.code);
     let seconds = wait.as_secs_f32();
     say(&format!(
         "identity `{identity}`: no token yet: {message} ({code}); next attempt in {seconds:.1} s"
@@ -167,13 +168,36 @@ fn print(results: &[(Report, Result<(), Verdict>)]) -> Result<u8, u8> {
         say(&format!("cannot write to standard output: {error}"));
         OS_ERROR
     })?;
-    let worst = results.iter().filter_map(|(_, result)| result.err()).max();
-    Ok(worst.map_or(0, Verdict::exit_code))
+    Ok(exit_code(results.iter().map(|(_, result)| *result)))
+}
+
+/// Of several slots the worst one's.
+fn exit_code(results: impl Iterator<Item = Result<(), Verdict>>) -> u8 {
+    let worst = results.filter_map(Result::err).max();
+    worst.map_or(0, Verdict::exit_code)
 }
 
 /// Envoy's own words; where it has none, it has said them already.
 fn show(log: &std::path::Path) {
     if let Ok(words) = fs::read_to_string(log) {
         eprint!("{words}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_slots_the_worst_gives_the_code() {
+        use Verdict::{Misconfigured, Refused, Unreachable};
+        for (results, code) in [
+            (&[Ok(()), Ok(())][..], 0),
+            (&[Ok(()), Err(Unreachable)], 69),
+            (&[Err(Refused), Err(Unreachable), Ok(())], 77),
+            (&[Err(Unreachable), Err(Misconfigured), Err(Refused)], 64),
+        ] {
+            assert_eq!(exit_code(results.iter().copied()), code, "{results:?}");
+        }
     }
 }

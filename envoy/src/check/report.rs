@@ -136,7 +136,8 @@ impl Report {
                 name.to_owned()
             },
         );
-        report.row("error", format!("{} ({})", failure.message, failure.code));
+        let message = printable(&failure.message);
+        report.row("error", format!("{message} ({})", failure.code));
         if let Some(reason) = reason {
             let reason = printable(reason.trim());
             report.row(
