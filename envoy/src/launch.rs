@@ -1,5 +1,5 @@
 //! The commands: read the environment, say everything that is wrong with it, then print the
-//! bootstrap, run Envoy with it, or [`check`] whether there are tokens to be had.
+//! bootstrap, run Envoy with it, or `check` whether there are tokens to be had.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
