@@ -17,12 +17,48 @@ pub fn envoy(settings: &Settings, program: PathBuf, bootstrap: PathBuf) -> Child
     Child {
         program,
         arguments: envoy_arguments(settings, bootstrap),
-        environment: Environment::Inherited {
-            more: header_overrides::variables(settings)
-                .map(|(variable, header)| (variable, header.value.clone()))
-                .collect(),
-            without: &WITHHELD,
-        },
+        environment: environment(settings),
+    }
+}
+
+fn environment(settings: &Settings) -> Environment {
+    Environment::Inherited {
+        more: header_overrides::variables(settings)
+            .map(|(variable, header)| (variable, header.value.clone()))
+            .collect(),
+        without: &WITHHELD,
+    }
+}
+
+/// Envoy with a bootstrap of [`bootstrap::check`]: it says what it logs to this file, unless somebody
+/// wants to see it at once.
+#[must_use]
+pub fn checking_envoy(
+    settings: &Settings,
+    program: PathBuf,
+    bootstrap: PathBuf,
+    log: Option<&Path>,
+) -> Child {
+    let mut arguments: Vec<OsString> = vec![
+        "--config-path".into(),
+        bootstrap.into(),
+        "--concurrency".into(),
+        "1".into(),
+        "--disable-hot-restart".into(),
+        "--log-level".into(),
+        settings.log_level.as_str().into(),
+        // At debug level these print the headers of each request, and the key of App Service is one.
+        "--component-log-level".into(),
+        "http:info,router:info".into(),
+    ];
+    arguments.extend(
+        log.into_iter()
+            .flat_map(|log| ["--log-path".into(), log.into()]),
+    );
+    Child {
+        program,
+        arguments,
+        environment: environment(settings),
     }
 }
 

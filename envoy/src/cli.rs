@@ -1,4 +1,4 @@
-//! The command line: two commands, and everything else by the environment.
+//! The command line: three commands, and everything else by the environment.
 
 use clap::{Parser, Subcommand};
 
@@ -30,6 +30,9 @@ pub enum Command {
         #[arg(long)]
         config: bool,
     },
+    /// Get one token for each identity, as `run` would, and print what is in it, or why there is
+    /// none and what to do
+    Check,
 }
 
 /// The variables, as a table under the help text.
@@ -39,7 +42,10 @@ fn variables_help() -> String {
         help.push_str(&format!("  {}\n          {}\n", known.name, known.meaning));
     }
     help.push_str(
-        "\nAn empty variable counts as unset. Mistakes are reported all at once, with exit code 64.",
+        "\nAn empty variable counts as unset. Mistakes are reported all at once, with exit code 64.\n\
+         `check` ends with 0 where there is a token for each identity, 77 where one is refused, 69 \
+         where an\nendpoint cannot be reached for some 20 s. It takes no port, so it can run \
+         beside a proxy.",
     );
     help
 }

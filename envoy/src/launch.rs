@@ -1,11 +1,15 @@
-//! The two commands: read the environment, say everything that is wrong with it, then print the
-//! bootstrap or run Envoy with it.
+//! The commands: read the environment, say everything that is wrong with it, then print the
+//! bootstrap, run Envoy with it, or `check` whether there are tokens to be had.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use serde_json::Value;
+
+use crate::admin::Admin;
 use crate::bootstrap::{self, header_overrides};
+use crate::check;
 use crate::children;
 use crate::cli::Command;
 use crate::drain::Drain;
@@ -21,7 +25,7 @@ use crate::supervise::{self, NotStarted};
 /// The command line or the environment cannot be used (`EX_USAGE` of sysexits.h).
 pub const USAGE: u8 = 64;
 /// The machine refuses something (`EX_OSERR` of sysexits.h).
-const OS_ERROR: u8 = 71;
+pub(crate) const OS_ERROR: u8 = 71;
 /// A shell's codes for a command that is there but cannot be executed, and for one that is not.
 const NOT_EXECUTABLE: u8 = 126;
 const NOT_FOUND: u8 = 127;
@@ -44,9 +48,12 @@ pub fn launch(command: Command) -> ExitCode {
             Ok(settings) => render(&settings),
             Err(mistakes) => refuse(&mistakes),
         },
-        Command::Run => {
+        Command::Run | Command::Check => {
             let programs = Programs::find(&variables, &machine, reading.outcome.as_ref().ok());
             match (reading.outcome, programs) {
+                (Ok(settings), Ok(programs)) if command == Command::Check => {
+                    check::check(&settings, programs)
+                }
                 (Ok(settings), Ok(programs)) => match machine::taken_ports(&settings) {
                     taken if taken.is_empty() => run(&settings, programs),
                     taken => refuse(&taken),
@@ -62,11 +69,11 @@ pub fn launch(command: Command) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// What `run` runs.
-struct Programs {
-    envoy: PathBuf,
+/// What `run` and `check` run.
+pub(crate) struct Programs {
+    pub(crate) envoy: PathBuf,
     /// Where the settings have a certificate.
-    token_sidecar: Option<PathBuf>,
+    pub(crate) token_sidecar: Option<PathBuf>,
 }
 
 impl Programs {
@@ -143,14 +150,12 @@ fn print(text: &str) -> u8 {
     }
 }
 
-fn run(settings: &Settings, programs: Programs) -> u8 {
-    let run_dir = match RunDir::create() {
-        Ok(run_dir) => run_dir,
-        Err(error) => {
-            say(&format!("cannot make a private directory: {error}"));
-            return OS_ERROR;
-        }
-    };
+/// The private directory with what does not stand in a bootstrap; else the code to end with.
+pub(crate) fn private_directory(settings: &Settings) -> Result<RunDir, u8> {
+    let run_dir = RunDir::create().map_err(|error| {
+        say(&format!("cannot make a private directory: {error}"));
+        OS_ERROR
+    })?;
     if let Some(header) = settings.identity_header() {
         if let Err(wrong) = servable(run_dir.path()) {
             let path = quoted(&run_dir.path().to_string_lossy());
@@ -158,24 +163,48 @@ fn run(settings: &Settings, programs: Programs) -> u8 {
                 format!("leads to {path}, which {wrong}"),
                 "Use another directory.",
             );
-            return refuse(&[problem.of("TMPDIR")]);
+            return Err(refuse(&[problem.of("TMPDIR")]));
         }
         let written = run_dir.write(bootstrap::IDENTITY_HEADER, header.expose().as_bytes());
         if let Err(error) = written {
             say(&format!(
                 "cannot write the value of IDENTITY_HEADER: {error}"
             ));
-            return OS_ERROR;
+            return Err(OS_ERROR);
         }
     }
+    Ok(run_dir)
+}
+
+/// The file with a bootstrap; else the code to end with.
+pub(crate) fn write_bootstrap(run_dir: &RunDir, bootstrap: &Value) -> Result<PathBuf, u8> {
+    let written = run_dir.write("bootstrap.json", bootstrap.to_string().as_bytes());
+    written.map_err(|error| {
+        say(&format!("cannot write the bootstrap: {error}"));
+        OS_ERROR
+    })
+}
+
+/// Says which process could not be started, and gives the code to end with.
+pub(crate) fn cannot_run(NotStarted { program, error }: &NotStarted) -> u8 {
+    say(&format!("cannot run {}: {error}", program.display()));
+    match error.kind() {
+        io::ErrorKind::NotFound => NOT_FOUND,
+        io::ErrorKind::PermissionDenied => NOT_EXECUTABLE,
+        _ => OS_ERROR,
+    }
+}
+
+fn run(settings: &Settings, programs: Programs) -> u8 {
+    match try_to_run(settings, programs) {
+        Ok(code) | Err(code) => code,
+    }
+}
+
+fn try_to_run(settings: &Settings, programs: Programs) -> Result<u8, u8> {
+    let run_dir = private_directory(settings)?;
     let bootstrap = bootstrap::build(settings, run_dir.path());
-    let bootstrap_file = match run_dir.write("bootstrap.json", bootstrap.to_string().as_bytes()) {
-        Ok(path) => path,
-        Err(error) => {
-            say(&format!("cannot write the bootstrap: {error}"));
-            return OS_ERROR;
-        }
-    };
+    let bootstrap_file = write_bootstrap(&run_dir, &bootstrap)?;
     supervise::raise_open_files();
     for line in summary(settings) {
         say(&line);
@@ -185,20 +214,12 @@ fn run(settings: &Settings, programs: Programs) -> u8 {
         children::token_sidecars(settings, &program, run_dir.path())
     });
     let drain = (!settings.drain.is_zero()).then(|| Drain {
-        admin_socket: bootstrap::admin_socket(run_dir.path()),
+        admin: Admin {
+            socket: bootstrap::admin_socket(run_dir.path()),
+        },
         within: settings.drain,
     });
-    match supervise::run(&envoy, sidecars, drain) {
-        Ok(code) => code,
-        Err(NotStarted { program, error }) => {
-            say(&format!("cannot run {}: {error}", program.display()));
-            match error.kind() {
-                io::ErrorKind::NotFound => NOT_FOUND,
-                io::ErrorKind::PermissionDenied => NOT_EXECUTABLE,
-                _ => OS_ERROR,
-            }
-        }
-    }
+    supervise::run(&envoy, sidecars, drain).map_err(|not_started| cannot_run(&not_started))
 }
 
 /// What an operator wants to see first in the log: where each port leads to.

@@ -3,7 +3,9 @@
 //! It decides nothing about tokens: the filter inside Envoy does, with the configuration that
 //! [`bootstrap`] writes for it.
 
+pub mod admin;
 pub mod bootstrap;
+mod check;
 pub mod children;
 pub mod cli;
 pub mod companion;
@@ -14,3 +16,4 @@ pub mod machine;
 pub mod run_dir;
 pub mod settings;
 pub mod supervise;
+mod unix_http;

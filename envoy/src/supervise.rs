@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
@@ -77,12 +77,33 @@ pub fn run(
     companions: Vec<(Child, PathBuf)>,
     drain: Option<Drain>,
 ) -> Result<u8, NotStarted> {
-    let not_started = |program: &PathBuf, error| NotStarted {
-        program: program.clone(),
-        error,
-    };
     // Before the child is there, so that no signal and no end of the child is missed.
     let signals = signals().map_err(|error| not_started(&child.program, error))?;
+    let mut companions = match first_starts(companions, &signals)? {
+        Ok(companions) => companions,
+        Err(code) => return Ok(code),
+    };
+    let child = start(child).map_err(|error| not_started(&child.program, error))?;
+    let code = attend(child, &signals, &mut companions, drain);
+    for companion in companions {
+        companion.end();
+    }
+    Ok(code)
+}
+
+fn not_started(program: &Path, error: io::Error) -> NotStarted {
+    NotStarted {
+        program: program.to_path_buf(),
+        error,
+    }
+}
+
+/// Starts the companions and waits until each answers; the code to end with where one refuses its
+/// settings, or where a signal ends the wait.
+pub(crate) fn first_starts(
+    companions: Vec<(Child, PathBuf)>,
+    signals: &Receiver<i32>,
+) -> Result<Result<Vec<Companion>, u8>, NotStarted> {
     let mut companions = companions
         .into_iter()
         .map(|(companion, socket)| {
@@ -97,18 +118,13 @@ pub fn run(
             stopped.is_some()
         });
         if first == FirstStart::Refused {
-            return Ok(USAGE);
+            return Ok(Err(USAGE));
         }
         if let Some(signal) = stopped {
-            return Ok(u8::try_from(128 + signal).unwrap_or(1));
+            return Ok(Err(u8::try_from(128 + signal).unwrap_or(1)));
         }
     }
-    let child = start(child).map_err(|error| not_started(&child.program, error))?;
-    let code = attend(child, &signals, &mut companions, drain);
-    for companion in companions {
-        companion.end();
-    }
-    Ok(code)
+    Ok(Ok(companions))
 }
 
 fn ends(signal: &i32) -> bool {
@@ -117,7 +133,7 @@ fn ends(signal: &i32) -> bool {
 
 /// Signals, as they come. They are received in another thread and children are started in this
 /// one alone: to the kernel the thread is the parent whose death ends them.
-fn signals() -> io::Result<Receiver<i32>> {
+pub(crate) fn signals() -> io::Result<Receiver<i32>> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGCHLD])?;
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
@@ -157,17 +173,20 @@ fn attend(
                 None => pass_on(child, SIGTERM),
             },
             Ok(other) => pass_on(child, other),
-            Err(RecvTimeoutError::Timeout) => {
-                let now = Instant::now();
-                for companion in companions.iter_mut() {
-                    if companion.starts_at().is_some_and(|at| at <= now) {
-                        companion.restart();
-                    }
-                }
-            }
+            Err(RecvTimeoutError::Timeout) => restart_due(companions),
             Err(RecvTimeoutError::Disconnected) => {
                 unreachable!("the thread that receives signals does not end")
             }
+        }
+    }
+}
+
+/// Starts the companions again that are due.
+pub(crate) fn restart_due(companions: &mut [Companion]) {
+    let now = Instant::now();
+    for companion in companions {
+        if companion.starts_at().is_some_and(|at| at <= now) {
+            companion.restart();
         }
     }
 }
@@ -248,7 +267,7 @@ fn end(child: Pid, drain: &Drain) {
 }
 
 /// To the whole group, because the program may be a script around Envoy.
-fn pass_on(child: Pid, signal: i32) {
+pub(crate) fn pass_on(child: Pid, signal: i32) {
     if let Some(signal) = Signal::from_named_raw(signal) {
         // An error means that it has just ended, of which a SIGCHLD tells.
         let _ = rustix::process::kill_process_group(child, signal);
@@ -256,7 +275,7 @@ fn pass_on(child: Pid, signal: i32) {
 }
 
 /// Collects every process that has ended; the child's status if it is among them.
-fn reap(child: Pid, companions: &mut [Companion]) -> Option<WaitStatus> {
+pub(crate) fn reap(child: Pid, companions: &mut [Companion]) -> Option<WaitStatus> {
     let mut ended = None;
     while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
         if pid == child {

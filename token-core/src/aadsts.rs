@@ -77,7 +77,8 @@ fn meaning(number: u64) -> Option<Verdict> {
             "tenant_not_found",
             "Correct AAD_TENANT_ID, or set AZURE_CLOUD to the cloud that the tenant is in.",
         ),
-        700_027 => Verdict::permanent(
+        // No certificate at all, and another one than those that are registered.
+        700_026 | 700_027 => Verdict::permanent(
             "certificate_refused",
             "Upload the certificate that AAD_CLIENT_CERTIFICATE_PATH names to the app \
              registration (Certificates & secrets); renew it first if it has expired.",
@@ -113,9 +114,10 @@ fn meaning(number: u64) -> Option<Verdict> {
             "assertion_not_valid_now",
             "Set this machine's clock (NTP): the client assertion is not valid at this time.",
         ),
-        // The longer numbers say which of the three does not match; a new credential takes
-        // minutes to reach all of Entra.
-        70_021 | 700_211 | 700_212 | 700_213 => Verdict::passing(
+        // There is none at all (70025), or the longer numbers say which of the three does not
+        // match (7002138: the subject but for its case); a new credential takes minutes to reach
+        // all of Entra.
+        70_021 | 70_025 | 700_211 | 700_212 | 700_213 | 7_002_138 => Verdict::passing(
             "federated_credential_not_found",
             "Add a federated credential with this issuer, subject and audience to the \
              application or managed identity of AAD_CLIENT_ID; it works minutes later.",

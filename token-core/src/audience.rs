@@ -33,29 +33,59 @@ impl Audience {
     }
 }
 
+/// An Azure role, and what it must be granted on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Role {
+    /// Its name in Azure.
+    pub name: &'static str,
+    /// The resource.
+    pub scope: &'static str,
+}
+
 impl Audience {
+    /// The role without which the target refuses an identity; `None` where it is not known.
+    #[must_use]
+    pub fn role(&self) -> Option<Role> {
+        let host = self.0.trim_end_matches('/').strip_prefix("https://")?;
+        match host.strip_prefix("prometheus.").unwrap_or(host) {
+            "monitor.azure.com" | "monitor.azure.us" | "monitor.azure.cn" => {
+                Some(if host.starts_with("prometheus.") {
+                    READER
+                } else {
+                    PUBLISHER
+                })
+            }
+            _ => None,
+        }
+    }
+
     /// What a person should grant when the target knows the identity and refuses it.
     #[must_use]
     pub fn role_advice(&self) -> &'static str {
-        let host = self
-            .0
-            .trim_end_matches('/')
-            .strip_prefix("https://")
-            .unwrap_or_default();
-        match host.strip_prefix("prometheus.").unwrap_or(host) {
-            "monitor.azure.com" | "monitor.azure.us" | "monitor.azure.cn" => {
-                if host.starts_with("prometheus.") {
-                    "Grant it the role `Monitoring Data Reader` on the Azure Monitor workspace."
-                } else {
-                    "Grant it the role `Monitoring Metrics Publisher` on the data collection rule \
-                     (or on the Application Insights resource); this takes up to half an hour to \
-                     have effect."
-                }
+        match self.role() {
+            Some(READER) => {
+                "Grant it the role `Monitoring Data Reader` on the Azure Monitor workspace."
             }
-            _ => "Grant it the role that the target wants for this request.",
+            Some(_) => {
+                "Grant it the role `Monitoring Metrics Publisher` on the data collection rule \
+                 (or on the Application Insights resource); this takes up to half an hour to \
+                 have effect."
+            }
+            None => "Grant it the role that the target wants for this request.",
         }
     }
 }
+
+/// To query an Azure Monitor workspace.
+const READER: Role = Role {
+    name: "Monitoring Data Reader",
+    scope: "Azure Monitor workspace",
+};
+/// To send to Azure Monitor.
+const PUBLISHER: Role = Role {
+    name: "Monitoring Metrics Publisher",
+    scope: "data collection rule",
+};
 
 impl fmt::Display for Audience {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -85,7 +85,7 @@ impl Failure {
                 permanent &= verdict.permanent;
                 (verdict.code, verdict.advice)
             }
-            (400, Some(said)) if said.mentions("identity not found") => (
+            (400, Some(said)) if said.finds_no_identity() => (
                 "identity_not_found",
                 "Assign the managed identity to this machine or node pool, or correct \
                  AAD_CLIENT_ID; a system-assigned identity must be switched on.",
@@ -207,24 +207,36 @@ fn retry_after(value: &str, now: Wall) -> Option<Duration> {
     Some(since_epoch.saturating_sub(Duration::from_millis(now.0)))
 }
 
-/// `{error, error_description, error_codes}` of IMDS and Entra (RFC 6749 §5.2). Only the first
-/// must be there: a reason that is half understood is better than none.
+/// `{error, error_description, error_codes}` of IMDS and Entra (RFC 6749 §5.2), or `{message}` of
+/// App Service. `error` or a text must be there: a reason that is half understood is better than
+/// none.
 #[derive(Deserialize)]
 struct ErrorBody {
+    #[serde(default)]
     error: String,
     #[serde(default)]
     error_description: Value,
     #[serde(default)]
     error_codes: Value,
+    #[serde(default)]
+    message: Value,
 }
 
 impl ErrorBody {
     fn parse(body: &[u8]) -> Option<Self> {
-        serde_json::from_slice(body).ok()
+        serde_json::from_slice(body)
+            .ok()
+            .filter(|said: &Self| !said.detail().is_empty())
     }
 
     fn description(&self) -> &str {
-        self.error_description.as_str().unwrap_or_default()
+        let text = self.error_description.as_str();
+        text.or(self.message.as_str()).unwrap_or_default()
+    }
+
+    /// In the words of IMDS and in those of App Service.
+    fn finds_no_identity(&self) -> bool {
+        self.mentions("identity not found") || self.mentions("managed identity found for specified")
     }
 
     fn verdict(&self) -> Option<aadsts::Verdict> {
@@ -246,9 +258,9 @@ impl ErrorBody {
 
     /// The server's words on one line, bounded: descriptions often hold `\r\n`.
     fn detail(&self) -> String {
-        let said = match self.description() {
-            "" => self.error.clone(),
-            description => format!("{}: {description}", self.error),
+        let said = match (self.error.as_str(), self.description()) {
+            (said, "") | ("", said) => said.to_owned(),
+            (error, description) => format!("{error}: {description}"),
         };
         let line = said.replace(char::is_control, " ");
         bounded(line.trim_end()).to_owned()

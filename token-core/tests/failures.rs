@@ -68,9 +68,15 @@ fn retry_after_is_honoured_as_seconds_and_as_a_date_and_not_believed_beyond_ten_
 fn statuses_are_judged_as_imds_documents_them() {
     let not_found = r#"{"error":"invalid_request","error_description":"Identity not found"}"#;
     let unknown_resource = r#"{"error":"invalid_resource"}"#;
+    // App Service has an error of its own form.
+    let no_identity = r#"{"statusCode":400,"message":"No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId."}"#;
+    let no_resource = r#"{"statusCode":400,"message":"AADSTS500011: no such resource"}"#;
     for (status, body, code, permanent) in [
         (400, not_found, "identity_not_found", true),
         (400, unknown_resource, "audience_not_found", true),
+        (400, no_identity, "identity_not_found", true),
+        (400, no_resource, "audience_not_found", true),
+        (400, r#"{"message":7}"#, "request_refused", true),
         (400, "", "request_refused", true),
         (401, "", "request_refused", true),
         (403, "", "request_refused", true),

@@ -6,6 +6,7 @@
 mod access_log;
 mod admin;
 mod auth_errors;
+pub mod check;
 mod credential_files;
 pub mod header_overrides;
 mod http;
@@ -31,21 +32,23 @@ use crate::settings::Settings;
 pub use admin::socket as admin_socket;
 pub use credential_files::{IDENTITY_HEADER, identity_header};
 pub use identity_clusters::sidecars;
+pub use plugin::authorizing as plugin_configuration;
 pub use proxy_listener::STAT_PREFIX as PROXY_STAT_PREFIX;
 
 /// The bootstrap for these settings; what belongs to one run lies in `run_dir`.
 #[must_use]
 pub fn build(settings: &Settings, run_dir: &Path) -> Value {
+    let asking = Asking::new(settings, run_dir);
     let mut extensions = vec![plugin::singleton(settings)];
-    extensions.extend(credential_files::extension(settings));
+    extensions.extend(asking.extensions);
     let mut listeners = proxy_listener::listeners(settings);
     listeners.push(status_listener::listener(settings));
-    listeners.extend(credential_files::listener(settings, run_dir));
+    listeners.extend(asking.listeners);
     let targets = settings.targets.iter();
     let mut clusters: Vec<Value> = targets
         .map(|target| target_cluster::cluster(target, settings))
         .collect();
-    clusters.extend(identity_clusters::clusters(settings, run_dir));
+    clusters.extend(asking.clusters);
     clusters.push(admin::cluster(run_dir));
     clusters.push(status_listener::cluster(settings));
     let bootstrap = json!({
@@ -66,6 +69,23 @@ pub fn build(settings: &Settings, run_dir: &Path) -> Value {
         "stats_config": stats::config(),
     });
     with(bootstrap, overload::config(settings.memory_limit))
+}
+
+/// All by which tokens and credentials are asked for, whoever asks.
+struct Asking {
+    extensions: Vec<Value>,
+    listeners: Vec<Value>,
+    clusters: Vec<Value>,
+}
+
+impl Asking {
+    fn new(settings: &Settings, run_dir: &Path) -> Self {
+        Self {
+            extensions: Vec::from_iter(credential_files::extension(settings)),
+            listeners: Vec::from_iter(credential_files::listener(settings, run_dir)),
+            clusters: identity_clusters::clusters(settings, run_dir),
+        }
+    }
 }
 
 /// A typed extension's configuration.

@@ -78,6 +78,12 @@ fn plugin(configuration: &PluginConfig, settings: &Settings, more: Value) -> Val
     with(plugin, more)
 }
 
+/// What the filter is told that gets tokens and puts them on requests.
+#[must_use]
+pub fn authorizing(settings: &Settings) -> PluginConfig {
+    configuration(settings, Mode::Authorize)
+}
+
 /// The plugin configuration, with every identity and target.
 fn configuration(settings: &Settings, mode: Mode) -> PluginConfig {
     PluginConfig {

@@ -13,6 +13,8 @@ pub struct LogLevel(&'static str);
 impl LogLevel {
     /// The level unless a variable says otherwise.
     pub const DEFAULT: Self = Self("info");
+    /// What is wrong, and no more.
+    pub const WARNING: Self = Self("warning");
 
     /// Reads `LOG_LEVEL`: Envoy's own names, and `warn`.
     pub fn parse(value: &str) -> Result<Self, Problem> {
@@ -26,6 +28,12 @@ impl LogLevel {
             .find(|level| *level == lower)
             .map(Self)
             .ok_or_else(|| unknown(value, &LEVELS))
+    }
+
+    /// Whether somebody wants to see every step.
+    #[must_use]
+    pub fn is_verbose(self) -> bool {
+        matches!(self.0, "trace" | "debug")
     }
 
     /// As Envoy's `--log-level` takes it.

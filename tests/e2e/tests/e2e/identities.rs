@@ -28,7 +28,7 @@ pub(crate) fn token(proxy: &Proxy) -> TokenSummary {
 }
 
 /// Writes a file of this test.
-fn file(folder: &Path, name: &str, content: &str) -> std::path::PathBuf {
+pub(crate) fn file(folder: &Path, name: &str, content: &str) -> std::path::PathBuf {
     let path = folder.join(name);
     fs::write(&path, content).expect("a file");
     path
@@ -47,7 +47,7 @@ pub(crate) fn kubernetes(azure: &Azure, cluster: &str) -> (String, FederatedCred
     (token, trust)
 }
 
-fn trust_in(issuer: &str, subject: &str) -> FederatedCredential {
+pub(crate) fn trust_in(issuer: &str, subject: &str) -> FederatedCredential {
     FederatedCredential {
         issuer: issuer.to_owned(),
         subject: subject.to_owned(),

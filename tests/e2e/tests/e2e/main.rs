@@ -1,5 +1,6 @@
 //! The product on a real Envoy and a real Prometheus, against the simulated Azure.
 
+mod check;
 mod cold_start;
 mod configuration;
 mod demo;

@@ -1,0 +1,202 @@
+//! `check`: one token for each slot of the filter's configuration, got as the filter gets it. The
+//! policy is token-core's, the calls go through an Envoy with the clusters that `run` gives it, so
+//! that names, proxies, TLS and credentials are those of `run`. Only the wasm module is not in it.
+//!
+//! What is of use to nobody but the target is not shown: the token, nor any part of its signature.
+
+mod attempt;
+mod beside;
+mod claims;
+mod mend;
+mod place;
+mod report;
+
+use std::fs;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use entra_token_core::config::{self, PluginConfig, SlotSpec};
+use entra_token_core::failure::Failure;
+
+use crate::admin::Admin;
+use crate::bootstrap;
+use crate::children;
+use crate::launch::{self, OS_ERROR, Programs, say};
+use crate::settings::Settings;
+use crate::settings::choices::{AccessLog, LogLevel};
+use attempt::{Attempts, Clock};
+use beside::Ended;
+use claims::printable;
+use mend::Verdict;
+use report::{Report, Subject};
+
+/// As long as attempts go on: enough for an endpoint that is busy for a moment, and for one that
+/// does not answer to be asked four times; not for IMDS after a restart, which may take 70 s.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Envoy's log, in the private directory.
+const LOG: &str = "envoy.log";
+
+/// Checks these settings and gives the exit code.
+pub(crate) fn check(settings: &Settings, programs: Programs) -> u8 {
+    match try_to_check(settings, programs) {
+        Ok(code) | Err(code) => code,
+    }
+}
+
+fn try_to_check(settings: &Settings, programs: Programs) -> Result<u8, u8> {
+    let subjects = subjects(&bootstrap::plugin_configuration(settings));
+    let verbose = settings.log_level.is_verbose();
+    let mut settings = settings.clone();
+    // Standard output is for the results.
+    settings.access_log = AccessLog::Off;
+    if !verbose {
+        // Standard error is for what goes wrong.
+        settings.log_level = LogLevel::WARNING;
+    }
+    let run_dir = launch::private_directory(&settings)?;
+    let timeouts = subjects.iter().map(|it| it.spec.policy.call_timeout);
+    let timeout = timeouts.max().unwrap_or_default();
+    let bootstrap = bootstrap::check::build(&settings, run_dir.path(), timeout);
+    let bootstrap = launch::write_bootstrap(&run_dir, &bootstrap)?;
+    let log = run_dir.path().join(LOG);
+    let log_file = (!verbose).then_some(log.as_path());
+    let envoy = children::checking_envoy(&settings, programs.envoy, bootstrap, log_file);
+    let sidecars = programs.token_sidecar.map_or_else(Vec::new, |program| {
+        children::token_sidecars(&settings, &program, run_dir.path())
+    });
+    let socket = bootstrap::check::socket(run_dir.path());
+    let asked_at = socket.clone();
+    let admin = Admin {
+        socket: bootstrap::admin_socket(run_dir.path()),
+    };
+    let work = move || {
+        let clock = Clock::start();
+        let attempts = Attempts {
+            socket: asked_at,
+            admin,
+            clock,
+            deadline: clock.now().mono.after(PATIENCE),
+            may_pass: &|failure| !failure.permanent && Verdict::of(failure) == Verdict::Unreachable,
+            tell: &tell,
+        };
+        ask_for_all(&subjects, &attempts)
+    };
+    let ended = beside::work(&envoy, sidecars, &socket, work)
+        .map_err(|not_started| launch::cannot_run(&not_started))?;
+    match ended {
+        Ended::Done(results) => print(&results),
+        Ended::Stopped(code) => Ok(code),
+        Ended::Early(code) => {
+            say(&format!("Envoy ended with code {code}:"));
+            show(&log);
+            Err(if code == 0 { OS_ERROR } else { code })
+        }
+        Ended::NotListening => {
+            say("Envoy does not listen:");
+            show(&log);
+            Err(OS_ERROR)
+        }
+    }
+}
+
+/// The slots of a configuration, as the filter makes them, with whom their tokens are for.
+fn subjects(config: &PluginConfig) -> Vec<Subject> {
+    let plugin = config::compile(config);
+    let with_hosts = plugin.slots.iter().enumerate().filter_map(|(index, spec)| {
+        let identity = config
+            .identities
+            .iter()
+            .find(|identity| identity.name.as_str() == spec.identity)?;
+        let targets = plugin.targets.iter().filter(|target| target.slot == index);
+        Some(Subject {
+            spec: spec.clone(),
+            kind: identity.kind,
+            hosts: targets.map(|target| target.name.clone()).collect(),
+        })
+    });
+    with_hosts.collect()
+}
+
+/// All at once, as the filter does.
+fn ask_for_all(
+    subjects: &[Subject],
+    attempts: &Attempts<'_>,
+) -> Vec<(Report, Result<(), Verdict>)> {
+    std::thread::scope(|scope| {
+        let asked: Vec<_> = subjects
+            .iter()
+            .map(|subject| (subject, scope.spawn(|| attempts.get(&subject.spec))))
+            .collect();
+        asked
+            .into_iter()
+            .map(|(subject, asked)| match asked.join() {
+                Ok(Ok(acquired)) => {
+                    let now = attempts.clock.now();
+                    (Report::of_token(subject, &acquired, now), Ok(()))
+                }
+                Ok(Err(failed)) => {
+                    let verdict = Verdict::of(&failed.failure);
+                    (Report::of_failure(subject, &failed), Err(verdict))
+                }
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+            .collect()
+    })
+}
+
+fn tell(spec: &SlotSpec, failure: &Failure, wait: Duration) {
+    let (identity, message, code) = (&spec.identity, printable(&failure.message), &failure.code);
+    let seconds = wait.as_secs_f32();
+    say(&format!(
+        "identity `{identity}`: no token yet: {message} ({code}); next attempt in {seconds:.1} s"
+    ));
+}
+
+/// On standard output; the worst result is the code.
+fn print(results: &[(Report, Result<(), Verdict>)]) -> Result<u8, u8> {
+    let mut text = results
+        .iter()
+        .map(|(report, _)| report.to_string())
+        .collect::<Vec<_>>()
+        .join("\n");
+    if results.iter().any(|(_, result)| result.is_ok()) {
+        text.push_str("\nClaims are read here, not verified.\n");
+    }
+    io::stdout().write_all(text.as_bytes()).map_err(|error| {
+        say(&format!("cannot write to standard output: {error}"));
+        OS_ERROR
+    })?;
+    Ok(exit_code(results.iter().map(|(_, result)| *result)))
+}
+
+/// Of several slots the worst one's.
+fn exit_code(results: impl Iterator<Item = Result<(), Verdict>>) -> u8 {
+    let worst = results.filter_map(Result::err).max();
+    worst.map_or(0, Verdict::exit_code)
+}
+
+/// Envoy's own words; where it has none, it has said them already.
+fn show(log: &std::path::Path) {
+    if let Ok(words) = fs::read_to_string(log) {
+        eprint!("{words}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_slots_the_worst_gives_the_code() {
+        use Verdict::{Misconfigured, Refused, Unreachable};
+        for (results, code) in [
+            (&[Ok(()), Ok(())][..], 0),
+            (&[Ok(()), Err(Unreachable)], 69),
+            (&[Err(Refused), Err(Unreachable), Ok(())], 77),
+            (&[Err(Unreachable), Err(Misconfigured), Err(Refused)], 64),
+        ] {
+            assert_eq!(exit_code(results.iter().copied()), code, "{results:?}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Who was asked, in terms of settings: the places that a plan's calls go to.
+
+use entra_token_core::config::IdentityType;
+use entra_token_core::http::Endpoint;
+use entra_token_core::identity::{ManagedIdentity, MetadataService, Plan, Proof, Source};
+
+/// One of the places that a token or its credential comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Imds,
+    AppService,
+    Tsiam,
+    Entra,
+    /// The file with the secret.
+    SecretFile,
+    /// The file with the federated token.
+    TokenFile,
+    /// The token-sidecar.
+    Sidecar,
+    /// The file with the key of App Service.
+    IdentityHeader,
+}
+
+impl Place {
+    /// The place that a plan of an identity of this type calls at an endpoint.
+    pub(super) fn of(plan: &Plan, kind: IdentityType, endpoint: &Endpoint) -> Self {
+        match &plan.source {
+            Source::Managed(MetadataService::AppService { key, .. })
+                if key.endpoint == *endpoint =>
+            {
+                Self::IdentityHeader
+            }
+            Source::Managed(service) => Self::of_service(service),
+            Source::Entra(exchange) if exchange.endpoint == *endpoint => Self::Entra,
+            Source::Entra(exchange) => match &exchange.proof {
+                Proof::Secret(_) => Self::SecretFile,
+                Proof::Assertion(_) if kind == IdentityType::ClientCertificate => Self::Sidecar,
+                Proof::Assertion(_) => Self::TokenFile,
+                Proof::ManagedIdentity(service, _) => Self::of_service(service),
+            },
+        }
+    }
+
+    fn of_service(service: &MetadataService) -> Self {
+        match service {
+            MetadataService::Imds { .. } => Self::Imds,
+            MetadataService::AppService { .. } => Self::AppService,
+            MetadataService::Tsiam { .. } => Self::Tsiam,
+        }
+    }
+
+    /// What people call it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Imds => "the instance metadata service",
+            Self::AppService => "the identity endpoint",
+            Self::Tsiam => "tsiam",
+            Self::Entra => "Entra",
+            Self::SecretFile => "the file with the secret",
+            Self::TokenFile => "the file with the federated token",
+            Self::Sidecar => "the token-sidecar",
+            Self::IdentityHeader => "the file with the key",
+        }
+    }
+
+    /// Whether it is another machine's, with an address.
+    pub(super) fn has_address(self) -> bool {
+        matches!(
+            self,
+            Self::Imds | Self::AppService | Self::Tsiam | Self::Entra
+        )
+    }
+}
+
+/// The application or managed identity that a plan asks as, with its client id if it has one.
+pub(super) fn asks_as(plan: &Plan) -> (String, Option<&str>) {
+    match &plan.source {
+        Source::Entra(exchange) => {
+            let (id, tenant) = (exchange.client_id.as_str(), exchange.tenant.as_str());
+            (format!("application {id} of tenant {tenant}"), Some(id))
+        }
+        Source::Managed(
+            MetadataService::Imds { identity, .. } | MetadataService::AppService { identity, .. },
+        ) => match identity {
+            ManagedIdentity::SystemAssigned => ("the system-assigned identity".to_owned(), None),
+            ManagedIdentity::ClientId(id) => (
+                format!("the managed identity with client id {id}"),
+                Some(id),
+            ),
+            ManagedIdentity::ObjectId(id) => {
+                (format!("the managed identity with object id {id}"), None)
+            }
+            ManagedIdentity::ResourceId(id) => (format!("the managed identity {id}"), None),
+        },
+        Source::Managed(MetadataService::Tsiam { .. }) => {
+            ("whom tsiam takes this machine for".to_owned(), None)
+        }
+    }
+}
