@@ -9,19 +9,31 @@ use crate::settings::identity::{Application, Certificate, Identity};
 use crate::supervise::{Child, Environment};
 
 /// Secrets of the launcher's environment that reach Envoy by another way.
-const WITHHELD: [&str; 1] = ["IDENTITY_HEADER"];
+const WITHHELD: [&str; 3] = ["IDENTITY_HEADER", "HTTPS_PROXY", "https_proxy"];
 
 /// Envoy with this bootstrap.
 #[must_use]
 pub fn envoy(settings: &Settings, program: PathBuf, bootstrap: PathBuf) -> Child {
     let headers = settings.override_headers.iter().enumerate();
+    let mut more: Vec<(String, String)> = headers
+        .map(|(index, header)| (header_overrides::variable(index), header.value.clone()))
+        .collect();
+    let proxy = settings.forward_proxy.as_ref();
+    more.extend(
+        proxy
+            .and_then(|proxy| proxy.authorization.as_ref())
+            .map(|value| {
+                (
+                    bootstrap::PROXY_AUTHORIZATION.to_owned(),
+                    value.expose().to_owned(),
+                )
+            }),
+    );
     Child {
         program,
         arguments: envoy_arguments(settings, bootstrap),
         environment: Environment::Inherited {
-            more: headers
-                .map(|(index, header)| (header_overrides::variable(index), header.value.clone()))
-                .collect(),
+            more,
             without: &WITHHELD,
         },
     }

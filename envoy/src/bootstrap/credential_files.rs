@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{http, typed, with};
+use super::{http, internal, typed, with};
 use crate::settings::identity::{Application, Identity, MetadataService, Proof};
 
 /// The cluster's and the listener's name; the filter's configuration says it, too.
@@ -51,17 +51,6 @@ pub(super) fn served(identity: &Identity) -> Option<Served> {
     Some(Served { route, file })
 }
 
-/// What lets Envoy have internal listeners; nothing where no file is served.
-pub(super) fn extension(identity: &Identity) -> Option<Value> {
-    served(identity).map(|_| {
-        typed(
-            "envoy.bootstrap.internal_listener",
-            "envoy.extensions.bootstrap.internal_listener.v3.InternalListener",
-            json!({}),
-        )
-    })
-}
-
 pub(super) fn listener(identity: &Identity, run_dir: &Path) -> Option<Value> {
     let served = served(identity)?;
     let file = served.file.unwrap_or_else(|| identity_header(run_dir));
@@ -74,14 +63,7 @@ pub(super) fn listener(identity: &Identity, run_dir: &Path) -> Option<Value> {
         }],
     });
     let manager = http::connection_manager(CLUSTER, &virtual_host, Vec::new(), json!({}));
-    Some(json!({
-        "name": CLUSTER,
-        "internal_listener": {},
-        // A token is wanted most when there is too much of everything else.
-        "bypass_overload_manager": true,
-        "ignore_global_conn_limit": true,
-        "filter_chains": [{ "filters": [manager] }],
-    }))
+    Some(internal::listener(CLUSTER, &manager))
 }
 
 /// The file's content as it is. Its directory is watched, where Kubernetes and whoever else
@@ -104,17 +86,8 @@ fn content_of(file: &Path) -> Value {
 
 pub(super) fn cluster(identity: &Identity) -> Option<Value> {
     served(identity).map(|_| {
-        let cluster = json!({
-            "name": CLUSTER,
-            "type": "STATIC",
-            "connect_timeout": "1s",
-            "load_assignment": {
-                "cluster_name": CLUSTER,
-                "endpoints": [{ "lb_endpoints": [{ "endpoint": {
-                    "address": { "envoy_internal_address": { "server_listener_name": CLUSTER } },
-                } }] }],
-            },
-        });
+        let cluster = json!({ "name": CLUSTER, "connect_timeout": "1s" });
+        let cluster = with(cluster, internal::endpoints(CLUSTER, CLUSTER));
         let raw = typed(
             "envoy.transport_sockets.raw_buffer",
             "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer",

@@ -8,6 +8,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::credential_files::{self, served};
 use super::identity_clusters::{APP_SERVICE, ENTRA, IMDS, TOKEN_SIDECAR, TSIAM};
 use super::parsed;
+use crate::settings::Settings;
 use crate::settings::identity::{
     Application, Identity, Managed, MetadataService, PathService, Proof, Selector, Service,
 };
@@ -15,12 +16,13 @@ use crate::settings::identity::{
 /// Its name, in metrics and `/status`.
 pub(super) const NAME: &str = "default";
 
-pub(super) fn configuration(identity: &Identity) -> config::Identity {
+pub(super) fn configuration(settings: &Settings) -> config::Identity {
+    let identity = &settings.identity;
     match identity {
         Identity::Managed(managed) => of_managed(managed, identity),
-        Identity::Application(application) => of_application(application, identity),
+        Identity::Application(application) => of_application(application, settings),
         Identity::Tsiam(service) => config::Identity {
-            tsiam: Some(tsiam(service)),
+            tsiam: Some(tsiam(service, settings)),
             ..bare(IdentityType::Tsiam)
         },
     }
@@ -69,7 +71,7 @@ fn of_managed(managed: &Managed, identity: &Identity) -> config::Identity {
     configuration
 }
 
-fn of_application(application: &Application, identity: &Identity) -> config::Identity {
+fn of_application(application: &Application, settings: &Settings) -> config::Identity {
     let exchange_audience = || Some(parsed(application.cloud.exchange_audience()));
     let base = |kind| config::Identity {
         tenant_id: Some(application.tenant.clone()),
@@ -77,11 +79,12 @@ fn of_application(application: &Application, identity: &Identity) -> config::Ide
         entra: Some(Entra {
             cluster: parsed(ENTRA),
             authority: application.entra.authority.clone(),
+            forward_proxy: forward_proxy(&application.entra, settings),
         }),
         ..bare(kind)
     };
     let with_file = |kind| config::Identity {
-        credential: credential(identity),
+        credential: credential(&settings.identity),
         ..base(kind)
     };
     match &application.proof {
@@ -102,7 +105,7 @@ fn of_application(application: &Application, identity: &Identity) -> config::Ide
             ..base(IdentityType::ManagedIdentityFederated)
         },
         Proof::Tsiam(service) => config::Identity {
-            tsiam: Some(tsiam(service)),
+            tsiam: Some(tsiam(service, settings)),
             exchange_audience: exchange_audience(),
             ..base(IdentityType::TsiamFederated)
         },
@@ -135,12 +138,18 @@ fn imds(service: &Service) -> Imds {
     }
 }
 
-fn tsiam(service: &PathService) -> Tsiam {
+fn tsiam(service: &PathService, settings: &Settings) -> Tsiam {
     Tsiam {
         cluster: parsed(TSIAM),
         authority: service.service.authority.clone(),
         path: service.path.clone(),
+        forward_proxy: forward_proxy(&service.service, settings),
     }
+}
+
+fn forward_proxy(service: &Service, settings: &Settings) -> Option<config::Authority> {
+    let proxy = settings.proxy_to(&service.endpoint)?;
+    Some(parsed(&proxy.address()))
 }
 
 fn selected(selector: &Selector) -> config::Selector {

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::upstream::{IDLE_TIMEOUT, endpoints, tls};
+use super::upstream::{IDLE_TIMEOUT, connections, endpoints};
 use super::{credential_files, with};
 use crate::settings::Settings;
+use crate::settings::authority::Endpoint;
 use crate::settings::identity::{Identity, MetadataService, Proof, Service, Sidecar};
 
 /// Their names; the filter's configuration says them, too.
@@ -28,27 +29,45 @@ pub fn sidecar_socket(run_dir: &Path) -> PathBuf {
 
 /// Those that this identity needs.
 pub(super) fn clusters(settings: &Settings, run_dir: &Path) -> Vec<Value> {
-    let mut clusters = match &settings.identity {
-        Identity::Managed(managed) => vec![metadata_service(&managed.service)],
-        Identity::Tsiam(tsiam) => vec![remote(TSIAM, &tsiam.service, settings)],
-        Identity::Application(application) => {
-            let mut clusters = vec![remote(ENTRA, &application.entra, settings)];
-            clusters.extend(match &application.proof {
-                Proof::ManagedIdentity { imds, .. } => Some(in_the_host(IMDS, imds)),
-                Proof::Tsiam(tsiam) => Some(remote(TSIAM, &tsiam.service, settings)),
-                Proof::Certificate(Sidecar::OfOthers(socket)) => Some(token_sidecar(socket)),
-                Proof::Certificate(Sidecar::Own(_)) => {
-                    Some(token_sidecar(&sidecar_socket(run_dir)))
-                }
-                Proof::Secret(_) | Proof::WorkloadIdentity(_) | Proof::ServiceAccountToken(_) => {
-                    None
-                }
-            });
-            clusters
-        }
-    };
+    let remotes = remotes(&settings.identity).into_iter();
+    let mut clusters: Vec<Value> = remotes
+        .map(|(name, endpoint)| remote(name, endpoint, settings))
+        .collect();
+    clusters.extend(at_hand(&settings.identity, run_dir));
     clusters.extend(credential_files::cluster(&settings.identity));
     clusters
+}
+
+/// Whom this identity needs outside this machine.
+pub(super) fn remotes(identity: &Identity) -> Vec<(&'static str, &Endpoint)> {
+    match identity {
+        Identity::Managed(_) => Vec::new(),
+        Identity::Tsiam(tsiam) => vec![(TSIAM, &tsiam.service.endpoint)],
+        Identity::Application(application) => {
+            let mut remotes = vec![(ENTRA, &application.entra.endpoint)];
+            if let Proof::Tsiam(tsiam) = &application.proof {
+                remotes.push((TSIAM, &tsiam.service.endpoint));
+            }
+            remotes
+        }
+    }
+}
+
+/// Whom it needs on this machine: never through a proxy.
+fn at_hand(identity: &Identity, run_dir: &Path) -> Option<Value> {
+    match identity {
+        Identity::Managed(managed) => Some(metadata_service(&managed.service)),
+        Identity::Tsiam(_) => None,
+        Identity::Application(application) => match &application.proof {
+            Proof::ManagedIdentity { imds, .. } => Some(in_the_host(IMDS, imds)),
+            Proof::Certificate(Sidecar::OfOthers(socket)) => Some(token_sidecar(socket)),
+            Proof::Certificate(Sidecar::Own(_)) => Some(token_sidecar(&sidecar_socket(run_dir))),
+            Proof::Tsiam(_)
+            | Proof::Secret(_)
+            | Proof::WorkloadIdentity(_)
+            | Proof::ServiceAccountToken(_) => None,
+        },
+    }
 }
 
 fn metadata_service(service: &MetadataService) -> Value {
@@ -69,7 +88,7 @@ fn in_the_host(name: &str, service: &Service) -> Value {
 }
 
 /// To a service of its own, by TLS and HTTP/1.1.
-fn remote(name: &str, service: &Service, settings: &Settings) -> Value {
+fn remote(name: &str, endpoint: &Endpoint, settings: &Settings) -> Value {
     let cluster = json!({
         "name": name,
         "connect_timeout": CONNECT_TIMEOUT,
@@ -83,8 +102,7 @@ fn remote(name: &str, service: &Service, settings: &Settings) -> Value {
             },
         },
     });
-    let cluster = with(cluster, endpoints(name, &service.endpoint));
-    with(cluster, tls(&service.endpoint, settings))
+    with(cluster, connections(name, endpoint, settings))
 }
 
 fn token_sidecar(socket: &Path) -> Value {

@@ -5,6 +5,7 @@
 use serde_json::{Value, json};
 
 use super::{status_from, typed, with};
+use crate::settings::Settings;
 
 /// Seconds after which a client may try again: the time of a few connection attempts.
 const RETRY_AFTER: &str = "5";
@@ -14,11 +15,12 @@ const RETRY_AFTER: &str = "5";
 /// protocol error.
 const UPSTREAM_FLAGS: [&str; 8] = ["UH", "DF", "UC", "UR", "LR", "UO", "URX", "UPE"];
 
-pub(super) fn config() -> Value {
+pub(super) fn config(settings: &Settings) -> Value {
+    let connection = connection_reason(settings);
     json!({ "mappers": [
         { "filter": of_our_own() },
         come_back(504, &flags(&["SI"]), "idle_timeout", IDLE),
-        unavailable(&flags(&["UF"]), "upstream_unavailable", CONNECTION_REASON),
+        unavailable(&flags(&["UF"]), "upstream_unavailable", &connection),
         unavailable(&flags(&UPSTREAM_FLAGS), "upstream_unavailable", "%LOCAL_REPLY_BODY%"),
         unavailable(&status_from(500), "proxy_unavailable", DETAILS),
         mapper(&status_from(400), "bad_request", DETAILS),
@@ -28,8 +30,18 @@ pub(super) fn config() -> Value {
 /// Envoy's own status is 408 while the request is not complete, for which Prometheus drops a batch.
 const IDLE: &str = "no byte has moved in either direction for IDLE_TIMEOUT_SECONDS";
 
-/// How TLS or the connection failed; Envoy's own text leaves it out after a retry.
-const CONNECTION_REASON: &str = "%LOCAL_REPLY_BODY% (%UPSTREAM_TRANSPORT_FAILURE_REASON%)";
+/// How TLS or the connection failed; Envoy's own text leaves it out after a retry. What a forward
+/// proxy answered is not known here.
+fn connection_reason(settings: &Settings) -> String {
+    let reason = "%LOCAL_REPLY_BODY% (%UPSTREAM_TRANSPORT_FAILURE_REASON%)";
+    match settings.proxy_to(&settings.target) {
+        None => reason.to_owned(),
+        Some(proxy) => format!(
+            "{reason}; the way leads through the proxy {}, whose answers are in the log",
+            proxy.address()
+        ),
+    }
+}
 
 /// Envoy's own short name for what happened; the body it comes with is empty or says less.
 const DETAILS: &str = "%RESPONSE_CODE_DETAILS%";

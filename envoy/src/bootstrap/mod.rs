@@ -11,6 +11,7 @@ pub mod header_overrides;
 mod http;
 mod identity;
 mod identity_clusters;
+mod internal;
 mod listener;
 mod local_replies;
 mod overload;
@@ -19,6 +20,7 @@ mod proxy_listener;
 mod stats;
 mod status_listener;
 mod target_cluster;
+mod tunnel;
 mod upstream;
 
 use std::path::Path;
@@ -32,20 +34,24 @@ pub use admin::socket as admin_socket;
 pub use credential_files::{IDENTITY_HEADER, identity_header};
 pub use identity_clusters::sidecar_socket;
 pub use proxy_listener::STAT_PREFIX as PROXY_STAT_PREFIX;
+pub use tunnel::AUTHORIZATION as PROXY_AUTHORIZATION;
 
 /// The bootstrap for these settings; what belongs to one run lies in `run_dir`.
 #[must_use]
 pub fn build(settings: &Settings, run_dir: &Path) -> Value {
     let identity = &settings.identity;
-    let mut extensions = vec![plugin::singleton(settings)];
-    extensions.extend(credential_files::extension(identity));
     let mut listeners = vec![
         proxy_listener::listener(settings),
         status_listener::listener(settings),
     ];
-    listeners.extend(credential_files::listener(identity, run_dir));
+    let mut internals = tunnel::listeners(settings);
+    internals.extend(credential_files::listener(identity, run_dir));
+    let mut extensions = vec![plugin::singleton(settings)];
+    extensions.extend((!internals.is_empty()).then(internal::extension));
+    listeners.extend(internals);
     let mut clusters = vec![target_cluster::cluster(settings)];
     clusters.extend(identity_clusters::clusters(settings, run_dir));
+    clusters.extend(tunnel::cluster(settings));
     clusters.push(admin::cluster(run_dir));
     clusters.push(status_listener::cluster(settings));
     let bootstrap = json!({

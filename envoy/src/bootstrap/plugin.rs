@@ -69,7 +69,7 @@ fn configuration(settings: &Settings, mode: Mode) -> PluginConfig {
     PluginConfig {
         mode,
         placement: Placement::Upstream,
-        identities: vec![identity::configuration(&settings.identity)],
+        identities: vec![identity::configuration(settings)],
         targets: vec![Target {
             hosts: vec![settings.target_pattern.clone()],
             identity: parsed(identity::NAME),

@@ -45,7 +45,7 @@ pub(super) fn listener(settings: &Settings) -> Value {
             "proxy_100_continue": true,
             // HTTP/2 tells the target the scheme: that of the connection to it.
             "scheme_header_transformation": { "match_upstream": true },
-            "local_reply_config": local_replies::config(),
+            "local_reply_config": local_replies::config(settings),
             "access_log": access_log::loggers(settings.access_log, settings.proxy_health_paths),
         }),
     );

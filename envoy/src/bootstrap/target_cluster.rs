@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::upstream::{IDLE_TIMEOUT, endpoints, tls};
+use super::upstream::{IDLE_TIMEOUT, connections};
 use super::{header_overrides, http, listener, plugin, typed, with};
 use crate::settings::Settings;
 use crate::settings::authority::Scheme;
@@ -13,11 +13,19 @@ pub(super) const CLUSTER: &str = "target";
 
 /// For TCP and TLS together, two lost packets included. With the route's two retries a client has
 /// its answer after 15 s, before Prometheus gives up (30 s).
-const CONNECT_TIMEOUT: &str = "5s";
+pub(super) const CONNECT_TIMEOUT: &str = "5s";
 
-/// No bound: what may wait is bounded by the filter's hold limits and the overload manager. A
-/// breaker below those would answer for them, without a reason.
-const UNBOUNDED: u32 = u32::MAX;
+/// What may wait is bounded by the filter's hold limits and the overload manager. A breaker below
+/// those would answer for them, without a reason.
+pub(super) fn no_circuit_breakers() -> Value {
+    const UNBOUNDED: u32 = u32::MAX;
+    json!({ "thresholds": [{
+        "max_connections": UNBOUNDED,
+        "max_pending_requests": UNBOUNDED,
+        "max_requests": UNBOUNDED,
+        "max_retries": UNBOUNDED,
+    }] })
+}
 
 pub(super) fn cluster(settings: &Settings) -> Value {
     let target = &settings.target;
@@ -26,21 +34,13 @@ pub(super) fn cluster(settings: &Settings) -> Value {
         "connect_timeout": CONNECT_TIMEOUT,
         // Envoy opens the listeners without an answer from DNS: probes and metrics must not wait.
         "wait_for_warm_on_init": false,
-        "circuit_breakers": { "thresholds": [{
-            "max_connections": UNBOUNDED,
-            "max_pending_requests": UNBOUNDED,
-            "max_requests": UNBOUNDED,
-            "max_retries": UNBOUNDED,
-        }] },
+        "circuit_breakers": no_circuit_breakers(),
         "per_connection_buffer_limit_bytes": listener::CONNECTION_BUFFER,
-        "upstream_connection_options": { "tcp_keepalive": listener::tcp_keepalive() },
-        "upstream_bind_config": { "socket_options": listener::socket_options() },
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocols(settings),
         },
     });
-    let cluster = with(cluster, endpoints(CLUSTER, target));
-    with(cluster, tls(target, settings))
+    with(cluster, connections(CLUSTER, target, settings))
 }
 
 /// By TLS what the target chooses, in clear HTTP/1.1; and the filters of the way out.

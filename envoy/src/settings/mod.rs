@@ -7,6 +7,7 @@ pub mod choices;
 pub mod clouds;
 pub mod credential_file;
 pub mod files;
+pub mod forward_proxy;
 pub mod headers;
 pub mod identity;
 pub mod mistake;
@@ -27,6 +28,7 @@ use crate::machine::Machine;
 use authority::{Endpoint, Host, Scheme};
 use choices::{AccessLog, LogLevel};
 use clouds::Said;
+use forward_proxy::ForwardProxy;
 use headers::HeaderOverride;
 use identity::Identity;
 use mistake::{Mistake, Problem};
@@ -39,6 +41,8 @@ pub struct Settings {
     pub target: Endpoint,
     /// The target, as the filter recognises it.
     pub target_pattern: HostPattern,
+    /// The proxy through which hosts outside this machine are reached; directly if none.
+    pub forward_proxy: Option<ForwardProxy>,
     /// The authorities trusted for the certificates of the target and of Entra; none where
     /// nothing is reached by TLS.
     pub trust_store: Option<PathBuf>,
@@ -74,6 +78,15 @@ pub struct Settings {
     pub module: PathBuf,
     /// Whether listeners have an IPv6 address beside the IPv4 one.
     pub ipv6: bool,
+}
+
+impl Settings {
+    /// The proxy through which this endpoint is reached; directly if none.
+    #[must_use]
+    pub fn proxy_to(&self, endpoint: &Endpoint) -> Option<&ForwardProxy> {
+        let proxy = self.forward_proxy.as_ref();
+        proxy.filter(|proxy| proxy.leads_to(endpoint))
+    }
 }
 
 /// Settings, or everything that is wrong; and what should be said in either case.
@@ -161,6 +174,7 @@ impl Reader<'_> {
         let audience = self.audience(endpoint);
         let cloud = self.cloud(endpoint, audience.as_ref());
         let identity = self.identity(cloud);
+        let forward_proxy = self.forward_proxy();
         let refresh = self.or(
             "AAD_TOKEN_REFRESH_INTERVAL_IN_PERCENTAGE",
             Percent::default(),
@@ -206,6 +220,7 @@ impl Reader<'_> {
         Some(Settings {
             target,
             target_pattern,
+            forward_proxy: forward_proxy?,
             trust_store: trust_store?,
             identity: identity?,
             audience: audience?,
