@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::settings::target_host;
+use crate::settings::variables::Variables;
 
 fn parsed(value: &str) -> (Scheme, String, u16, Option<String>) {
     let (endpoint, authorization) = parse(value).unwrap();
@@ -117,4 +118,51 @@ fn it_is_for_https_hosts_that_are_not_this_machine_and_not_excepted() {
         assert!(!leads_to("", &format!("https://{host}:8443")), "{host}");
     }
     assert!(!leads_to("", "http://localhost"));
+}
+
+/// The proxy's address, the mistakes and the warnings of these variables.
+fn read(variables: &[(&str, &str)]) -> (Option<String>, Vec<String>, Vec<String>) {
+    let variables: Variables = variables.iter().copied().collect();
+    let mut reader = Reader {
+        variables: &variables,
+        mistakes: Vec::new(),
+        warnings: Vec::new(),
+    };
+    let proxy = reader.forward_proxy().flatten();
+    let mistakes = reader.mistakes.iter().map(ToString::to_string).collect();
+    let address = proxy.map(|proxy| proxy.address());
+    (address, mistakes, reader.warnings)
+}
+
+#[test]
+fn both_spellings_count_and_the_upper_one_more() {
+    let (upper, lower) = (("HTTPS_PROXY", "a:1"), ("https_proxy", "b:1"));
+    assert_eq!(read(&[]), (None, vec![], vec![]));
+    assert_eq!(read(&[("NO_PROXY", "*")]).0, None);
+    assert_eq!(read(&[("HTTP_PROXY", "a:1"), ("ALL_PROXY", "a:1")]).0, None);
+    assert_eq!(read(&[upper]), (Some("a:1".into()), vec![], vec![]));
+    assert_eq!(read(&[lower]), (Some("b:1".into()), vec![], vec![]));
+    let (address, _, warnings) = read(&[upper, lower]);
+    assert_eq!(address.as_deref(), Some("a:1"));
+    assert_eq!(
+        warnings,
+        ["HTTPS_PROXY and https_proxy differ: HTTPS_PROXY counts, as in aad-auth-proxy"]
+    );
+    // AKS sets both alike.
+    let (_, _, warnings) = read(&[upper, ("https_proxy", "a:1")]);
+    assert_eq!(warnings, [""; 0]);
+}
+
+#[test]
+fn a_mistake_and_a_warning_name_the_variable() {
+    let (_, mistakes, _) = read(&[("https_proxy", "socks5://u:hunter2@p")]);
+    assert_eq!(
+        mistakes,
+        ["https_proxy names a SOCKS proxy, which Envoy cannot use. \
+          Give the address of an HTTP proxy, as http://proxy.example:3128."]
+    );
+    let (address, mistakes, warnings) = read(&[("HTTPS_PROXY", "p"), ("no_proxy", "a, 10.0.0/8")]);
+    assert_eq!((address.as_deref(), mistakes.len()), (Some("p:80"), 0));
+    assert_eq!(warnings.len(), 1);
+    assert!(warnings[0].starts_with("no_proxy: \"10.0.0/8\" is ignored"));
 }
