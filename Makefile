@@ -46,7 +46,7 @@ test: ## Runs every test: native, wasm, and end to end on a real Envoy and real 
 test-all: PROMETHEUS3 = prometheus3
 test-all: ## The same, and fails where a part cannot run.
 test test-all:
-	@scripts/setup rust envoy prometheus $(PROMETHEUS3) node wasm-bindgen
+	@scripts/setup rust envoy prometheus $(PROMETHEUS3) squid node wasm-bindgen
 	@$(MAKE) --no-print-directory build traps
 	cargo test --locked --workspace --no-fail-fast $(if $(PROMETHEUS3),--features e2e/prometheus3)
 	cargo test --locked --package entra-token-core --target wasm32-unknown-unknown
@@ -75,7 +75,7 @@ audit: ## Checks dependencies against the RustSec advisory database (fetched fro
 	cargo deny --locked check advisories
 
 setup: ## Installs every tool at once; the other targets install what they need by themselves.
-	@scripts/setup rust envoy prometheus $(IF_GO) node wasm-bindgen deny shellcheck
+	@scripts/setup rust envoy prometheus $(IF_GO) squid node wasm-bindgen deny shellcheck
 
 clean: ## Removes what was built; .tools/ stays.
 	cargo clean

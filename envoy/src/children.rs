@@ -9,7 +9,7 @@ use crate::settings::identity::{Application, Proof, Sidecar};
 use crate::supervise::{Child, Environment};
 
 /// Secrets of the launcher's environment that reach Envoy by another way.
-const WITHHELD: [&str; 1] = ["IDENTITY_HEADER"];
+const WITHHELD: [&str; 3] = ["IDENTITY_HEADER", "HTTPS_PROXY", "https_proxy"];
 
 /// Envoy with this bootstrap.
 #[must_use]
@@ -22,9 +22,16 @@ pub fn envoy(settings: &Settings, program: PathBuf, bootstrap: PathBuf) -> Child
 }
 
 fn environment(settings: &Settings) -> Environment {
+    let proxy = settings.forward_proxy.as_ref();
+    let authorization = proxy.and_then(|proxy| proxy.authorization.as_ref());
+    let authorization = authorization.map(|value| {
+        let variable = bootstrap::PROXY_AUTHORIZATION.to_owned();
+        (variable, value.expose().to_owned())
+    });
     Environment::Inherited {
         more: header_overrides::variables(settings)
             .map(|(variable, header)| (variable, header.value.clone()))
+            .chain(authorization)
             .collect(),
         without: &WITHHELD,
     }

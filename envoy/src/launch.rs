@@ -126,6 +126,14 @@ fn render(settings: &Settings) -> u8 {
             bootstrap::identity_header(Path::new(RENDERED_RUN_DIR)).display()
         ));
     }
+    let proxy = settings.forward_proxy.as_ref();
+    if proxy.is_some_and(|proxy| proxy.authorization.is_some()) {
+        say(&format!(
+            "the credentials in HTTPS_PROXY are not in the bootstrap: set {} for Envoy, to Basic \
+             and the base64 of user:password",
+            bootstrap::PROXY_AUTHORIZATION
+        ));
+    }
     print(&format!("{bootstrap:#}\n"))
 }
 

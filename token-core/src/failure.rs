@@ -16,6 +16,13 @@ use crate::{Now, Wall};
 /// The longest part of a server's own words that is kept for logs and `/ready`, in characters.
 const MAX_DETAIL: usize = 400;
 
+/// The codes of failures in which the endpoint itself said nothing.
+const NO_WORD_OF_THE_ENDPOINT: [&str; 3] = [
+    "endpoint_broke_off",
+    "endpoint_timeout",
+    "endpoint_unreachable",
+];
+
 /// One failed attempt, in a form that can be shared between VMs and shown to a person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
@@ -154,6 +161,22 @@ impl Failure {
         let advice = "Whoever writes its file has stopped (kubelet renews a projected token), or \
                       this machine's clock is wrong.";
         Self::new("assertion_over", message, advice, false)
+    }
+
+    /// Names the forward proxy on the way, where no answer of the endpoint's came: then the
+    /// proxy, which Envoy got no connection from, is as likely to be the reason.
+    pub(crate) fn by_way_of(mut self, forward_proxy: Option<&str>) -> Self {
+        if let Some(proxy) = forward_proxy
+            && NO_WORD_OF_THE_ENDPOINT.contains(&self.code.as_ref())
+        {
+            self.message
+                .push_str(&format!(", by way of the proxy {proxy}"));
+            self.advice =
+                "Check that the proxy is up, wants no other credentials and lets CONNECT to the \
+                           token endpoint pass; Envoy's log has its answers."
+                    .into();
+        }
+        self
     }
 
     /// Whether people have been told this already: the code is the same, and so are the words but

@@ -9,6 +9,8 @@ pub struct Endpoint {
     pub cluster: String,
     /// Value of `:authority`.
     pub authority: String,
+    /// The forward proxy on the way there, `host:port`; only to be named when a call fails.
+    pub forward_proxy: Option<String>,
 }
 
 /// A request to a token endpoint, or for what must be sent to one.

@@ -124,7 +124,8 @@ impl Member {
             wakeup
         };
         let urgent = self.token(now).is_none() || self.slot.state().is_forced();
-        self.lease.opens_to(self.me, due, urgent)
+        let failed = self.slot.state().failures > 0;
+        self.lease.opens_to(self.me, due, urgent, failed)
     }
 
     /// Takes in what others have published, and does nothing else.

@@ -64,10 +64,18 @@ impl Lease {
 
     /// From when on `me` may take the lease for work that is due at `due`. A slot that
     /// requests wait for (`urgent`) waits for nobody but a call in flight.
+    ///
+    /// After a failure (`failed`) it is the other way round: the others come first, for the
+    /// reason may lie with the context that made the call. (Envoy's main thread reaches none of
+    /// its internal listeners, by which credentials and forward proxies are reached.)
     #[must_use]
-    pub fn opens_to(&self, me: OwnerId, due: Mono, urgent: bool) -> Mono {
-        let last_holder = self.owner == me || self.owner == OwnerId::default();
-        let head_start = if last_holder || urgent {
+    pub fn opens_to(&self, me: OwnerId, due: Mono, urgent: bool, failed: bool) -> Mono {
+        let comes_first = if failed {
+            self.owner != me
+        } else {
+            urgent || self.owner == me || self.owner == OwnerId::default()
+        };
+        let head_start = if comes_first {
             Duration::ZERO
         } else {
             Self::AFFINITY

@@ -111,6 +111,14 @@ struct InFlight {
     sent: Now,
     deadline: Mono,
     wants: Wants,
+    forward_proxy: Option<String>,
+}
+
+impl InFlight {
+    /// What is to be said of a failure of this call.
+    fn about(&self, failure: Failure) -> Failure {
+        failure.by_way_of(self.forward_proxy.as_deref())
+    }
 }
 
 /// What a call is to bring.
@@ -158,8 +166,8 @@ impl Slot {
                 }
             }
             Input::CallFailed(id, why) => {
-                if self.finish(id, now).is_some() {
-                    self.failed(now, Failure::no_answer(why));
+                if let Some(call) = self.finish(id, now) {
+                    self.failed(now, call.about(Failure::no_answer(why)));
                 }
             }
             Input::Accepted(generation) => {
@@ -257,7 +265,9 @@ impl Slot {
             return;
         }
         match self.in_flight.take() {
-            Some(_) => self.failed(now, Failure::no_answer(NoAnswer::TimedOut)),
+            Some(call) => {
+                self.failed(now, call.about(Failure::no_answer(NoAnswer::TimedOut)));
+            }
             None => self.begin(now),
         }
     }
@@ -286,6 +296,7 @@ impl Slot {
             sent: now,
             deadline: now.mono.after(timeout + CALL_GRACE),
             wants,
+            forward_proxy: endpoint.forward_proxy.clone(),
         });
         self.outputs.push_back(Output::Call {
             id,
@@ -305,16 +316,16 @@ impl Slot {
         match call.wants {
             Wants::Credential => match self.plan.credential(response, now) {
                 Ok(credential) => self.ask_for_token(now, Some(&credential)),
-                Err(failure) => self.failed(now, failure),
+                Err(failure) => self.failed(now, call.about(failure)),
             },
+            Wants::Token if response.status != 200 => {
+                self.failed(now, call.about(Failure::refused(response, now)));
+            }
             Wants::Token => self.token_came(now, call.sent, response),
         }
     }
 
     fn token_came(&mut self, now: Now, sent: Now, response: &Response) {
-        if response.status != 200 {
-            return self.failed(now, Failure::refused(response, now));
-        }
         let parsed =
             reply::parse(&response.body.0).and_then(|reply| Ok((reply.ends(sent)?, reply)));
         match parsed.map(|(ends, reply)| (self.not_prolonged(ends, &reply), reply)) {

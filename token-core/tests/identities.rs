@@ -532,3 +532,78 @@ fn fields_that_are_missing_or_do_not_go_with_the_type_are_told() {
         }
     }
 }
+
+/// What is said of a call that got this answer, or none.
+fn said(plan: &Plan, answered: Result<Response, NoAnswer>) -> (String, String) {
+    let mut slot = Slot::new(plan.clone(), policy(), 7);
+    slot.handle(START, Input::Tick);
+    let (id, _) = asked(&mut slot);
+    slot.handle(
+        START,
+        match answered {
+            Ok(response) => Input::HttpResponse(id, response),
+            Err(why) => Input::CallFailed(id, why),
+        },
+    );
+    let failure = slot.state().last_failure.clone().expect("failed");
+    (failure.message, failure.advice.into_owned())
+}
+
+#[test]
+fn a_forward_proxy_is_named_where_the_endpoint_itself_said_nothing() {
+    let tsiam = |more: &str| {
+        format!(r#""type":"tsiam","tsiam":{{"cluster":"tsiam","authority":"tsiam"{more}}}"#)
+    };
+    let direct = plan(&tsiam(""));
+    let proxied = plan(&tsiam(r#","forwardProxy":"proxy.corp.example:3128""#));
+    let proxy = "by way of the proxy proxy.corp.example:3128";
+    let silent = [
+        Ok(answer(503, "upstream connect error")),
+        Ok(answer(504, "upstream request timeout")),
+        Err(NoAnswer::Broken),
+        Err(NoAnswer::TimedOut),
+    ];
+    for answered in silent {
+        let (message, advice) = said(&proxied, answered.clone());
+        assert!(message.ends_with(proxy), "{message}");
+        assert!(advice.contains("CONNECT"), "{advice}");
+        let (message, advice) = said(&direct, answered);
+        assert!(!message.contains("proxy"), "{message}");
+        assert!(!advice.contains("CONNECT"), "{advice}");
+    }
+    let its_own_word = answer(503, r#"{"error":"temporarily_unavailable"}"#);
+    let (message, _) = said(&proxied, Ok(its_own_word));
+    assert!(!message.contains("proxy"), "{message}");
+
+    // The machine's own deadline passes.
+    let mut slot = Slot::new(proxied.clone(), policy(), 7);
+    slot.handle(START, Input::Tick);
+    slot.handle(at(60.0), Input::Tick);
+    let failure = slot.state().last_failure.clone().expect("failed");
+    assert!(failure.message.ends_with(proxy), "{failure}");
+}
+
+#[test]
+fn each_of_two_calls_names_the_proxy_on_its_own_way() {
+    let assertion = r#""tsiam":{"cluster":"tsiam","authority":"tsiam"}"#;
+    let exchange = |proxy: &str| {
+        plan(&application("tsiamFederated", assertion).replace(
+            r#""entra":{"cluster":"entra"}"#,
+            &format!(r#""entra":{{"cluster":"entra"{proxy}}}"#),
+        ))
+    };
+    let proxied = exchange(r#","forwardProxy":"proxy.corp.example:3128""#);
+    assert_eq!(proxied.fingerprint(), exchange("").fingerprint());
+    // tsiam is asked first, and directly.
+    let (message, _) = said(&proxied, Err(NoAnswer::Broken));
+    assert!(!message.contains("proxy"), "{message}");
+
+    let mut slot = Slot::new(proxied, policy(), 7);
+    slot.handle(START, Input::Tick);
+    let (id, _) = asked(&mut slot);
+    slot.handle(START, Input::HttpResponse(id, token("eyJ0", 3600)));
+    let (id, _) = asked(&mut slot);
+    slot.handle(START, Input::CallFailed(id, NoAnswer::Broken));
+    let failure = slot.state().last_failure.clone().expect("failed");
+    assert!(failure.message.contains("proxy.corp.example:3128"));
+}

@@ -76,6 +76,35 @@ fn the_last_owner_goes_on_refreshing() {
     assert_eq!(calls.iter().map(|(n, _)| *n).collect::<Vec<_>>(), [last]);
 }
 
+/// Envoy's main thread reaches no internal listener, and would go on failing as the owner.
+#[test]
+fn after_a_failure_the_others_come_first() {
+    // With a valid token in hand, and where requests wait for the first.
+    for holds_a_token in [true, false] {
+        let (shared, mut members) = (OneKey::default(), members(3));
+        let mut now = START;
+        if holds_a_token {
+            first_token(&mut members, &shared, 3600);
+            now = due(&shared);
+        }
+        let mut last = None;
+        for _ in 0..4 {
+            let calls = round(&mut members, now, &shared);
+            let [(caller, call)] = calls.as_slice() else {
+                panic!("{calls:?}")
+            };
+            assert_ne!(Some(*caller), last);
+            members[*caller].call_failed(now, call.id, NoAnswer::Broken, &shared);
+            last = Some(*caller);
+            now = due(&shared);
+        }
+        // Where there is no other, it tries again itself, a little later.
+        let failed = &mut members[last.expect("a caller")..=last.expect("a caller")];
+        assert!(round(failed, now, &shared).is_empty());
+        assert_eq!(round(failed, seconds(now, 2), &shared).len(), 1);
+    }
+}
+
 #[test]
 fn when_the_owner_is_gone_another_takes_over_and_the_valid_token_is_served_meanwhile() {
     let (shared, mut members) = (OneKey::default(), members(3));

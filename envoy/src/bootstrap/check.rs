@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Asking, admin, http, status_from};
+use super::{Asking, admin, http, identity_clusters, status_from};
 use crate::settings::Settings;
 
 /// The request header that names the cluster to ask.
@@ -31,7 +31,7 @@ pub fn build(settings: &Settings, run_dir: &Path, timeout: Duration) -> Value {
         extensions,
         mut listeners,
         clusters,
-    } = Asking::new(settings, run_dir);
+    } = Asking::new(settings, run_dir, &identity_clusters::remotes(settings));
     listeners.push(listener(run_dir, &clusters, timeout));
     json!({
         "admin": admin::interface(run_dir),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{http, numbered, typed, with};
+use super::{http, internal, numbered, typed, with};
 use crate::settings::Settings;
 use crate::settings::identity::{Application, Identity, MetadataService, Proof};
 
@@ -83,17 +83,6 @@ fn is_needed(settings: &Settings) -> bool {
     !routes(settings).is_empty()
 }
 
-/// What lets Envoy have internal listeners; nothing where no file is served.
-pub(super) fn extension(settings: &Settings) -> Option<Value> {
-    is_needed(settings).then(|| {
-        typed(
-            "envoy.bootstrap.internal_listener",
-            "envoy.extensions.bootstrap.internal_listener.v3.InternalListener",
-            json!({}),
-        )
-    })
-}
-
 pub(super) fn listener(settings: &Settings, run_dir: &Path) -> Option<Value> {
     if !is_needed(settings) {
         return None;
@@ -113,14 +102,7 @@ pub(super) fn listener(settings: &Settings, run_dir: &Path) -> Option<Value> {
         "routes": routes,
     });
     let manager = http::connection_manager(CLUSTER, &[virtual_host], Vec::new(), json!({}));
-    Some(json!({
-        "name": CLUSTER,
-        "internal_listener": {},
-        // A token is wanted most when there is too much of everything else.
-        "bypass_overload_manager": true,
-        "ignore_global_conn_limit": true,
-        "filter_chains": [{ "filters": [manager] }],
-    }))
+    Some(internal::listener(CLUSTER, &manager))
 }
 
 /// The file's content as it is. Its directory is watched, where Kubernetes and whoever else
@@ -143,17 +125,8 @@ fn content_of(file: &Path) -> Value {
 
 pub(super) fn cluster(settings: &Settings) -> Option<Value> {
     is_needed(settings).then(|| {
-        let cluster = json!({
-            "name": CLUSTER,
-            "type": "STATIC",
-            "connect_timeout": "1s",
-            "load_assignment": {
-                "cluster_name": CLUSTER,
-                "endpoints": [{ "lb_endpoints": [{ "endpoint": {
-                    "address": { "envoy_internal_address": { "server_listener_name": CLUSTER } },
-                } }] }],
-            },
-        });
+        let cluster = json!({ "name": CLUSTER, "connect_timeout": "1s" });
+        let cluster = with(cluster, internal::endpoints(CLUSTER, CLUSTER));
         let raw = typed(
             "envoy.transport_sockets.raw_buffer",
             "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer",

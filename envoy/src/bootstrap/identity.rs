@@ -84,6 +84,7 @@ impl Writer<'_> {
             entra: Some(Entra {
                 cluster: self.cluster(Asked::Entra(&application.entra)),
                 authority: application.entra.authority.clone(),
+                forward_proxy: forward_proxy(&application.entra, self.settings),
             }),
             ..self.bare(kind)
         };
@@ -136,6 +137,7 @@ impl Writer<'_> {
             cluster: self.cluster(Asked::tsiam(service)),
             authority: service.service.authority.clone(),
             path: service.path.clone(),
+            forward_proxy: forward_proxy(&service.service, self.settings),
         }
     }
 
@@ -157,6 +159,11 @@ fn at(cluster: ClusterName, path: UrlPath) -> Credential {
         authority: parsed("localhost"),
         path: Some(path),
     }
+}
+
+fn forward_proxy(service: &Service, settings: &Settings) -> Option<config::Authority> {
+    let proxy = settings.proxy_to(&service.endpoint)?;
+    Some(parsed(&proxy.address()))
 }
 
 fn selected(selector: &Selector) -> config::Selector {

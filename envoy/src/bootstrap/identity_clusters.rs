@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::upstream::{IDLE_TIMEOUT, endpoints, tls};
+use super::upstream::{IDLE_TIMEOUT, connections, endpoints};
 use super::{credential_files, numbered, with};
 use crate::settings::Settings;
+use crate::settings::authority::Endpoint;
 use crate::settings::identity::{
     Application, Identity, MetadataService, PathService, Proof, Service, Sidecar,
 };
@@ -97,6 +98,21 @@ fn all(settings: &Settings) -> Vec<Asked<'_>> {
     all
 }
 
+/// Those outside this machine, each with its cluster's name.
+pub(super) fn remotes(settings: &Settings) -> Vec<(String, &Endpoint)> {
+    all(settings)
+        .into_iter()
+        .filter_map(|asked| match asked {
+            Asked::Entra(service) | Asked::Tsiam(service) => {
+                Some((asked.cluster(settings), &service.endpoint))
+            }
+            Asked::Imds(_) | Asked::AppService(_) | Asked::OwnSidecar(_) | Asked::Sidecar(_) => {
+                None
+            }
+        })
+        .collect()
+}
+
 /// The applications for which a token-sidecar of the launcher's signs, each with its socket.
 #[must_use]
 pub fn sidecars<'a>(settings: &'a Settings, run_dir: &Path) -> Vec<(&'a Application, PathBuf)> {
@@ -127,7 +143,9 @@ pub(super) fn clusters(settings: &Settings, run_dir: &Path) -> Vec<Value> {
         let name = asked.cluster(settings);
         Some(match asked {
             Asked::Imds(service) | Asked::AppService(service) => in_the_host(&name, service),
-            Asked::Entra(service) | Asked::Tsiam(service) => remote(&name, service, settings),
+            Asked::Entra(service) | Asked::Tsiam(service) => {
+                remote(&name, &service.endpoint, settings)
+            }
             Asked::Sidecar(socket) => token_sidecar(&name, socket),
             Asked::OwnSidecar(application) => token_sidecar(&name, socket(application)?),
         })
@@ -148,7 +166,7 @@ fn in_the_host(name: &str, service: &Service) -> Value {
 }
 
 /// To a service of its own, by TLS and HTTP/1.1.
-fn remote(name: &str, service: &Service, settings: &Settings) -> Value {
+fn remote(name: &str, endpoint: &Endpoint, settings: &Settings) -> Value {
     let cluster = json!({
         "name": name,
         "connect_timeout": CONNECT_TIMEOUT,
@@ -162,8 +180,7 @@ fn remote(name: &str, service: &Service, settings: &Settings) -> Value {
             },
         },
     });
-    let cluster = with(cluster, endpoints(name, &service.endpoint));
-    with(cluster, tls(&service.endpoint, settings))
+    with(cluster, connections(name, endpoint, settings))
 }
 
 fn token_sidecar(name: &str, socket: &Path) -> Value {

@@ -5,6 +5,7 @@
 use serde_json::{Value, json};
 
 use super::{status, status_from, typed, with};
+use crate::settings::Settings;
 use crate::settings::target::Routing;
 
 /// Seconds after which a client may try again: the time of a few connection attempts.
@@ -16,15 +17,16 @@ const RETRY_AFTER: &str = "5";
 const UPSTREAM_FLAGS: [&str; 8] = ["UH", "DF", "UC", "UR", "LR", "UO", "URX", "UPE"];
 
 /// For a port that leads to one target, or to that which the request's host names.
-pub(super) fn config(routing: &Routing) -> Value {
+pub(super) fn config(routing: &Routing, settings: &Settings) -> Value {
     let unknown_host = match routing {
         Routing::Always(_) => None,
         Routing::ByHost(_) => Some(mapper(&misdirected(), "unknown_host", UNKNOWN_HOST)),
     };
+    let connection = connection_reason(routing, settings);
     let mut mappers = vec![
         json!({ "filter": of_our_own() }),
         come_back(504, &flags(&["SI"]), "idle_timeout", IDLE),
-        unavailable(&flags(&["UF"]), "upstream_unavailable", CONNECTION_REASON),
+        unavailable(&flags(&["UF"]), "upstream_unavailable", &connection),
         unavailable(
             &flags(&UPSTREAM_FLAGS),
             "upstream_unavailable",
@@ -48,8 +50,20 @@ const IDLE: &str = "no byte has moved in either direction for IDLE_TIMEOUT_SECON
 const UNKNOWN_HOST: &str = "this port leads to the target that the request's Host names, and to \
                             none by the name %REQUEST_HEADER(:AUTHORITY)%";
 
-/// How TLS or the connection failed; Envoy's own text leaves it out after a retry.
-const CONNECTION_REASON: &str = "%LOCAL_REPLY_BODY% (%UPSTREAM_TRANSPORT_FAILURE_REASON%)";
+/// How TLS or the connection failed; Envoy's own text leaves it out after a retry. What a forward
+/// proxy answered is not known here, nor by which way each target of several is reached.
+fn connection_reason(routing: &Routing, settings: &Settings) -> String {
+    let reason = "%LOCAL_REPLY_BODY% (%UPSTREAM_TRANSPORT_FAILURE_REASON%)";
+    let targets = routing.targets().iter();
+    let mut targets = targets.filter_map(|index| settings.targets.get(*index));
+    match targets.find_map(|target| settings.proxy_to(&target.endpoint)) {
+        None => reason.to_owned(),
+        Some(proxy) => format!(
+            "{reason}; the way leads through the proxy {}, whose answers are in the log",
+            proxy.address()
+        ),
+    }
+}
 
 /// Envoy's own short name for what happened; the body it comes with is empty or says less.
 const DETAILS: &str = "%RESPONSE_CODE_DETAILS%";

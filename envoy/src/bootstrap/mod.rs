@@ -12,6 +12,7 @@ pub mod header_overrides;
 mod http;
 mod identity;
 mod identity_clusters;
+mod internal;
 mod listener;
 mod local_replies;
 mod overload;
@@ -20,6 +21,7 @@ mod proxy_listener;
 mod stats;
 mod status_listener;
 mod target_cluster;
+mod tunnel;
 mod upstream;
 
 use std::path::Path;
@@ -28,17 +30,21 @@ use std::str::FromStr;
 use serde_json::{Value, json};
 
 use crate::settings::Settings;
+use crate::settings::authority::Endpoint;
 
 pub use admin::socket as admin_socket;
 pub use credential_files::{IDENTITY_HEADER, identity_header};
 pub use identity_clusters::sidecars;
 pub use plugin::authorizing as plugin_configuration;
 pub use proxy_listener::STAT_PREFIX as PROXY_STAT_PREFIX;
+pub use tunnel::AUTHORIZATION as PROXY_AUTHORIZATION;
 
 /// The bootstrap for these settings; what belongs to one run lies in `run_dir`.
 #[must_use]
 pub fn build(settings: &Settings, run_dir: &Path) -> Value {
-    let asking = Asking::new(settings, run_dir);
+    let mut ends = target_cluster::ends(settings);
+    ends.extend(identity_clusters::remotes(settings));
+    let asking = Asking::new(settings, run_dir, &ends);
     let mut extensions = vec![plugin::singleton(settings)];
     extensions.extend(asking.extensions);
     let mut listeners = proxy_listener::listeners(settings);
@@ -71,7 +77,7 @@ pub fn build(settings: &Settings, run_dir: &Path) -> Value {
     with(bootstrap, overload::config(settings.memory_limit))
 }
 
-/// All by which tokens and credentials are asked for, whoever asks.
+/// All by which tokens and credentials are asked for, whoever asks, and the tunnels to these ends.
 struct Asking {
     extensions: Vec<Value>,
     listeners: Vec<Value>,
@@ -79,11 +85,15 @@ struct Asking {
 }
 
 impl Asking {
-    fn new(settings: &Settings, run_dir: &Path) -> Self {
+    fn new(settings: &Settings, run_dir: &Path, ends: &[(String, &Endpoint)]) -> Self {
+        let mut listeners = tunnel::listeners(settings, ends);
+        listeners.extend(credential_files::listener(settings, run_dir));
+        let mut clusters = identity_clusters::clusters(settings, run_dir);
+        clusters.extend(tunnel::cluster(settings, ends));
         Self {
-            extensions: Vec::from_iter(credential_files::extension(settings)),
-            listeners: Vec::from_iter(credential_files::listener(settings, run_dir)),
-            clusters: identity_clusters::clusters(settings, run_dir),
+            extensions: Vec::from_iter((!listeners.is_empty()).then(internal::extension)),
+            listeners,
+            clusters,
         }
     }
 }

@@ -63,7 +63,7 @@ fn listener(of: &Listener, name: &str, settings: &Settings) -> Value {
             "proxy_100_continue": true,
             // HTTP/2 tells the target the scheme: that of the connection to it.
             "scheme_header_transformation": { "match_upstream": true },
-            "local_reply_config": local_replies::config(&of.routing),
+            "local_reply_config": local_replies::config(&of.routing, settings),
             "access_log": access_log::loggers(settings.access_log, settings.proxy_health_paths),
         }),
     );

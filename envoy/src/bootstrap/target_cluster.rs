@@ -3,10 +3,10 @@
 
 use serde_json::{Value, json};
 
-use super::upstream::{IDLE_TIMEOUT, endpoints, tls};
+use super::upstream::{IDLE_TIMEOUT, connections};
 use super::{header_overrides, http, listener, plugin, typed, with};
 use crate::settings::Settings;
-use crate::settings::authority::Scheme;
+use crate::settings::authority::{Endpoint, Scheme};
 use crate::settings::target::{Target, TargetName};
 
 /// The cluster's name, in routes and metrics: `target` for the one that the environment names.
@@ -20,11 +20,27 @@ pub(super) fn name(target: &Target) -> String {
 
 /// For TCP and TLS together, two lost packets included. With the route's two retries a client has
 /// its answer after 15 s, before Prometheus gives up (30 s).
-const CONNECT_TIMEOUT: &str = "5s";
+pub(super) const CONNECT_TIMEOUT: &str = "5s";
 
-/// No bound: what may wait is bounded by the filter's hold limits and the overload manager. A
-/// breaker below those would answer for them, without a reason.
-const UNBOUNDED: u32 = u32::MAX;
+/// Where the targets' clusters lead, each with its cluster's name.
+pub(super) fn ends(settings: &Settings) -> Vec<(String, &Endpoint)> {
+    let targets = settings.targets.iter();
+    targets
+        .map(|target| (name(target), &target.endpoint))
+        .collect()
+}
+
+/// What may wait is bounded by the filter's hold limits and the overload manager. A breaker below
+/// those would answer for them, without a reason.
+pub(super) fn no_circuit_breakers() -> Value {
+    const UNBOUNDED: u32 = u32::MAX;
+    json!({ "thresholds": [{
+        "max_connections": UNBOUNDED,
+        "max_pending_requests": UNBOUNDED,
+        "max_requests": UNBOUNDED,
+        "max_retries": UNBOUNDED,
+    }] })
+}
 
 pub(super) fn cluster(target: &Target, settings: &Settings) -> Value {
     let name = name(target);
@@ -33,21 +49,13 @@ pub(super) fn cluster(target: &Target, settings: &Settings) -> Value {
         "connect_timeout": CONNECT_TIMEOUT,
         // Envoy opens the listeners without an answer from DNS: probes and metrics must not wait.
         "wait_for_warm_on_init": false,
-        "circuit_breakers": { "thresholds": [{
-            "max_connections": UNBOUNDED,
-            "max_pending_requests": UNBOUNDED,
-            "max_requests": UNBOUNDED,
-            "max_retries": UNBOUNDED,
-        }] },
+        "circuit_breakers": no_circuit_breakers(),
         "per_connection_buffer_limit_bytes": listener::CONNECTION_BUFFER,
-        "upstream_connection_options": { "tcp_keepalive": listener::tcp_keepalive() },
-        "upstream_bind_config": { "socket_options": listener::socket_options() },
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocols(target, settings),
         },
     });
-    let cluster = with(cluster, endpoints(&name, &target.endpoint));
-    with(cluster, tls(&target.endpoint, settings))
+    with(cluster, connections(&name, &target.endpoint, settings))
 }
 
 /// By TLS what the target chooses, in clear HTTP/1.1; and the filters of the way out.

@@ -63,6 +63,7 @@ fn plugin_configurations(value: &Value, found: &mut Vec<String>) {
     }
 }
 
+mod forward_proxy;
 mod many;
 
 const ID: &str = "abcd1234-1243-abcd-9876-1234abcd5678";

@@ -3,12 +3,30 @@
 
 use serde_json::{Value, json};
 
-use super::{typed, with};
+use super::{internal, listener, tunnel, typed, with};
 use crate::settings::Settings;
 use crate::settings::authority::{Endpoint, Host, Scheme};
 
 /// Load balancers in front of Azure services drop idle connections after four minutes, silently.
 pub(super) const IDLE_TIMEOUT: &str = "180s";
+
+/// How a cluster reaches an endpoint outside this machine: through the forward proxy where that
+/// leads there, else directly; and by TLS in either case.
+pub(super) fn connections(cluster: &str, endpoint: &Endpoint, settings: &Settings) -> Value {
+    let connections = match settings.proxy_to(endpoint) {
+        Some(_) => internal::endpoints(cluster, &tunnel::entry(cluster)),
+        None => with(endpoints(cluster, endpoint), tcp_options()),
+    };
+    with(connections, tls(endpoint, settings))
+}
+
+/// A peer that is gone is noticed by TCP itself. (A connection inside this Envoy has no TCP.)
+pub(super) fn tcp_options() -> Value {
+    json!({
+        "upstream_connection_options": { "tcp_keepalive": listener::tcp_keepalive() },
+        "upstream_bind_config": { "socket_options": listener::socket_options() },
+    })
+}
 
 /// How to find an endpoint: as it is, or by DNS (which reads /etc/hosts, too).
 pub(super) fn endpoints(cluster: &str, endpoint: &Endpoint) -> Value {

@@ -82,14 +82,23 @@ impl Endpoint {
     /// scheme's own (RFC 9110 §7.2).
     #[must_use]
     pub fn authority(&self) -> String {
-        let host = match &self.host {
+        if self.port == self.scheme.default_port() {
+            self.bracketed_host()
+        } else {
+            self.host_and_port()
+        }
+    }
+
+    /// The port in any case, as CONNECT wants it (RFC 9110 §9.3.6).
+    #[must_use]
+    pub fn host_and_port(&self) -> String {
+        format!("{}:{}", self.bracketed_host(), self.port)
+    }
+
+    fn bracketed_host(&self) -> String {
+        match &self.host {
             Host::Ip(address) if address.is_ipv6() => format!("[{address}]"),
             host => host.to_string(),
-        };
-        if self.port == self.scheme.default_port() {
-            host
-        } else {
-            format!("{host}:{}", self.port)
         }
     }
 }

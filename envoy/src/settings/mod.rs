@@ -11,6 +11,7 @@ pub mod credential_file;
 mod environment;
 pub mod file;
 pub mod files;
+pub mod forward_proxy;
 pub mod headers;
 pub mod identity;
 pub mod mistake;
@@ -29,6 +30,7 @@ use entra_token_core::config::Percent;
 use crate::machine::Machine;
 use authority::Endpoint;
 use choices::{AccessLog, LogLevel};
+use forward_proxy::ForwardProxy;
 use mistake::{Mistake, Place, Problem};
 use target::{Listener, NamedIdentity, Target};
 use variables::Variables;
@@ -42,6 +44,8 @@ pub struct Settings {
     pub targets: Vec<Target>,
     /// The ports that lead to the targets.
     pub listeners: Vec<Listener>,
+    /// The proxy through which hosts outside this machine are reached; directly if none.
+    pub forward_proxy: Option<ForwardProxy>,
     /// The authorities trusted for the certificates of the targets and of Entra; none where
     /// nothing is reached by TLS.
     pub trust_store: Option<PathBuf>,
@@ -70,6 +74,13 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The proxy through which this endpoint is reached; directly if none.
+    #[must_use]
+    pub fn proxy_to(&self, endpoint: &Endpoint) -> Option<&ForwardProxy> {
+        let proxy = self.forward_proxy.as_ref();
+        proxy.filter(|proxy| proxy.leads_to(endpoint))
+    }
+
     /// The key of App Service's endpoint, which reaches Envoy by a file.
     #[must_use]
     pub fn identity_header(&self) -> Option<&Secret> {
@@ -191,6 +202,7 @@ impl Reader<'_> {
             None => self.environment(),
         };
         let status_port = self.status_port(&draft.ports);
+        let forward_proxy = self.forward_proxy();
         let proxy_health_paths = self.or("PROXY_HEALTH_PATHS", true, choices::on_or_off);
         let trust_store = self.trust_store(draft.by_tls, machine);
         let default_concurrency = machine
@@ -224,6 +236,7 @@ impl Reader<'_> {
             identities: asked.identities,
             targets: asked.targets,
             listeners: asked.listeners,
+            forward_proxy: forward_proxy?,
             trust_store: trust_store?,
             refresh_before_expiry: asked.refresh_before_expiry,
             status_port: status_port?,

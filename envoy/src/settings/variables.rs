@@ -167,6 +167,14 @@ pub const SERVED: &[Known] = &[
         "PEM file of the authorities trusted for the certificates of the target and of Entra [the system's]",
     ),
     known(
+        "HTTPS_PROXY",
+        "proxy through which the target, Entra and tsiam are reached by CONNECT, http:// or https://, with user:password@ if need be; https_proxy, too",
+    ),
+    known(
+        "NO_PROXY",
+        "hosts, .domains, addresses and networks that are reached without it, separated by commas; no_proxy, too",
+    ),
+    known(
         "AZURE_POD_IDENTITY_AUTHORITY_HOST",
         "where the instance metadata service is [http://169.254.169.254]",
     ),
@@ -216,10 +224,6 @@ const NOT_SERVED: &[NotServed] = &[
     NotServed {
         names: &["OTEL_SERVICE_NAME", "OTEL_GRPC_ENDPOINT"],
         consequence: "no telemetry is sent by OTLP; /metrics on STATUS_PORT serves Prometheus",
-    },
-    NotServed {
-        names: &["HTTPS_PROXY", "https_proxy"],
-        consequence: "the target and Entra are reached directly, not through that proxy",
     },
     NotServed {
         names: &[

@@ -9,6 +9,7 @@ pub mod azure;
 pub mod credentials;
 mod envoy;
 pub mod faults;
+mod forward_proxy;
 pub mod http;
 mod look;
 mod metrics;
@@ -26,6 +27,7 @@ pub mod tools;
 pub mod verdict;
 
 pub use envoy::Envoy;
+pub use forward_proxy::{ForwardProxy, ForwardProxyBuilder};
 pub use look::{Look, ProxyLook};
 pub use metrics::{Metrics, Sample};
 pub use patience::{eventually, eventually_ok};

@@ -1,5 +1,5 @@
 //! Where the programs are that tests run: what we ship in `dist/`, Envoy and Prometheus 3 in
-//! `.tools/bin`, Prometheus 2 on PATH. A missing one is named, with the command that brings it.
+//! `.tools/bin`, Prometheus 2 and squid on PATH. A missing one is named, with the command that brings it.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -68,11 +68,25 @@ pub fn trap_module() -> PathBuf {
 /// When it is missing.
 #[must_use]
 pub fn prometheus() -> PathBuf {
+    on_path("prometheus", &[])
+}
+
+/// Squid, from PATH or where Debian puts it.
+///
+/// # Panics
+/// When it is missing.
+#[must_use]
+pub fn squid() -> PathBuf {
+    on_path("squid", &["/usr/sbin"])
+}
+
+fn on_path(program: &str, more: &[&str]) -> PathBuf {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
-        .map(|folder| folder.join("prometheus"))
+        .chain(more.iter().map(PathBuf::from))
+        .map(|folder| folder.join(program))
         .find(|candidate| candidate.is_file())
-        .unwrap_or_else(|| panic!("prometheus is missing on PATH: run `make setup`"))
+        .unwrap_or_else(|| panic!("{program} is missing on PATH: run `make setup`"))
 }
 
 /// Prometheus 3.x.

@@ -145,6 +145,11 @@ pub struct Entra {
     #[serde(default = "entra_authority")]
     #[deserr(default = entra_authority())]
     pub authority: Authority,
+    /// The forward proxy, `host:port`, that the cluster leads through where it does: it is named
+    /// when a call fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[deserr(default)]
+    pub forward_proxy: Option<Authority>,
 }
 
 /// Where a secret or an assertion is served inside this Envoy: a file's content, or the
@@ -201,6 +206,11 @@ pub struct Tsiam {
     #[serde(default = "tsiam_path")]
     #[deserr(default = tsiam_path())]
     pub path: UrlPath,
+    /// The forward proxy, `host:port`, that the cluster leads through where it does: it is named
+    /// when a call fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[deserr(default)]
+    pub forward_proxy: Option<Authority>,
 }
 
 fn imds_authority() -> Authority {

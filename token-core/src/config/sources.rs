@@ -49,7 +49,10 @@ fn imds(identity: &Identity, who: ManagedIdentity) -> Option<MetadataService> {
 fn tsiam(identity: &Identity) -> Option<MetadataService> {
     let tsiam = identity.tsiam.as_ref()?;
     Some(MetadataService::Tsiam {
-        endpoint: endpoint(&tsiam.cluster, &tsiam.authority),
+        endpoint: Endpoint {
+            forward_proxy: tsiam.forward_proxy.as_ref().map(ToString::to_string),
+            ..endpoint(&tsiam.cluster, &tsiam.authority)
+        },
         path: tsiam.path.to_string(),
     })
 }
@@ -72,7 +75,10 @@ fn exchange(identity: &Identity) -> Option<Exchange> {
     let tenant = identity.tenant_id.as_ref()?.to_string();
     Some(Exchange {
         proof: proof(identity, &entra.authority, &tenant)?,
-        endpoint: endpoint(&entra.cluster, &entra.authority),
+        endpoint: Endpoint {
+            forward_proxy: entra.forward_proxy.as_ref().map(ToString::to_string),
+            ..endpoint(&entra.cluster, &entra.authority)
+        },
         client_id: identity.client_id.as_ref()?.to_string(),
         tenant,
     })
@@ -132,5 +138,6 @@ fn endpoint(cluster: &ClusterName, authority: &Authority) -> Endpoint {
     Endpoint {
         cluster: cluster.to_string(),
         authority: authority.to_string(),
+        forward_proxy: None,
     }
 }

@@ -26,6 +26,7 @@ pub(crate) fn plan() -> Plan {
             endpoint: Endpoint {
                 cluster: "imds".into(),
                 authority: "169.254.169.254".into(),
+                forward_proxy: None,
             },
             identity: ManagedIdentity::SystemAssigned,
         }),

@@ -7,6 +7,7 @@ mod demo;
 mod downstream;
 mod expiry;
 mod floods;
+mod forward_proxy;
 mod guides;
 mod healing;
 mod identities;

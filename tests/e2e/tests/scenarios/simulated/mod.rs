@@ -100,6 +100,7 @@ impl<'a> Run<'a> {
                 endpoint: http::Endpoint {
                     cluster: "imds".into(),
                     authority: "169.254.169.254".into(),
+                    forward_proxy: None,
                 },
                 identity: ManagedIdentity::SystemAssigned,
             }),
