@@ -32,7 +32,7 @@ pub struct Failure {
     #[serde(skip)]
     pub retry_after: Option<Duration>,
     /// By what the endpoint's support finds the exchange; another one each time.
-    pub trace: Trace,
+    pub trace: Box<Trace>,
 }
 
 /// Why no answer came at all.
@@ -186,7 +186,7 @@ impl Failure {
             advice: advice.into(),
             permanent,
             retry_after: None,
-            trace: Trace::default(),
+            trace: Box::default(),
         }
     }
 }
@@ -265,9 +265,10 @@ impl ErrorBody {
         said.to_ascii_lowercase().contains(what)
     }
 
-    fn trace(&self) -> Trace {
+    fn trace(&self) -> Box<Trace> {
         let (_, in_text) = Trace::cut_off(self.description());
-        Trace::of_fields(&self.trace_id, &self.correlation_id, &self.timestamp).or(in_text)
+        let fields = Trace::of_fields(&self.trace_id, &self.correlation_id, &self.timestamp);
+        Box::new(fields.or(in_text))
     }
 
     /// The server's words on one line, bounded: descriptions often hold `\r\n`. The ids after

@@ -398,7 +398,7 @@ impl Slot {
 
     fn failed(&mut self, now: Now, call: &InFlight, mut failure: Failure) {
         if let Some(id) = &call.client_request_id {
-            failure.trace = failure.trace.or_sent(id, now.wall);
+            failure.trace = Box::new(failure.trace.or_sent(id, now.wall));
         }
         self.state.failures = self.state.failures.saturating_add(1);
         let retry_in = if failure.permanent {

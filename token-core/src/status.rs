@@ -90,7 +90,7 @@ impl From<&Failure> for Problem {
             code: failure.code.to_string(),
             message: failure.message.clone(),
             advice: failure.advice.to_string(),
-            trace: failure.trace.clone(),
+            trace: Trace::clone(&failure.trace),
         }
     }
 }
@@ -184,7 +184,7 @@ impl Unavailable {
         if let Some(failure) = &state.last_failure {
             message.push_str("; ");
             message.push_str(&failure.message);
-            trace = failure.trace.clone();
+            trace = Trace::clone(&failure.trace);
         }
         let wait = state.next_attempt.since(now.mono).as_secs();
         Self {

@@ -208,12 +208,12 @@ fn the_layout_of_the_record_is_that_of_its_version() {
                 advice: "a".into(),
                 permanent: true,
                 retry_after: None,
-                trace: Trace {
+                trace: Box::new(Trace {
                     trace_id: Some("t".into()),
                     correlation_id: Some("c".into()),
                     client_request_id: None,
                     timestamp: Some("w".into()),
-                },
+                }),
             }),
             accepted: true,
             repeated: false,

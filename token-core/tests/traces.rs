@@ -106,7 +106,7 @@ fn refusal(trace: &str, correlation: &str, timestamp: &str) -> Response {
 fn the_ids_of_entras_answer_are_told_apart_from_its_words() {
     let (failure, ..) = exchange(&mut slot(), START, refusal(TRACE, CORRELATION, TIME));
     assert_eq!(
-        failure.trace,
+        *failure.trace,
         trace(Some(TRACE), Some(CORRELATION), Some(TIME))
     );
     assert!(
@@ -139,7 +139,7 @@ fn the_ids_are_found_in_the_description_where_there_are_no_fields() {
         let mut slot = common::slot();
         common::exchange(&mut slot, START, answer(400, &body));
         let failure = slot.state().last_failure.as_ref().expect("failed");
-        assert_eq!(&failure.trace, expected, "{ids}");
+        assert_eq!(&*failure.trace, expected, "{ids}");
         assert!(failure.message.ends_with("400: x: Words."), "{failure}");
     }
 }
@@ -158,7 +158,7 @@ fn what_is_no_id_is_left_where_it_stands() {
         let mut slot = common::slot();
         common::exchange(&mut slot, START, answer(400, &body));
         let failure = slot.state().last_failure.as_ref().expect("failed");
-        assert_eq!(failure.trace, Trace::default(), "{ids}");
+        assert_eq!(*failure.trace, Trace::default(), "{ids}");
         assert!(failure.message.contains("Words. Trace ID:"), "{failure}");
     }
 }
@@ -189,7 +189,7 @@ fn fields_of_another_type_or_length_or_with_unprintable_text_are_absent() {
         let mut slot = common::slot();
         common::exchange(&mut slot, START, answer(400, &body));
         let failure = slot.state().last_failure.as_ref().expect("failed");
-        assert_eq!(failure.trace, trace(kept, kept, kept), "{value}");
+        assert_eq!(*failure.trace, trace(kept, kept, kept), "{value}");
         assert_eq!(failure.message, "the token endpoint answered 400: x");
     }
 }
@@ -208,7 +208,7 @@ fn the_requests_own_id_stands_in_where_entra_gave_none() {
             timestamp: Some(TIME.into()),
             ..Trace::default()
         };
-        assert_eq!(failure.trace, expected, "{failure}");
+        assert_eq!(*failure.trace, expected, "{failure}");
         let told = failure.to_string();
         assert!(told.ends_with(&format!("[client-request-id {request}, timestamp {TIME}]")));
     }
