@@ -70,9 +70,9 @@ lint: ## Checks format, clippy (native and wasm), docs, licences and duplicates 
 	cargo clippy --locked --package entra-token-core --package entra-auth-filter --features entra-auth-filter/traps --all-targets --target wasm32-wasip1 -- -D warnings
 	cargo clippy --locked --package entra-token-core --all-targets --target wasm32-unknown-unknown -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --locked --workspace --no-deps --document-private-items
-	cargo deny --locked check bans licenses sources
+	cargo deny --locked check --allow license-exception-not-encountered bans licenses sources
 	cargo fmt --manifest-path tests/fuzz/libfuzzer/Cargo.toml --check
-	cargo deny --locked --manifest-path tests/fuzz/libfuzzer/Cargo.toml check --config deny.toml bans licenses sources
+	cargo deny --locked --manifest-path tests/fuzz/libfuzzer/Cargo.toml --config deny.toml check --allow unmatched-skip --allow license-not-encountered bans licenses sources
 	shellcheck --external-sources scripts/setup scripts/fuzz .ci/run
 
 audit: ## Checks dependencies against the RustSec advisory database (fetched from the internet).

@@ -72,3 +72,26 @@ fn the_corpus_stays_small() {
     assert!(sizes.len() < 200, "{} files", sizes.len());
     assert!(sizes.iter().sum::<u64>() < 300_000, "{sizes:?}");
 }
+
+/// What is searched is what ships: the programs have a lock file of their own, as they are a
+/// workspace of their own.
+#[test]
+fn the_programs_are_made_of_the_versions_of_the_workspace() {
+    let packages = |lock: &str| -> BTreeSet<String> {
+        let lock = fs::read_to_string(folder(lock)).expect("a lock file");
+        let packages = lock.split("[[package]]").skip(1);
+        packages
+            .map(|package| package.lines().skip(1).take(2).collect())
+            .collect()
+    };
+    let (own, all) = (
+        packages("libfuzzer/Cargo.lock"),
+        packages("../../Cargo.lock"),
+    );
+    let only_here: Vec<_> = own.difference(&all).collect();
+    assert_eq!(
+        only_here.len(),
+        3,
+        "arbitrary and libfuzzer apart: {only_here:#?}"
+    );
+}
