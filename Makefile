@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all soak build traps lint audit setup clean
+.PHONY: help run test test-all soak fuzz build traps lint audit setup clean
 
 CARGO_TARGET_DIR ?= target
 CARGO := cargo --quiet
@@ -60,6 +60,9 @@ soak: ## Faults in random order for MINUTES=5 (or more), and the count at the en
 	@$(CARGO) build --locked --package e2e --bin soak
 	@exec $(CARGO_TARGET_DIR)/debug/soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
+fuzz: ## Searches for inputs that break a parser, for SECONDS=60 in total (the build takes minutes, once). Needs a nightly Rust.
+	@scripts/fuzz $(or $(SECONDS),60)
+
 lint: ## Checks format, clippy (native and wasm), docs, licences and duplicates of dependencies, and scripts.
 	@scripts/setup rust deny shellcheck
 	cargo fmt --all --check
@@ -67,8 +70,10 @@ lint: ## Checks format, clippy (native and wasm), docs, licences and duplicates 
 	cargo clippy --locked --package entra-token-core --package entra-auth-filter --features entra-auth-filter/traps --all-targets --target wasm32-wasip1 -- -D warnings
 	cargo clippy --locked --package entra-token-core --all-targets --target wasm32-unknown-unknown -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --locked --workspace --no-deps --document-private-items
-	cargo deny --locked check bans licenses sources
-	shellcheck --external-sources scripts/setup .ci/run
+	cargo deny --locked check --allow license-exception-not-encountered bans licenses sources
+	cargo fmt --manifest-path tests/fuzz/libfuzzer/Cargo.toml --check
+	cargo deny --locked --manifest-path tests/fuzz/libfuzzer/Cargo.toml --config deny.toml check --allow unmatched-skip --allow license-not-encountered bans licenses sources
+	shellcheck --external-sources scripts/setup scripts/fuzz .ci/run
 
 audit: ## Checks dependencies against the RustSec advisory database (fetched from the internet).
 	@scripts/setup rust deny

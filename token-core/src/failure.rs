@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::aadsts;
 use crate::http::Response;
 use crate::reply::ReplyError;
+use crate::trace::Trace;
 use crate::{Now, Wall};
 
 /// The longest part of a server's own words that is kept for logs and `/ready`, in characters.
@@ -37,6 +38,8 @@ pub struct Failure {
     /// What the server asked for in `Retry-After`.
     #[serde(skip)]
     pub retry_after: Option<Duration>,
+    /// By what the endpoint's support finds the exchange; another one each time.
+    pub trace: Box<Trace>,
 }
 
 /// Why no answer came at all.
@@ -120,6 +123,7 @@ impl Failure {
             (..=299, _) => ("unexpected_status", ""),
             _ => ("request_refused", "Check the identity and the audience."),
         };
+        let trace = said.as_ref().map(ErrorBody::trace).unwrap_or_default();
         let message = match said {
             Some(said) => format!("the token endpoint answered {status}: {}", said.detail()),
             // Envoy's own, see above.
@@ -133,6 +137,7 @@ impl Failure {
         };
         Self {
             retry_after,
+            trace,
             ..Self::new(code, message, advice, permanent)
         }
     }
@@ -140,13 +145,18 @@ impl Failure {
     /// The place of a secret or an assertion answered with another status than 200.
     pub(crate) fn no_credential(response: &Response) -> Self {
         let status = response.status;
-        let message = match ErrorBody::parse(&response.body.0) {
+        let said = ErrorBody::parse(&response.body.0);
+        let trace = said.as_ref().map(ErrorBody::trace).unwrap_or_default();
+        let message = match said {
             Some(said) => format!("no credential ({status}): {}", said.detail()),
             None => format!("no credential: its place answered {status}"),
         };
         let advice = "Check the file of the secret or assertion, and that the token-sidecar runs \
                       where one is used.";
-        Self::new("credential_unavailable", message, advice, false)
+        Self {
+            trace,
+            ..Self::new("credential_unavailable", message, advice, false)
+        }
     }
 
     /// What came in place of a secret or an assertion must not be sent.
@@ -199,6 +209,7 @@ impl Failure {
             advice: advice.into(),
             permanent,
             retry_after: None,
+            trace: Box::default(),
         }
     }
 }
@@ -208,6 +219,9 @@ impl fmt::Display for Failure {
         write!(f, "{} ({})", self.message, self.code)?;
         if !self.advice.is_empty() {
             write!(f, ". {}", self.advice)?;
+        }
+        if !self.trace.is_empty() {
+            write!(f, " [{}]", self.trace)?;
         }
         Ok(())
     }
@@ -230,9 +244,9 @@ fn retry_after(value: &str, now: Wall) -> Option<Duration> {
     Some(since_epoch.saturating_sub(Duration::from_millis(now.0)))
 }
 
-/// `{error, error_description, error_codes}` of IMDS and Entra (RFC 6749 §5.2), or `{message}` of
-/// App Service. `error` or a text must be there: a reason that is half understood is better than
-/// none.
+/// `{error, error_description, error_codes, trace_id, correlation_id, timestamp}` of IMDS and Entra
+/// (RFC 6749 §5.2), or `{message}` of App Service. `error` or a text must be there: a reason that is
+/// half understood is better than none.
 #[derive(Deserialize)]
 struct ErrorBody {
     #[serde(default)]
@@ -243,6 +257,12 @@ struct ErrorBody {
     error_codes: Value,
     #[serde(default)]
     message: Value,
+    #[serde(default)]
+    trace_id: Value,
+    #[serde(default)]
+    correlation_id: Value,
+    #[serde(default)]
+    timestamp: Value,
 }
 
 impl ErrorBody {
@@ -279,11 +299,19 @@ impl ErrorBody {
         said.to_ascii_lowercase().contains(what)
     }
 
-    /// The server's words on one line, bounded: descriptions often hold `\r\n`.
+    fn trace(&self) -> Box<Trace> {
+        let (_, in_text) = Trace::cut_off(self.description());
+        let fields = Trace::of_fields(&self.trace_id, &self.correlation_id, &self.timestamp);
+        Box::new(fields.or(in_text))
+    }
+
+    /// The server's words on one line, bounded: descriptions often hold `\r\n`. The ids after
+    /// them are told apart.
     fn detail(&self) -> String {
-        let said = match (self.error.as_str(), self.description()) {
+        let (words, _) = Trace::cut_off(self.description());
+        let said = match (self.error.as_str(), words) {
             (said, "") | ("", said) => said.to_owned(),
-            (error, description) => format!("{error}: {description}"),
+            (error, words) => format!("{error}: {words}"),
         };
         let line = said.replace(char::is_control, " ");
         bounded(line.trim_end()).to_owned()

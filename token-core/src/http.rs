@@ -2,6 +2,9 @@
 
 use crate::Secret;
 
+/// Entra gives it back as `correlation_id`.
+pub const CLIENT_REQUEST_ID: &str = "client-request-id";
+
 /// Where a call goes: a cluster of Envoy and the `:authority` it is addressed to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint {
@@ -36,6 +39,15 @@ impl Request {
             headers,
             body: Body::default(),
         }
+    }
+
+    /// The id by which the endpoint's support finds the request, where it carries one.
+    #[must_use]
+    pub fn client_request_id(&self) -> Option<&str> {
+        let mut headers = self.headers.iter();
+        headers
+            .find(|(name, _)| *name == CLIENT_REQUEST_ID)
+            .map(|(_, value)| value.as_str())
     }
 }
 

@@ -9,7 +9,8 @@
 //! * [`state`]: what outlives a call, and what a refusal by the target means.
 //! * [`schedule`]: the pure functions that say how long to wait.
 //! * [`identity`], [`cloud`]: who asks, and the one or two requests that ask.
-//! * [`reply`], [`failure`]: what an endpoint answered, or why that is no token.
+//! * [`reply`], [`failure`], [`trace`]: what an endpoint answered, or why that is no token, and by
+//!   what its support finds the exchange.
 //! * [`member`], [`record`]: how the many VMs of one Envoy process agree on who asks, through
 //!   one record in shared data.
 //! * [`config`]: the plugin configuration: strict JSON in, types that cannot be wrong out.
@@ -47,6 +48,7 @@ pub mod state;
 pub mod status;
 pub mod time;
 mod token;
+pub mod trace;
 
 pub use audience::Audience;
 pub use secret::Secret;

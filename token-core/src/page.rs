@@ -57,6 +57,10 @@ fn row(page: &mut String, slot: &SlotStatus) {
             page,
             "<br><span class=\"bad\">{failures} failed: {message}</span><br>{advice}"
         );
+        if !problem.trace.is_empty() {
+            let trace = escape(&problem.trace.to_string());
+            let _ = write!(page, "<br><small>{trace}</small>");
+        }
     }
     let _ = write!(page, "</td><td>in {next} s</td></tr>");
 }

@@ -15,7 +15,7 @@ use crate::Mono;
 use crate::identity::Plan;
 use crate::state::State;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const CHECKSUM_BYTES: usize = 4;
 
 /// Names a slot's record. The hash covers every input that changes what the token is, so two

@@ -111,14 +111,8 @@ struct InFlight {
     sent: Now,
     deadline: Mono,
     wants: Wants,
+    client_request_id: Option<String>,
     forward_proxy: Option<String>,
-}
-
-impl InFlight {
-    /// What is to be said of a failure of this call.
-    fn about(&self, failure: Failure) -> Failure {
-        failure.by_way_of(self.forward_proxy.as_deref())
-    }
 }
 
 /// What a call is to bring.
@@ -167,7 +161,7 @@ impl Slot {
             }
             Input::CallFailed(id, why) => {
                 if let Some(call) = self.finish(id, now) {
-                    self.failed(now, call.about(Failure::no_answer(why)));
+                    self.failed(now, &call, Failure::no_answer(why));
                 }
             }
             Input::Accepted(generation) => {
@@ -265,9 +259,7 @@ impl Slot {
             return;
         }
         match self.in_flight.take() {
-            Some(call) => {
-                self.failed(now, call.about(Failure::no_answer(NoAnswer::TimedOut)));
-            }
+            Some(call) => self.failed(now, &call, Failure::no_answer(NoAnswer::TimedOut)),
             None => self.begin(now),
         }
     }
@@ -296,6 +288,7 @@ impl Slot {
             sent: now,
             deadline: now.mono.after(timeout + CALL_GRACE),
             wants,
+            client_request_id: request.client_request_id().map(str::to_owned),
             forward_proxy: endpoint.forward_proxy.clone(),
         });
         self.outputs.push_back(Output::Call {
@@ -316,24 +309,24 @@ impl Slot {
         match call.wants {
             Wants::Credential => match self.plan.credential(response, now) {
                 Ok(credential) => self.ask_for_token(now, Some(&credential)),
-                Err(failure) => self.failed(now, call.about(failure)),
+                Err(failure) => self.failed(now, call, failure),
             },
-            Wants::Token if response.status != 200 => {
-                self.failed(now, call.about(Failure::refused(response, now)));
-            }
-            Wants::Token => self.token_came(now, call.sent, response),
+            Wants::Token => self.token_came(now, call, response),
         }
     }
 
-    fn token_came(&mut self, now: Now, sent: Now, response: &Response) {
+    fn token_came(&mut self, now: Now, call: &InFlight, response: &Response) {
+        if response.status != 200 {
+            return self.failed(now, call, Failure::refused(response, now));
+        }
         let parsed =
-            reply::parse(&response.body.0).and_then(|reply| Ok((reply.ends(sent)?, reply)));
+            reply::parse(&response.body.0).and_then(|reply| Ok((reply.ends(call.sent)?, reply)));
         match parsed.map(|(ends, reply)| (self.not_prolonged(ends, &reply), reply)) {
             Ok((ends, _)) if ends.mono <= now.mono => {
-                self.failed(now, Failure::malformed(&ReplyError::OverOnArrival));
+                self.failed(now, call, Failure::malformed(&ReplyError::OverOnArrival));
             }
             Ok((ends, reply)) => self.acquired(now, &ends, reply),
-            Err(error) => self.failed(now, Failure::malformed(&error)),
+            Err(error) => self.failed(now, call, Failure::malformed(&error)),
         }
     }
 
@@ -405,7 +398,11 @@ impl Slot {
         };
     }
 
-    fn failed(&mut self, now: Now, failure: Failure) {
+    fn failed(&mut self, now: Now, call: &InFlight, failure: Failure) {
+        let mut failure = failure.by_way_of(call.forward_proxy.as_deref());
+        if let Some(id) = &call.client_request_id {
+            failure.trace = Box::new(failure.trace.or_sent(id, now.wall));
+        }
         self.state.failures = self.state.failures.saturating_add(1);
         let retry_in = if failure.permanent {
             schedule::permanent_backoff(&mut self.rng)

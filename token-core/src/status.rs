@@ -2,12 +2,13 @@
 //! have its token.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::Now;
 use crate::config::SlotSpec;
 use crate::failure::Failure;
 use crate::state::State;
+use crate::trace::Trace;
 
 /// The longest `Retry-After` that a client gets: the token may come earlier than planned.
 const MAX_RETRY_AFTER: u64 = 30;
@@ -63,7 +64,7 @@ pub enum TokenState {
 }
 
 /// A failure, for people and programs.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
     /// Stable.
@@ -73,6 +74,14 @@ pub struct Problem {
     /// What to do about it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub advice: String,
+    /// By what the endpoint's support finds the exchange.
+    #[serde(flatten, serialize_with = "trace_fields")]
+    pub trace: Trace,
+}
+
+/// A field for each id that there is.
+fn trace_fields<S: Serializer>(trace: &Trace, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(trace.parts().map(|(name, _, value)| (name, value)))
 }
 
 impl From<&Failure> for Problem {
@@ -81,6 +90,7 @@ impl From<&Failure> for Problem {
             code: failure.code.to_string(),
             message: failure.message.clone(),
             advice: failure.advice.to_string(),
+            trace: Trace::clone(&failure.trace),
         }
     }
 }
@@ -170,16 +180,19 @@ impl Unavailable {
             ),
         };
         let mut message = format!("identity `{identity}`: {what}");
+        let mut trace = Trace::default();
         if let Some(failure) = &state.last_failure {
             message.push_str("; ");
             message.push_str(&failure.message);
+            trace = Trace::clone(&failure.trace);
         }
         let wait = state.next_attempt.since(now.mono).as_secs();
         Self {
             error: Problem {
                 code: code.into(),
                 message,
-                advice: String::new(),
+                trace,
+                ..Problem::default()
             },
             retry_after: wait.saturating_add(1).min(MAX_RETRY_AFTER),
         }

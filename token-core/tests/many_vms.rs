@@ -10,6 +10,7 @@ use entra_token_core::member::{Call, Member};
 use entra_token_core::record::{Lease, OwnerId, Record};
 use entra_token_core::slot::Event;
 use entra_token_core::state::{Refusal, State};
+use entra_token_core::trace::Trace;
 use entra_token_core::{Generation, Mono, Now, Secret, Token, Wall};
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -236,6 +237,12 @@ fn the_layout_of_the_record_is_that_of_its_version() {
                 advice: "a".into(),
                 permanent: true,
                 retry_after: None,
+                trace: Box::new(Trace {
+                    trace_id: Some("t".into()),
+                    correlation_id: Some("c".into()),
+                    client_request_id: None,
+                    timestamp: Some("w".into()),
+                }),
             }),
             accepted: true,
             repeated: false,
@@ -245,7 +252,7 @@ fn the_layout_of_the_record_is_that_of_its_version() {
     let bytes = record.encode();
     let (body, _checksum) = bytes.split_at(bytes.len() - 4);
     let expected =
-        b"\x01\x01\x02\x01\x03\x01s\x04\x05\x06\x07\x08\x01\x01c\x01m\x01a\x01\x01\x00\x01\x09";
+        b"\x02\x01\x02\x01\x03\x01s\x04\x05\x06\x07\x08\x01\x01c\x01m\x01a\x01\x01\x01t\x01\x01c\x00\x01\x01w\x01\x00\x01\x09";
     assert_eq!(body, expected);
     assert_eq!(Record::decode(&bytes), Some(record));
 }

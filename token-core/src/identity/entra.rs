@@ -5,7 +5,7 @@
 use form_urlencoded::Serializer;
 
 use super::{Local, MetadataService};
-use crate::http::{Body, Endpoint, Request};
+use crate::http::{Body, CLIENT_REQUEST_ID, Endpoint, Request};
 use crate::{Audience, Secret};
 
 /// RFC 7523 §2.2.
@@ -66,7 +66,7 @@ impl Exchange {
             headers: vec![
                 ("content-type", "application/x-www-form-urlencoded".into()),
                 ("accept", "application/json".into()),
-                ("client-request-id", trace),
+                (CLIENT_REQUEST_ID, trace),
                 ("return-client-request-id", "true".into()),
             ],
             body: Body(form.finish().into_bytes()),

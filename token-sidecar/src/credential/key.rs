@@ -4,6 +4,7 @@ use aws_lc_rs::signature::RsaKeyPair;
 use pkcs8::{EncryptedPrivateKeyInfoRef, ObjectIdentifier, PrivateKeyInfoRef};
 
 use crate::credential::password::Password;
+use crate::credential::work;
 use crate::file::FileName;
 use crate::settings::mistake::Mistake;
 use crate::settings::variables::PASSWORD;
@@ -39,6 +40,7 @@ pub(super) fn from_encrypted_pkcs8(
     let Some(password) = password else {
         return Err(no_password(file));
     };
+    work::check(der, file)?;
     let document = encrypted.decrypt(password.expose()).map_err(|error| {
         use pkcs8::{Error, pkcs5};
         match error {

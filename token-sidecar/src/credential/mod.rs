@@ -6,6 +6,7 @@ mod key;
 mod password;
 mod pem_file;
 mod pfx_file;
+mod work;
 
 use std::fmt;
 

@@ -48,36 +48,37 @@ pub(super) fn private_key(
     password: Option<&Password>,
     file: &FileName,
 ) -> Result<RsaKeyPair, Mistake> {
-    let mut keys = Vec::new();
-    for block in blocks(content, file)? {
-        if !block.tag().ends_with("PRIVATE KEY") {
-            continue;
+    let mut keys = blocks(content, file)?;
+    keys.retain(|block| block.tag().ends_with("PRIVATE KEY"));
+    // Before one is decrypted, which takes its time.
+    let block = match (keys.pop(), keys.len()) {
+        (Some(block), 0) => block,
+        (Some(_), others) => {
+            return Err(file.mistake(
+                format!("holds {} private keys", others + 1),
+                "Keep the one that belongs to the certificate.",
+            ));
         }
-        let (tag, is_encrypted) = (block.tag().to_owned(), block.headers().get("DEK-Info"));
-        let is_encrypted = is_encrypted.is_some();
-        let der = Zeroizing::new(block.into_contents());
-        keys.push(match tag.as_str() {
-            _ if is_encrypted => Err(key::old_encryption(file)),
-            "PRIVATE KEY" => key::from_pkcs8(&der, file),
-            "RSA PRIVATE KEY" => key::from_pkcs1(&der, file),
-            "ENCRYPTED PRIVATE KEY" => key::from_encrypted_pkcs8(&der, password, file),
-            _ => Err(key::not_rsa(file)),
-        }?);
-    }
-    match (keys.pop(), keys.len()) {
-        (Some(key), 0) => Ok(key),
-        (Some(_), others) => Err(file.mistake(
-            format!("holds {} private keys", others + 1),
-            "Keep the one that belongs to the certificate.",
-        )),
-        (None, _) => Err(file.mistake(
-            "holds no private key",
-            if file.setting == KEY {
-                "Put the certificate's private key there, as PEM.".to_owned()
-            } else {
-                format!("Put the private key there too, as PEM, or name its file in {KEY}.")
-            },
-        )),
+        (None, _) => {
+            return Err(file.mistake(
+                "holds no private key",
+                if file.setting == KEY {
+                    "Put the certificate's private key there, as PEM.".to_owned()
+                } else {
+                    format!("Put the private key there too, as PEM, or name its file in {KEY}.")
+                },
+            ));
+        }
+    };
+    let is_encrypted = block.headers().get("DEK-Info").is_some();
+    let tag = block.tag().to_owned();
+    let der = Zeroizing::new(block.into_contents());
+    match tag.as_str() {
+        _ if is_encrypted => Err(key::old_encryption(file)),
+        "PRIVATE KEY" => key::from_pkcs8(&der, file),
+        "RSA PRIVATE KEY" => key::from_pkcs1(&der, file),
+        "ENCRYPTED PRIVATE KEY" => key::from_encrypted_pkcs8(&der, password, file),
+        _ => Err(key::not_rsa(file)),
     }
 }
 

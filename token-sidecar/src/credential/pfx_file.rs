@@ -7,6 +7,7 @@ use p12_keystore::{Pkcs12Archive, error::Error};
 use crate::credential::certificate::Certificate;
 use crate::credential::key;
 use crate::credential::password::Password;
+use crate::credential::work;
 use crate::file::FileName;
 use crate::settings::mistake::Mistake;
 
@@ -16,6 +17,7 @@ pub(super) fn open(
     password: Option<&Password>,
     file: &FileName,
 ) -> Result<(RsaKeyPair, Vec<Certificate>), Mistake> {
+    work::check(content, file)?;
     let archive = Pkcs12Archive::from_pkcs12(content, password.map_or("", Password::expose))
         .map_err(|error| refused(&error, password, file))?;
     let certificates: Vec<Certificate> = archive

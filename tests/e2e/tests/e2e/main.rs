@@ -22,6 +22,7 @@ mod ownership;
 mod refusals;
 mod secrecy;
 mod shutdown;
+mod traces;
 mod transparency;
 mod traps;
 mod updates;

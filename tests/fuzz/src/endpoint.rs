@@ -1,0 +1,229 @@
+//! What a token endpoint answers.
+
+use std::time::Duration;
+
+use entra_token_core::config::SlotSpec;
+use entra_token_core::failure::Failure;
+use entra_token_core::http::{Body, Endpoint, Response};
+use entra_token_core::identity::{Exchange, Local, Plan, Proof, Source};
+use entra_token_core::record::SlotKey;
+use entra_token_core::reply;
+use entra_token_core::schedule::MAX_LIFETIME;
+use entra_token_core::slot::{Event, Input, Output, Policy, Slot};
+use entra_token_core::status::{NoToken, Status, Unavailable, json};
+use entra_token_core::{Mono, Now, Wall, page};
+use serde_json::{Value, json as value};
+
+use crate::{MARKER, hides_the_marker};
+
+/// Both clocks far from zero.
+pub(crate) const START: Now = Now {
+    mono: Mono(5_000_000),
+    wall: Wall(1_790_000_000_000),
+};
+
+/// The longest that is waited after a failure: the longest `Retry-After` that is believed, and
+/// its jitter.
+const LONGEST_WAIT: Duration = Duration::from_secs(660);
+
+/// What precedes the server's words, the words (400 characters), and little more.
+const LONGEST_MESSAGE: usize = 480;
+
+fn endpoint(name: &str) -> Endpoint {
+    Endpoint {
+        cluster: name.into(),
+        authority: name.into(),
+    }
+}
+
+/// An application with a secret.
+pub(crate) fn plan() -> Plan {
+    Plan {
+        source: Source::Entra(Exchange {
+            endpoint: endpoint("entra"),
+            tenant: "contoso.com".into(),
+            client_id: "client".into(),
+            proof: Proof::Secret(Local {
+                endpoint: endpoint("files"),
+                path: "/secret".into(),
+            }),
+        }),
+        audience: "https://monitor.azure.com".parse().expect("an audience"),
+    }
+}
+
+pub(crate) const POLICY: Policy = Policy {
+    refresh_before_expiry_percent: 10,
+    call_timeout: Duration::from_secs(4),
+};
+
+fn outputs(slot: &mut Slot) -> Vec<Output> {
+    std::iter::from_fn(|| slot.poll_output()).collect()
+}
+
+fn answer(slot: &mut Slot, now: Now, response: Response) {
+    match outputs(slot).as_slice() {
+        [Output::Call { id, .. }] => slot.handle(now, Input::HttpResponse(*id, response)),
+        other => panic!("expected one call, got {other:?}"),
+    }
+    assert!(slot.next_wakeup() > now.mono, "a hot loop");
+    if let Some(token) = slot.token(now) {
+        assert!(token.until_expiry(now) > Duration::ZERO, "an expired token");
+    }
+}
+
+/// Has the machine ask for a token at `now`, with a secret in hand, and answers so.
+fn exchange(slot: &mut Slot, now: Now, response: Response) -> Vec<Output> {
+    slot.handle(now, Input::Tick);
+    let secret = Response {
+        status: 200,
+        retry_after: None,
+        body: Body(MARKER.into()),
+    };
+    answer(slot, now, secret);
+    answer(slot, now, response);
+    outputs(slot)
+}
+
+fn failure(outputs: &[Output]) -> Option<(&Failure, bool)> {
+    outputs.iter().find_map(|output| match output {
+        Output::Report(Event::Failed {
+            failure, is_news, ..
+        }) => Some((failure, *is_news)),
+        _ => None,
+    })
+}
+
+/// A failure as people see it is short, printable and without the secret.
+fn is_fit_to_be_shown(failure: &Failure) {
+    let message = &failure.message;
+    assert!(message.chars().count() <= LONGEST_MESSAGE, "{message}");
+    assert!(!message.contains(char::is_control), "{message:?}");
+    let trace = failure.trace.to_string();
+    assert!(trace.len() <= 300, "{trace}");
+    let is_plain = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
+    assert!(trace.bytes().all(is_plain), "{trace:?}");
+    hides_the_marker(&failure.to_string());
+    hides_the_marker(&format!("{failure:?}"));
+}
+
+/// A body with status 200.
+pub(crate) fn token_reply(body: &[u8]) {
+    let response = |body: &[u8]| Response {
+        status: 200,
+        retry_after: None,
+        body: Body(body.to_vec()),
+    };
+    let mut slot = Slot::new(plan(), POLICY, 7);
+    let outputs = exchange(&mut slot, START, response(body));
+    let parsed = reply::parse(body);
+    assert!(parsed.is_ok() || slot.token(START).is_none());
+    assert_eq!(slot.token(START).is_some(), failure(&outputs).is_none());
+    if let Ok(reply) = &parsed
+        && let Ok(ends) = reply.ends(START)
+    {
+        assert!(ends.lifetime > Duration::ZERO && ends.lifetime <= MAX_LIFETIME);
+        assert!(ends.mono > START.mono && ends.wall > START.wall);
+    }
+    if let Some((failure, _)) = failure(&outputs) {
+        is_fit_to_be_shown(failure);
+    }
+    // The same reply with a token that is known: good, with a character too many, of another type.
+    let Ok(Value::Object(mut fields)) = serde_json::from_slice(body) else {
+        return;
+    };
+    for token in [
+        value!(MARKER),
+        value!(format!("{MARKER}\u{e9}")),
+        value!([MARKER]),
+    ] {
+        fields.insert("access_token".into(), token);
+        let body = serde_json::to_vec(&fields).expect("JSON");
+        let mut slot = Slot::new(plan(), POLICY, 7);
+        let outputs = exchange(&mut slot, START, response(&body));
+        hides_the_marker(&format!("{outputs:?} {slot:?}"));
+        match reply::parse(&body) {
+            Ok(reply) => hides_the_marker(&format!("{reply:?}")),
+            Err(error) => hides_the_marker(&format!("{error} {error:?}")),
+        }
+    }
+}
+
+/// A status (the first two bytes) and the body that comes with it.
+pub(crate) fn error_reply(input: &[u8]) {
+    let Some((status, body)) = input.split_first_chunk::<2>() else {
+        return;
+    };
+    let status = u16::from_be_bytes(*status);
+    if status == 200 || body.windows(MARKER.len()).any(|it| it == MARKER.as_bytes()) {
+        return;
+    }
+    let response = || Response {
+        status,
+        retry_after: None,
+        body: Body(body.to_vec()),
+    };
+    let mut slot = Slot::new(plan(), POLICY, 7);
+    let outputs = exchange(&mut slot, START, response());
+    let (failure, is_news) = failure(&outputs).expect("a failure");
+    assert!(is_news && !failure.code.is_empty());
+    is_fit_to_be_shown(failure);
+    assert!(slot.token(START).is_none());
+    let wait = slot.next_wakeup().since(START.mono);
+    assert!(wait <= LONGEST_WAIT, "{wait:?}");
+
+    let spec = SlotSpec {
+        key: SlotKey::of(&plan()),
+        plan: plan(),
+        policy: POLICY,
+        identity: "default".into(),
+        required: None,
+    };
+    let status = Status::of([(&spec, slot.state())], START);
+    let refused = Unavailable::new(NoToken::HeldTooLong, "default", slot.state(), START);
+    for text in [json(&status), json(&refused)] {
+        serde_json::from_slice::<Value>(&text).expect("JSON");
+    }
+    // All markup is the page's own.
+    let page = page::render(&status);
+    let without = page::render(&Status::of([], START));
+    assert_eq!(page.matches("<script").count(), 0, "{page}");
+    let markup = page.matches('<').count() - without.matches('<').count();
+    assert!(markup <= 20, "{markup} elements: {page}");
+
+    // The same answer again is no news.
+    let next = slot.next_wakeup();
+    let now = Now {
+        mono: next,
+        wall: START.wall.after(next.since(START.mono)),
+    };
+    let again = exchange(&mut slot, now, response());
+    let (_, is_news) = self::failure(&again).expect("a failure");
+    assert!(!is_news);
+}
+
+/// The value of `Retry-After`.
+pub(crate) fn retry_after(value: &[u8]) {
+    let Ok(value) = str::from_utf8(value) else {
+        return;
+    };
+    let response = Response {
+        status: 429,
+        retry_after: Some(value.to_owned()),
+        body: Body::default(),
+    };
+    let mut slot = Slot::new(plan(), POLICY, 7);
+    let outputs = exchange(&mut slot, START, response);
+    let (failure, _) = failure(&outputs).expect("a failure");
+    let wait = slot.next_wakeup().since(START.mono);
+    let asked = failure.retry_after.unwrap_or_default();
+    let least = asked.clamp(Duration::from_millis(500), Duration::from_secs(600));
+    assert!((least..=LONGEST_WAIT).contains(&wait), "{value}: {wait:?}");
+    // A count of seconds is understood as it is, and what is no time at all is none.
+    if let Ok(seconds) = value.parse::<u32>() {
+        assert_eq!(asked, Duration::from_secs(seconds.into()));
+    }
+    if !value.contains(|c: char| c.is_ascii_digit()) {
+        assert_eq!(failure.retry_after, None, "{value}");
+    }
+}

@@ -1,0 +1,49 @@
+//! What the VMs of a process share, as another version of the module may have written it.
+
+use std::cell::RefCell;
+
+use entra_token_core::member::{Cas, Member, SharedData};
+use entra_token_core::record::{OwnerId, Record};
+
+use crate::endpoint::{POLICY, START, plan};
+
+struct OneKey(RefCell<Vec<u8>>);
+
+impl SharedData for OneKey {
+    fn read(&self, _: &str) -> Option<(Vec<u8>, Cas)> {
+        Some((self.0.borrow().clone(), Cas(1)))
+    }
+
+    fn write(&self, _: &str, value: &[u8], _: Option<Cas>) -> bool {
+        *self.0.borrow_mut() = value.to_vec();
+        true
+    }
+}
+
+/// The record, as it is and with the checksum put right.
+pub(crate) fn record(bytes: &[u8]) {
+    let mut sealed = bytes.to_vec();
+    sealed.extend(crc32fast::hash(bytes).to_le_bytes());
+    for bytes in [bytes, &sealed] {
+        if let Some(record) = Record::decode(bytes) {
+            let again = record.encode();
+            assert_eq!(Record::decode(&again), Some(record));
+            for byte in 0..again.len().min(8) {
+                let mut damaged = again.clone();
+                damaged[byte] ^= 1;
+                assert_eq!(Record::decode(&damaged), None);
+            }
+        }
+        // Whatever it says, a VM goes on from it.
+        let shared = OneKey(RefCell::new(bytes.to_vec()));
+        let mut member = Member::new(OwnerId(1), plan(), POLICY);
+        member.step(START, &shared);
+        let _ = member.next_wakeup(START);
+        let generation = member.slot().state().generation();
+        member.accepted(START, generation, &shared);
+        member.refused(START, generation, &shared);
+        if let Some(token) = member.token(START) {
+            assert!(token.is_valid(START));
+        }
+    }
+}
