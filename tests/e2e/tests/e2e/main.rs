@@ -21,4 +21,5 @@ mod secrecy;
 mod shutdown;
 mod transparency;
 mod traps;
+mod trust;
 mod updates;
