@@ -30,6 +30,9 @@ pub struct Application {
     /// The certificates that its assertions may be signed with.
     #[serde(default)]
     pub certificates: Vec<RegisteredCertificate>,
+    /// The certificates that need not be registered, for their subject and their issuer.
+    #[serde(default)]
+    pub trusted_subjects: Vec<TrustedSubject>,
     /// The tokens of others that it may use as assertions.
     #[serde(default)]
     pub federated_credentials: Vec<FederatedCredential>,
@@ -55,6 +58,7 @@ impl Application {
             name: name.to_owned(),
             secrets: Vec::new(),
             certificates: Vec::new(),
+            trusted_subjects: Vec::new(),
             federated_credentials: Vec::new(),
             app_roles: Vec::new(),
             roles: vec![(AZURE_MONITOR.to_owned(), METRICS_PUBLISHER.to_owned())],
@@ -76,6 +80,13 @@ impl Application {
     #[must_use]
     pub fn with_certificate(mut self, certificate: RegisteredCertificate) -> Self {
         self.certificates.push(certificate);
+        self
+    }
+
+    /// The same with trust by subject name and issuer.
+    #[must_use]
+    pub fn with_trusted_subject(mut self, trusted: TrustedSubject) -> Self {
+        self.trusted_subjects.push(trusted);
         self
     }
 
@@ -103,6 +114,60 @@ impl fmt::Debug for ClientSecret {
         f.debug_struct("ClientSecret")
             .field("expires_at", &self.expires_at)
             .finish_non_exhaustive()
+    }
+}
+
+/// Trust by subject name and issuer (SN+I): a certificate of this subject that leads to this
+/// authority is taken whichever its hash, so that it can be renewed without a word to Entra. Graph
+/// calls it `trustedCertificateSubject`. The assertion must bring the chain (`x5c`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrustedSubject {
+    /// The subject, as in `CN=proxy.example`.
+    pub subject: String,
+    /// The authority's certificate.
+    pub authority: AuthorityCertificate,
+}
+
+/// An authority's certificate; in JSON its DER in standard base64.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct AuthorityCertificate(Vec<u8>);
+
+impl AuthorityCertificate {
+    /// Reads a certificate.
+    ///
+    /// # Errors
+    /// When it is no X.509 certificate of an authority, in DER.
+    pub fn from_der(der: &[u8]) -> Result<Self, InvalidCertificate> {
+        let (_, parsed) = X509Certificate::from_der(der)
+            .map_err(|error| InvalidCertificate(error.to_string()))?;
+        if parsed.is_ca() {
+            Ok(Self(der.to_vec()))
+        } else {
+            Err(InvalidCertificate("it is no authority's".to_owned()))
+        }
+    }
+
+    pub(crate) fn der(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for AuthorityCertificate {
+    type Error = InvalidCertificate;
+
+    fn try_from(text: String) -> Result<Self, InvalidCertificate> {
+        let der = STANDARD
+            .decode(text)
+            .map_err(|error| InvalidCertificate(error.to_string()))?;
+        Self::from_der(&der)
+    }
+}
+
+impl From<AuthorityCertificate> for String {
+    fn from(certificate: AuthorityCertificate) -> Self {
+        STANDARD.encode(&certificate.0)
     }
 }
 

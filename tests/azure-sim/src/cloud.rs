@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use hyper::StatusCode;
 
 use crate::Service;
-use crate::applications::Application;
+use crate::applications::{Application, FederatedCredential};
 use crate::arc::KeyFiles;
 use crate::directory::{Directory, Identity, RoleAssignment};
 use crate::door::Door;
@@ -35,6 +35,7 @@ pub(crate) struct Cloud {
     /// The authority behind the target's certificate, PEM.
     pub(crate) ca_pem: String,
     pub(crate) target_audiences: Vec<String>,
+    pub(crate) target_trusts: Vec<FederatedCredential>,
     pub(crate) identity_header: String,
     pub(crate) tsiam_audiences: Vec<String>,
     pub(crate) imds: TokenSource<ImdsRefusal>,
@@ -91,6 +92,7 @@ impl Cloud {
             tenant: Tenant::new(options.cloud)?,
             ca_pem,
             target_audiences: options.target_audiences.clone(),
+            target_trusts: options.target_trusts.clone(),
             identity_header: options.identity_header.clone(),
             tsiam_audiences: options.tsiam_audiences.clone(),
             imds: TokenSource::default(),

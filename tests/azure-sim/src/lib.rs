@@ -64,13 +64,14 @@ mod sim;
 mod sim_trust;
 mod source;
 mod target;
+mod target_trust;
 mod tls;
 mod tokens;
 mod tsiam;
 
 pub use applications::{
-    Application, ApplicationReport, ClientSecret, FederatedCredential, InvalidCertificate,
-    RegisteredCertificate,
+    Application, ApplicationReport, AuthorityCertificate, ClientSecret, FederatedCredential,
+    InvalidCertificate, RegisteredCertificate, TrustedSubject,
 };
 pub use directory::{Identity, METRICS_PUBLISHER, RoleAssignment};
 pub use entra::EntraRefusal;

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::applications::Application;
+use crate::applications::{Application, FederatedCredential};
 use crate::directory::Identity;
 use crate::settings::Settings;
 
@@ -123,6 +123,9 @@ pub struct Options {
     pub extra_audiences: Vec<String>,
     /// Audiences that the target accepts; each with and without one trailing slash.
     pub target_audiences: Vec<String>,
+    /// Whose tokens the target accepts beside Entra's: of these issuers, for these audiences and
+    /// subjects.
+    pub target_trusts: Vec<FederatedCredential>,
     /// How many samples are remembered for each series, the newest first. What is older than
     /// the remembered ones counts as a duplicate.
     pub samples_kept_per_series: usize,
@@ -155,6 +158,7 @@ impl Default for Options {
             tsiam_audiences: vec!["api://AzureADTokenExchange".to_owned()],
             extra_audiences: Vec::new(),
             target_audiences: vec![AZURE_MONITOR.to_owned()],
+            target_trusts: Vec::new(),
             samples_kept_per_series: 20_000,
             settings: Settings::default(),
         }

@@ -15,7 +15,7 @@ use crate::report::{RequestRecord, TokenSummary, reason_text};
 use crate::requests::version_text;
 use crate::secrets::SecretKind;
 use crate::server::Connection;
-use crate::{diagnostics, ingestion};
+use crate::{diagnostics, ingestion, target_trust};
 
 /// Who sent a request.
 pub(crate) struct Caller {
@@ -92,6 +92,12 @@ fn check(cloud: &Cloud, headers: &HeaderMap) -> Result<Caller, TokenRefusal> {
     cloud
         .secrets()
         .add_jwt(SecretKind::AccessToken, jwt, "sent to the target");
+    if let Some(judged) = target_trust::check(cloud, jwt) {
+        return judged.map(|token| Caller {
+            shown: format!("Bearer <verified, of {}>", token.iss),
+            token,
+        });
+    }
     let checked = cloud
         .tenant
         .check(jwt, &cloud.target_audiences, cloud.now());

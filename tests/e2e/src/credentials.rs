@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use azure_sim::RegisteredCertificate;
+use azure_sim::{AuthorityCertificate, RegisteredCertificate};
 use tempfile::TempDir;
 
 /// A file in a folder that is laid out as Kubernetes does it: `token` → `..data/token`,
@@ -73,4 +73,57 @@ pub fn certificate(name: &str) -> (String, RegisteredCertificate) {
         .expect("a certificate");
     let registered = RegisteredCertificate::from_der(certificate.der()).expect("an RSA key");
     (certificate.pem() + &key.serialize_pem(), registered)
+}
+
+/// A certificate authority of a company's own.
+#[derive(Debug)]
+pub struct Authority {
+    issuer: rcgen::CertifiedIssuer<'static, rcgen::KeyPair>,
+}
+
+impl Authority {
+    /// A new one of this name.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        let mut parameters = named(name);
+        parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let issuer = rcgen::CertifiedIssuer::self_signed(parameters, key).expect("a certificate");
+        Self { issuer }
+    }
+
+    /// What is registered of it.
+    ///
+    /// # Panics
+    /// When it is none.
+    #[must_use]
+    pub fn registered(&self) -> AuthorityCertificate {
+        AuthorityCertificate::from_der(self.issuer.der()).expect("an authority")
+    }
+
+    /// A new certificate for this name with a new key, the authority's and the key, PEM.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn certificate(&self, name: &str) -> String {
+        let size = rcgen::RsaKeySize::_2048;
+        let key = rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, size).expect("a key");
+        let certificate = named(name)
+            .signed_by(&key, &self.issuer)
+            .expect("a certificate");
+        certificate.pem() + &self.issuer.pem() + &key.serialize_pem()
+    }
+}
+
+fn named(name: &str) -> rcgen::CertificateParams {
+    let mut parameters = rcgen::CertificateParams::default();
+    parameters.distinguished_name = rcgen::DistinguishedName::new();
+    parameters
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, name);
+    parameters
 }

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::judge::Asked;
 use super::refusal::{EntraRefusal, Refused, refuse, utc};
+use super::trusted_subject;
 use crate::applications::{Application, FederatedCredential, RegisteredCertificate};
 use crate::cloud::{Cloud, lock};
 use crate::tokens::{JwtHeader, read_header};
@@ -113,7 +114,7 @@ fn check_own(
         "RS256" => Algorithm::RS256,
         other => return unsupported(other, "'PS256, RS256'"),
     };
-    if application.certificates.is_empty() {
+    if application.certificates.is_empty() && application.trusted_subjects.is_empty() {
         return refuse(
             EntraRefusal::NoCertificates,
             format!(
@@ -122,7 +123,10 @@ fn check_own(
             ),
         );
     }
-    let certificate = named(application, header)?;
+    let certificate = match trusted_subject::leaf(application, header) {
+        Some(leaf) => leaf,
+        None => named(application, header)?.clone(),
+    };
     let thumbprint = certificate.sha256_thumbprint();
     if !certificate.is_valid_at(cloud.now()) {
         return not_by_certificate(
@@ -291,7 +295,8 @@ fn match_credential(application: &Application, claims: &Claims) -> Result<(), Re
     Ok(())
 }
 
-fn is_signed(jwt: &str, key: &DecodingKey, algorithm: Algorithm) -> bool {
+/// Whether this key signed it; what it says is not judged.
+pub(crate) fn is_signed(jwt: &str, key: &DecodingKey, algorithm: Algorithm) -> bool {
     let mut validation = Validation::new(algorithm);
     validation.required_spec_claims.clear();
     validation.validate_exp = false;

@@ -10,6 +10,7 @@ mod caller;
 mod form;
 mod judge;
 mod refusal;
+mod trusted_subject;
 
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -34,6 +35,7 @@ use crate::server::Connection;
 use crate::settings::FederationErrors;
 use crate::source::TokenSource;
 
+pub(crate) use assertion::is_signed;
 use caller::{Caller, RequestIds};
 use form::Form;
 use judge::{Asked, Grant, check_tenant, judge};

@@ -25,4 +25,5 @@ mod shutdown;
 mod traces;
 mod transparency;
 mod traps;
+mod trust;
 mod updates;
