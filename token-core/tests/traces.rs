@@ -25,6 +25,7 @@ fn endpoint(name: &str) -> Endpoint {
     Endpoint {
         cluster: name.into(),
         authority: name.into(),
+        forward_proxy: None,
     }
 }
 

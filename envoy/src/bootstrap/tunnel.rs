@@ -82,8 +82,8 @@ fn tunnel(proxy: &ForwardProxy, end: &Endpoint, access_log: AccessLog) -> Value 
 /// as `tunnel_response:407`.
 fn failures(proxy: &ForwardProxy, end: &Endpoint, access_log: AccessLog) -> Option<Value> {
     let logger = typed(
-        "envoy.access_loggers.stdout",
-        "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
+        "envoy.access_loggers.stderr",
+        "envoy.extensions.access_loggers.stream.v3.StderrAccessLog",
         json!({ "log_format": { "json_format": {
             "time": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
             "forward_proxy": proxy.address(),

@@ -199,6 +199,9 @@ const SETTINGS: &[(Place, &[&str])] = &[
     (Place::IdentityHeader, &["IDENTITY_HEADER"]),
 ];
 
+/// Which settings say by which way a place is reached through a forward proxy.
+const WAY: &[&str] = &["HTTPS_PROXY", "NO_PROXY"];
+
 /// What Envoy's reason for an answer of its own means.
 struct Cause {
     /// Found in the reason.
@@ -248,7 +251,12 @@ pub(super) struct Remedy {
 }
 
 /// What to do about a failure at a place.
-pub(super) fn remedy(failure: &Failure, place: Place, reason: Option<&str>) -> Remedy {
+pub(super) fn remedy(
+    failure: &Failure,
+    place: Place,
+    reason: Option<&str>,
+    by_proxy: bool,
+) -> Remedy {
     let cause = reason.and_then(|reason| CAUSES.iter().find(|cause| reason.contains(cause.mark)));
     let code = failure.code.as_ref();
     let (settings, commands): (Vec<&'static str>, &'static [&'static str]) =
@@ -265,7 +273,11 @@ pub(super) fn remedy(failure: &Failure, place: Place, reason: Option<&str>) -> R
             let of_place = SETTINGS.iter().filter(|(its, _)| *its == place);
             let of_place = of_place.flat_map(|(_, settings)| settings.iter());
             let of_cause = cause.iter().flat_map(|cause| cause.settings);
-            (of_cause.chain(of_place).copied().collect(), &[])
+            let of_way = by_proxy.then_some(WAY).into_iter().flatten();
+            (
+                of_cause.chain(of_place).chain(of_way).copied().collect(),
+                &[],
+            )
         };
     Remedy {
         cause: cause.map(|cause| cause.meaning),
@@ -287,7 +299,7 @@ mod tests {
         let of_refusals = REFUSALS.iter().flat_map(|row| row.settings);
         let of_places = SETTINGS.iter().flat_map(|(_, settings)| *settings);
         let of_causes = CAUSES.iter().flat_map(|cause| cause.settings);
-        for setting in of_refusals.chain(of_places).chain(of_causes) {
+        for setting in of_refusals.chain(of_places).chain(of_causes).chain(WAY) {
             assert!(
                 SERVED.iter().any(|known| known.name == *setting),
                 "{setting}"
@@ -303,8 +315,9 @@ mod tests {
             advice: "Correct AAD_CLIENT_ID.".into(),
             permanent: true,
             retry_after: None,
+            trace: Box::default(),
         };
-        let remedy = remedy(&failure, Place::Entra, None);
+        let remedy = remedy(&failure, Place::Entra, None, false);
         assert_eq!(remedy.settings, ["AAD_TENANT_ID"]);
         assert_eq!(remedy.commands[1], "az ad sp create --id <client id>");
     }

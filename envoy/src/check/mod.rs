@@ -49,7 +49,8 @@ fn try_to_check(settings: &Settings, programs: Programs) -> Result<u8, u8> {
     let verbose = settings.log_level.is_verbose();
     let mut settings = settings.clone();
     // Standard output is for the results.
-    settings.access_log = AccessLog::Off;
+    // What a forward proxy answers is told nowhere else.
+    settings.access_log = AccessLog::Errors;
     if !verbose {
         // Standard error is for what goes wrong.
         settings.log_level = LogLevel::WARNING;

@@ -126,7 +126,12 @@ impl Report {
         let mut report = Self::new(subject, what);
         let plan = &subject.spec.plan;
         let place = Place::of(plan, subject.kind, endpoint);
-        let remedy = mend::remedy(failure, place, reason.as_deref());
+        let remedy = mend::remedy(
+            failure,
+            place,
+            reason.as_deref(),
+            endpoint.forward_proxy.is_some(),
+        );
         let name = place.name();
         report.row(
             "at",
@@ -150,6 +155,9 @@ impl Report {
         }
         if !failure.advice.is_empty() {
             report.row("do", failure.advice.as_ref());
+        }
+        if !failure.trace.is_empty() {
+            report.row("support", printable(&failure.trace.to_string()));
         }
         if !remedy.settings.is_empty() {
             report.row("settings", remedy.settings.join(", "));

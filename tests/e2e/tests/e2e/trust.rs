@@ -80,7 +80,7 @@ fn a_certificate_renewed_under_its_subject_goes_on_without_a_word_to_entra() {
     assert_eq!(token(&proxy).appid, application.client_id);
     let refused = azure.state().entra.token_endpoint.refused;
     assert!(refused.is_empty(), "{refused:?}");
-    shows_no_secret(&azure, &proxy);
+    shows_no_secret(&proxy);
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn the_token_of_tsiam_goes_to_a_target_that_trusts_its_issuer() {
     let state = azure.state();
     assert_eq!((state.tsiam.calls, state.tsiam.accepted), (1, 1));
     assert_eq!(state.entra.token_endpoint.calls + state.imds.calls, 0);
-    shows_no_secret(&azure, &proxy);
+    shows_no_secret(&proxy);
 }
 
 #[test]

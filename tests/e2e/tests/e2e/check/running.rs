@@ -21,7 +21,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::{REFUSED, SECRET, TOKEN, azure, check, with_secret};
-use crate::identities::{children, file};
+use crate::identities::file;
 
 #[test]
 fn an_envoy_that_does_not_start_is_told_in_its_own_words_with_its_code() {
@@ -244,6 +244,9 @@ fn pid(child: &Child) -> Pid {
 
 /// A process with all that it has started.
 fn family(parent: u32) -> Vec<u32> {
-    let grandchildren = children(parent).into_iter().flat_map(family);
+    let grandchildren = e2e::children(parent)
+        .expect("a system with /proc")
+        .into_iter()
+        .flat_map(family);
     std::iter::once(parent).chain(grandchildren).collect()
 }
