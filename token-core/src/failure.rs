@@ -24,6 +24,9 @@ const NO_WORD_OF_THE_ENDPOINT: [&str; 3] = [
     "endpoint_unreachable",
 ];
 
+/// The place of a credential did not give it out.
+const NO_CREDENTIAL: &str = "credential_unavailable";
+
 /// One failed attempt, in a form that can be shared between VMs and shown to a person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
@@ -155,7 +158,7 @@ impl Failure {
                       where one is used.";
         Self {
             trace,
-            ..Self::new("credential_unavailable", message, advice, false)
+            ..Self::new(NO_CREDENTIAL, message, advice, false)
         }
     }
 
@@ -171,6 +174,12 @@ impl Failure {
         let advice = "Whoever writes its file has stopped (kubelet renews a projected token), or \
                       this machine's clock is wrong.";
         Self::new("assertion_over", message, advice, false)
+    }
+
+    /// Whether nobody was reached, neither the endpoint nor the place of a credential.
+    pub(crate) fn reached_nobody(&self) -> bool {
+        let code = self.code.as_ref();
+        NO_WORD_OF_THE_ENDPOINT.contains(&code) || code == NO_CREDENTIAL
     }
 
     /// Names the forward proxy on the way, where no answer of the endpoint's came: then the

@@ -69,6 +69,10 @@ pub struct Member {
     held_until: Mono,
     /// As read last.
     lease: Lease,
+    /// Our last call reached nobody, and no other context's has failed in that way since: the
+    /// reason may lie with this context. (Envoy's main thread reaches none of its internal
+    /// listeners, by which credentials and forward proxies are reached.)
+    out_of_reach: bool,
 }
 
 impl Member {
@@ -82,6 +86,7 @@ impl Member {
             slot: Slot::new(plan, policy, me.0),
             held_until: Mono::default(),
             lease: Lease::default(),
+            out_of_reach: false,
         }
     }
 
@@ -124,8 +129,7 @@ impl Member {
             wakeup
         };
         let urgent = self.token(now).is_none() || self.slot.state().is_forced();
-        let failed = self.slot.state().failures > 0;
-        self.lease.opens_to(self.me, due, urgent, failed)
+        self.lease.opens_to(self.me, due, urgent, self.out_of_reach)
     }
 
     /// Takes in what others have published, and does nothing else.
@@ -244,6 +248,9 @@ impl Member {
         };
         let calling_by_right = self.slot.is_calling() && self.holds(record.lease);
         if !calling_by_right {
+            if record.lease.owner != self.me && record.state.reached_nobody() {
+                self.out_of_reach = false;
+            }
             self.slot.observe(record.state);
         }
         self.lease = record.lease;
@@ -320,7 +327,18 @@ impl Member {
                         timeout,
                     });
                 }
-                Output::Report(event) => outcome.events.push(event),
+                Output::Report(event) => {
+                    match &event {
+                        Event::Failed { failure, .. } => {
+                            self.out_of_reach = failure.reached_nobody();
+                        }
+                        Event::Acquired { .. } | Event::Unchanged { .. } => {
+                            self.out_of_reach = false;
+                        }
+                        Event::ClockOff(_) => {}
+                    }
+                    outcome.events.push(event);
+                }
                 // The record carries the token; `publish` writes it.
                 Output::Publish(_) => {}
             }

@@ -63,24 +63,17 @@ impl Lease {
     const AFFINITY: Duration = Duration::from_secs(2);
 
     /// From when on `me` may take the lease for work that is due at `due`. A slot that
-    /// requests wait for (`urgent`) waits for nobody but a call in flight.
-    ///
-    /// After a failure (`failed`) it is the other way round: the others come first, for the
-    /// reason may lie with the context that made the call. (Envoy's main thread reaches none of
-    /// its internal listeners, by which credentials and forward proxies are reached.)
+    /// requests wait for (`urgent`) waits for nobody but a call in flight. Whoever could reach
+    /// nobody when it tried last (`out_of_reach`) lets all others go first.
     #[must_use]
-    pub fn opens_to(&self, me: OwnerId, due: Mono, urgent: bool, failed: bool) -> Mono {
-        let comes_first = if failed {
-            self.owner != me
+    pub fn opens_to(&self, me: OwnerId, due: Mono, urgent: bool, out_of_reach: bool) -> Mono {
+        let is_usual = self.owner == me || self.owner == OwnerId::default();
+        let turns = if out_of_reach {
+            1 + u32::from(!urgent)
         } else {
-            urgent || self.owner == me || self.owner == OwnerId::default()
+            u32::from(!urgent && !is_usual)
         };
-        let head_start = if comes_first {
-            Duration::ZERO
-        } else {
-            Self::AFFINITY
-        };
-        self.until.max(due.after(head_start))
+        self.until.max(due.after(Self::AFFINITY * turns))
     }
 }
 

@@ -77,33 +77,61 @@ fn the_last_owner_goes_on_refreshing() {
     assert_eq!(calls.iter().map(|(n, _)| *n).collect::<Vec<_>>(), [last]);
 }
 
+/// Lets whoever calls at that time fail, and returns who it was.
+fn fails(members: &mut [Member], now: Now, shared: &OneKey, how: &Answer) -> usize {
+    let calls = round(members, now, shared);
+    let [(caller, call)] = calls.as_slice() else {
+        panic!("{calls:?}")
+    };
+    match how {
+        Answer::None => members[*caller].call_failed(now, call.id, NoAnswer::Broken, shared),
+        Answer::Refusal => {
+            let refusal = answer(400, r#"{"error":"invalid_request"}"#);
+            members[*caller].answered(now, call.id, refusal, shared)
+        }
+    };
+    *caller
+}
+
+enum Answer {
+    None,
+    Refusal,
+}
+
 /// Envoy's main thread reaches no internal listener, and would go on failing as the owner.
 #[test]
-fn after_a_failure_the_others_come_first() {
+fn who_has_reached_nobody_lets_the_others_go_first() {
     // With a valid token in hand, and where requests wait for the first.
-    for holds_a_token in [true, false] {
-        let (shared, mut members) = (OneKey::default(), members(3));
+    for (holds_a_token, turn) in [(true, 2), (false, 0)] {
+        let (shared, mut members) = (OneKey::default(), members(2));
         let mut now = START;
         if holds_a_token {
             first_token(&mut members, &shared, 3600);
             now = due(&shared);
         }
-        let mut last = None;
-        for _ in 0..4 {
-            let calls = round(&mut members, now, &shared);
-            let [(caller, call)] = calls.as_slice() else {
-                panic!("{calls:?}")
-            };
-            assert_ne!(Some(*caller), last);
-            members[*caller].call_failed(now, call.id, NoAnswer::Broken, &shared);
-            last = Some(*caller);
-            now = due(&shared);
-        }
-        // Where there is no other, it tries again itself, a little later.
-        let failed = &mut members[last.expect("a caller")..=last.expect("a caller")];
-        assert!(round(failed, now, &shared).is_empty());
-        assert_eq!(round(failed, seconds(now, 2), &shared).len(), 1);
+        let first = fails(&mut members, now, &shared, &Answer::None);
+        now = seconds(due(&shared), turn);
+        assert_eq!(round(&mut members[first..=first], now, &shared).len(), 0);
+        let second = fails(&mut members, now, &shared, &Answer::Refusal);
+        assert_ne!(first, second);
+
+        // The other has reached somebody, if with no luck, and goes on.
+        now = due(&shared);
+        assert_eq!(round(&mut members[first..=first], now, &shared).len(), 0);
+        assert_eq!(fails(&mut members, now, &shared, &Answer::None), second);
+        // Now both have reached nobody, and the reason lies with neither.
+        now = seconds(due(&shared), turn);
+        assert_eq!(fails(&mut members, now, &shared, &Answer::None), first);
     }
+}
+
+#[test]
+fn who_has_reached_nobody_and_is_alone_tries_again_a_little_later() {
+    let (shared, mut members) = (OneKey::default(), members(1));
+    fails(&mut members, START, &shared, &Answer::None);
+    let now = due(&shared);
+    assert_eq!(round(&mut members, now, &shared).len(), 0);
+    assert_eq!(round(&mut members, seconds(now, 2), &shared).len(), 1);
 }
 
 #[test]

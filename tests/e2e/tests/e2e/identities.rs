@@ -371,9 +371,13 @@ fn a_wrong_secret_is_told_in_ready_with_entras_code_and_what_to_do() {
     assert!(text("advice").contains("secret"), "{error}");
     shows_no_secret(&proxy);
 
-    // Mended where it is wrong, without a restart.
+    // Mended where it is wrong, without a restart. What is permanent is tried again after 30 to
+    // 60 s.
     e2e::credentials::replace(&secret, SECRET);
-    proxy.wait_until_ready();
+    eventually(Duration::from_secs(120), "the proxy is ready", || {
+        let ready = proxy.ready()?;
+        (ready.status == 200).then_some(()).ok_or(ready.text())
+    });
     assert_eq!(token(&proxy).appid, application.client_id);
 }
 
