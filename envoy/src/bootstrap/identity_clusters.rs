@@ -98,19 +98,6 @@ fn all(settings: &Settings) -> Vec<Asked<'_>> {
     all
 }
 
-/// Whether one of these calls leads by a listener inside this Envoy: for a file, or into the tunnel
-/// through a forward proxy.
-pub(super) fn is_asked_inside(identity: &Identity, settings: &Settings) -> bool {
-    let by_proxy = |asked: Asked<'_>| match asked {
-        Asked::Entra(service) | Asked::Tsiam(service) => {
-            settings.proxy_to(&service.endpoint).is_some()
-        }
-        Asked::Imds(_) | Asked::AppService(_) | Asked::OwnSidecar(_) | Asked::Sidecar(_) => false,
-    };
-    credential_files::route(identity, settings).is_some()
-        || asked_by(identity).into_iter().any(by_proxy)
-}
-
 /// Those outside this machine, each with its cluster's name.
 pub(super) fn remotes(settings: &Settings) -> Vec<(String, &Endpoint)> {
     all(settings)

@@ -45,7 +45,7 @@ pub fn build(settings: &Settings, run_dir: &Path) -> Value {
     let mut ends = target_cluster::ends(settings);
     ends.extend(identity_clusters::remotes(settings));
     let asking = Asking::new(settings, run_dir, &ends);
-    let mut extensions = Vec::from_iter(plugin::singleton(settings));
+    let mut extensions = vec![plugin::singleton(settings)];
     extensions.extend(asking.extensions);
     let mut listeners = proxy_listener::listeners(settings);
     listeners.push(status_listener::listener(settings));

@@ -4,12 +4,10 @@
 //!
 //! An upstream filter knows its own target and no other: two targets may have one host.
 
-use entra_token_core::config::{
-    self, AuthErrorsRetryable, Hold, IdentityName, Mode, Placement, PluginConfig,
-};
+use entra_token_core::config::{self, AuthErrorsRetryable, Hold, Mode, Placement, PluginConfig};
 use serde_json::{Value, json};
 
-use super::{identity, identity_clusters, parsed, typed, with};
+use super::{identity, parsed, typed, with};
 use crate::settings::Settings;
 use crate::settings::target::Target;
 
@@ -19,29 +17,17 @@ const ROOT_ID: &str = "entra-auth";
 /// The filter's name in a listener and in a cluster.
 pub(super) const HTTP_FILTER: &str = "envoy.filters.http.wasm";
 
-/// The service that gets tokens, on Envoy's main thread; none where it could get none. Identities
-/// that ask by a listener inside this Envoy are not its own: the main thread reaches none of those,
-/// and the workers share the tokens out among themselves ([decision 11]).
-///
-/// [decision 11]: ../../../docs/decisions/0011-credentials-by-a-call.md
-pub(super) fn singleton(settings: &Settings) -> Option<Value> {
-    // It authorizes nothing: no request comes to a service.
-    let mut own = configuration(settings, Mode::Status);
-    let out_of_reach = |name: &IdentityName| {
-        let mut identities = settings.identities.iter();
-        identities.any(|named| {
-            named.name == *name && identity_clusters::is_asked_inside(&named.identity, settings)
-        })
-    };
-    own.identities.retain(|it| !out_of_reach(&it.name));
-    own.targets.retain(|it| !out_of_reach(&it.identity));
-    (!own.targets.is_empty()).then(|| {
-        typed(
-            "envoy.bootstrap.wasm",
-            "envoy.extensions.wasm.v3.WasmService",
-            json!({ "config": plugin(&own, settings, json!({})), "singleton": true }),
-        )
-    })
+/// The service that gets tokens, on Envoy's main thread.
+pub(super) fn singleton(settings: &Settings) -> Value {
+    typed(
+        "envoy.bootstrap.wasm",
+        "envoy.extensions.wasm.v3.WasmService",
+        json!({
+            // It authorizes nothing: no request comes to a service.
+            "config": plugin(&configuration(settings, Mode::Status), settings, json!({})),
+            "singleton": true,
+        }),
+    )
 }
 
 /// The filter in the target's cluster: it runs for every try of a request, and only for requests

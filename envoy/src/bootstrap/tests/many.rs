@@ -74,9 +74,9 @@ fn each_target_has_a_cluster_whose_filter_knows_it_alone() {
 }
 
 #[test]
-fn the_status_filter_knows_all_and_the_filter_accepts_each_configuration() {
+fn the_service_and_the_status_filter_know_all_and_the_filter_accepts_each_configuration() {
     let mut texts = Vec::new();
-    plugin_configurations(&many()["static_resources"], &mut texts);
+    plugin_configurations(&many(), &mut texts);
     let mut of_all = 0;
     for text in &texts {
         let plugin =
@@ -94,13 +94,7 @@ fn the_status_filter_knows_all_and_the_filter_accepts_each_configuration() {
             );
         }
     }
-    assert_eq!((of_all, texts.len()), (1, 7));
-}
-
-#[test]
-fn the_service_has_the_identities_that_need_no_listener_inside() {
-    let own = identities_of_the_service(&many());
-    assert_eq!(own, ["machine", "signed", "signed-too"]);
+    assert_eq!((of_all, texts.len()), (2, 8));
 }
 
 #[test]
