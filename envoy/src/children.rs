@@ -15,6 +15,7 @@ const WITHHELD: [&str; 3] = ["IDENTITY_HEADER", "HTTPS_PROXY", "https_proxy"];
 #[must_use]
 pub fn envoy(settings: &Settings, program: PathBuf, bootstrap: PathBuf) -> Child {
     Child {
+        name: "Envoy".to_owned(),
         program,
         arguments: envoy_arguments(settings, bootstrap),
         environment: environment(settings),
@@ -63,6 +64,7 @@ pub fn checking_envoy(
             .flat_map(|log| ["--log-path".into(), log.into()]),
     );
     Child {
+        name: "Envoy".to_owned(),
         program,
         arguments,
         environment: environment(settings),
@@ -132,6 +134,7 @@ fn token_sidecar(
     ];
     variables.extend(certificate.variables());
     Some(Child {
+        name: format!("the token-sidecar of application {}", application.client_id),
         program: program.to_path_buf(),
         arguments: Vec::new(),
         environment: Environment::Only(

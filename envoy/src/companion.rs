@@ -75,6 +75,11 @@ impl Companion {
             if let Ok(Some((_, status))) = rustix::process::waitpid(Some(pid), WaitOptions::NOHANG)
             {
                 if status.exit_status() == Some(USAGE.into()) {
+                    say(&format!(
+                        "{} refuses its settings, see above",
+                        self.child.name
+                    ));
+                    self.put_off();
                     return FirstStart::Refused;
                 }
                 self.ended(status);

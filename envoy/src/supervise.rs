@@ -26,6 +26,8 @@ const GRACE: Duration = Duration::from_secs(1);
 /// What to run.
 #[derive(Debug)]
 pub struct Child {
+    /// What people call it.
+    pub name: String,
     /// The program's path.
     pub program: PathBuf,
     /// Its arguments.
@@ -111,20 +113,28 @@ pub(crate) fn first_starts(
             Companion::start(companion, socket).map_err(|error| not_started(&program, error))
         })
         .collect::<Result<Vec<_>, _>>()?;
+    let (mut stopped, mut code) = (None, None);
     for companion in &mut companions {
-        let mut stopped = None;
         let first = companion.first_start(|pause| {
             stopped = stopped.or_else(|| signals.recv_timeout(pause).ok().filter(ends));
             stopped.is_some()
         });
+        // The others may have something to say, too.
         if first == FirstStart::Refused {
-            return Ok(Err(USAGE));
+            code = Some(USAGE);
         }
         if let Some(signal) = stopped {
-            return Ok(Err(u8::try_from(128 + signal).unwrap_or(1)));
+            code = Some(u8::try_from(128 + signal).unwrap_or(1));
+            break;
         }
     }
-    Ok(Ok(companions))
+    let Some(code) = code else {
+        return Ok(Ok(companions));
+    };
+    for companion in companions {
+        companion.end();
+    }
+    Ok(Err(code))
 }
 
 fn ends(signal: &i32) -> bool {

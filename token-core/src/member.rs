@@ -128,7 +128,8 @@ impl Member {
         } else {
             wakeup
         };
-        let urgent = self.token(now).is_none() || self.slot.state().is_forced();
+        let state = self.slot.state();
+        let urgent = self.token(now).is_none() || state.is_forced() || state.reached_nobody();
         self.lease.opens_to(self.me, due, urgent, self.out_of_reach)
     }
 

@@ -63,17 +63,18 @@ impl Lease {
     const AFFINITY: Duration = Duration::from_secs(2);
 
     /// From when on `me` may take the lease for work that is due at `due`. A slot that
-    /// requests wait for (`urgent`) waits for nobody but a call in flight. Whoever could reach
-    /// nobody when it tried last (`out_of_reach`) lets all others go first.
+    /// requests wait for, or whose last holder reached nobody (`urgent`), waits for nobody but a
+    /// call in flight. Who was that holder (`out_of_reach`) lets all others go first.
     #[must_use]
     pub fn opens_to(&self, me: OwnerId, due: Mono, urgent: bool, out_of_reach: bool) -> Mono {
         let is_usual = self.owner == me || self.owner == OwnerId::default();
-        let turns = if out_of_reach {
-            1 + u32::from(!urgent)
+        let comes_first = !out_of_reach && (urgent || is_usual);
+        let head_start = if comes_first {
+            Duration::ZERO
         } else {
-            u32::from(!urgent && !is_usual)
+            Self::AFFINITY
         };
-        self.until.max(due.after(Self::AFFINITY * turns))
+        self.until.max(due.after(head_start))
     }
 }
 

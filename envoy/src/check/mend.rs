@@ -55,13 +55,22 @@ const UNREACHABLE: &[&str] = &[
     "unexpected_status",
 ];
 
-/// Those of an endpoint that is there, and says to come back.
-const BUSY: &[&str] = &[
-    "endpoint_failed",
-    "endpoint_not_ready",
-    "entra_unavailable",
-    "throttled",
+/// Those of them in which nobody said anything.
+const SILENT: &[&str] = &[
+    "credential_unavailable",
+    "endpoint_broke_off",
+    "endpoint_cluster_missing",
+    "endpoint_timeout",
+    "endpoint_unreachable",
 ];
+
+/// Whether somebody answered.
+pub(super) fn was_reached(failure: &Failure) -> bool {
+    !SILENT.contains(&failure.code.as_ref())
+}
+
+/// Those of an endpoint that is there, and says to come back.
+const BUSY: &[&str] = &["endpoint_failed", "entra_unavailable", "throttled"];
 
 /// The codes of failures of what a file holds.
 const MISCONFIGURED: &[&str] = &["assertion_over", "credential_unusable"];
@@ -239,6 +248,13 @@ const CAUSES: &[Cause] = &[
     },
 ];
 
+/// The same behind a forward proxy, which refuses by ending the connection.
+const TUNNEL: Cause = Cause {
+    mark: "TLS_error",
+    meaning: "the proxy refused or broke the tunnel; what it answered is the `failure` on standard error",
+    settings: &[],
+};
+
 /// What to look at and what to do.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Remedy {
@@ -257,7 +273,8 @@ pub(super) fn remedy(
     reason: Option<&str>,
     by_proxy: bool,
 ) -> Remedy {
-    let cause = reason.and_then(|reason| CAUSES.iter().find(|cause| reason.contains(cause.mark)));
+    let mut causes = by_proxy.then_some(&TUNNEL).into_iter().chain(CAUSES);
+    let cause = reason.and_then(|reason| causes.find(|cause| reason.contains(cause.mark)));
     let code = failure.code.as_ref();
     let (settings, commands): (Vec<&'static str>, &'static [&'static str]) =
         if Verdict::of(failure) == Verdict::Refused {
@@ -307,16 +324,35 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_setting_that_the_advice_names_is_not_repeated() {
-        let failure = Failure {
-            code: "application_not_found".into(),
+    fn failure(code: &'static str, advice: &'static str) -> Failure {
+        Failure {
+            code: code.into(),
             message: String::new(),
-            advice: "Correct AAD_CLIENT_ID.".into(),
+            advice: advice.into(),
             permanent: true,
             retry_after: None,
             trace: Box::default(),
-        };
+        }
+    }
+
+    #[test]
+    fn a_connection_that_a_forward_proxy_ends_is_not_laid_at_the_endpoints_door() {
+        let failure = failure("endpoint_unreachable", "");
+        let reason = Some("upstream_reset…TLS_error:|…Connection_reset_by_peer");
+        let direct = remedy(&failure, Place::Entra, reason, false);
+        assert!(
+            direct
+                .cause
+                .is_some_and(|cause| cause.contains("speak TLS"))
+        );
+        let proxied = remedy(&failure, Place::Entra, reason, true);
+        assert!(proxied.cause.is_some_and(|cause| cause.contains("tunnel")));
+        assert!(proxied.settings.contains(&"HTTPS_PROXY"));
+    }
+
+    #[test]
+    fn a_setting_that_the_advice_names_is_not_repeated() {
+        let failure = failure("application_not_found", "Correct AAD_CLIENT_ID.");
         let remedy = remedy(&failure, Place::Entra, None, false);
         assert_eq!(remedy.settings, ["AAD_TENANT_ID"]);
         assert_eq!(remedy.commands[1], "az ad sp create --id <client id>");

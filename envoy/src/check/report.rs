@@ -5,6 +5,7 @@ use std::fmt::{self, Display};
 use entra_token_core::Now;
 use entra_token_core::config::{IdentityType, SlotSpec};
 
+use super::Words;
 use super::attempt::{Acquired, Failed};
 use super::claims::{Claims, duration, printable};
 use super::mend::{self, Verdict};
@@ -112,13 +113,14 @@ impl Report {
     }
 
     /// Of a failure: what was said, and what to do.
-    pub(super) fn of_failure(subject: &Subject, failed: &Failed) -> Self {
+    pub(super) fn of_failure(subject: &Subject, failed: &Failed, words: Words) -> Self {
         let Failed {
             failure,
             endpoint,
             reason,
         } = failed;
         let what = match Verdict::of(failure) {
+            Verdict::Unreachable if mend::was_reached(failure) => "no token: no answer of use",
             Verdict::Unreachable => "no token: not reached",
             Verdict::Refused => "no token: refused",
             Verdict::Misconfigured => "no token: something here is wrong",
@@ -154,13 +156,13 @@ impl Report {
             );
         }
         if !failure.advice.is_empty() {
-            report.row("do", failure.advice.as_ref());
+            report.row("do", words(&failure.advice));
         }
         if !failure.trace.is_empty() {
             report.row("support", printable(&failure.trace.to_string()));
         }
         if !remedy.settings.is_empty() {
-            report.row("settings", remedy.settings.join(", "));
+            report.row("settings", words(&remedy.settings.join(", ")));
         }
         for (index, command) in remedy.commands.iter().enumerate() {
             let name = if index == 0 { "commands" } else { "" };

@@ -122,7 +122,7 @@ where
                     "is {}, which is no whole number from {from} to {to}",
                     quoted(value)
                 ),
-                "Correct it, or leave it unset for the default.",
+                "Give one of these numbers.",
             ))
         }
     }

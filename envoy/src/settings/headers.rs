@@ -23,8 +23,8 @@ impl std::fmt::Debug for HeaderOverride {
 }
 
 /// What a proxy decides by itself: the token, the target, and how a message is framed
-/// (RFC 9110 §7.6.1).
-const REFUSED: [(&str, &str); 14] = [
+/// (RFC 9110 §7.6.1); and by what it tells a client's remote write.
+const REFUSED: [(&str, &str); 15] = [
     ("authorization", "the token goes there"),
     ("host", "it is TARGET_HOST"),
     ("connection", HOP_BY_HOP),
@@ -39,6 +39,10 @@ const REFUSED: [(&str, &str); 14] = [
     ("trailer", FRAMING),
     ("transfer-encoding", FRAMING),
     ("upgrade", HOP_BY_HOP),
+    (
+        "x-prometheus-remote-write-version",
+        "by it a client says that it can wait for the role to be granted",
+    ),
 ];
 const HOP_BY_HOP: &str = "it concerns one connection only";
 const FRAMING: &str = "it belongs to the message's framing";
@@ -72,11 +76,17 @@ pub(super) fn twice(name: &str) -> Problem {
     )
 }
 
+/// Of a name that is none, what comes before a colon or a blank: the value may come after it.
+pub(super) fn beginning(name: &str) -> &str {
+    let end = name.find([':', ' ']).filter(|end| *end > 0);
+    end.map_or(name, |end| &name[..end])
+}
+
 /// Reads one header.
 pub(super) fn header(name: &str, value: &Value) -> Result<HeaderOverride, Problem> {
     let Ok(header_name) = HeaderName::from_bytes(name.as_bytes()) else {
         return Err(Problem::new(
-            format!("names {}, which is no header", quoted(name)),
+            format!("names {}, which is no header", quoted(beginning(name))),
             "Correct the name; pseudo headers as :path cannot be set.",
         ));
     };
@@ -96,12 +106,12 @@ pub(super) fn header(name: &str, value: &Value) -> Result<HeaderOverride, Proble
     let Value::String(value) = value else {
         return Err(Problem::new(
             format!("gives {header_name} a value that is no string"),
-            FIX,
+            "Put it in quotes.",
         ));
     };
     // Envoy's own idea of a value: no control characters, and no white space to trim.
     match HeaderValue::from_str(value) {
-        Ok(_) if value.trim() == value => Ok(HeaderOverride {
+        Ok(_) if value.is_ascii() && value.trim() == value => Ok(HeaderOverride {
             name: header_name,
             value: value.clone(),
         }),
@@ -157,7 +167,15 @@ mod tests {
                 "a value that no header can have",
             ),
             (r#"{"x-a": " secret"}"#, "a value that no header can have"),
-            (r#"{"x a": "secret"}"#, "names \"x a\", which is no header"),
+            (r#"{"x secret": "a"}"#, "names \"x\", which is no header"),
+            (
+                r#"{"x-a: secret": "a"}"#,
+                "names \"x-a\", which is no header",
+            ),
+            (
+                r#"{"x-a": "clé secret"}"#,
+                "a value that no header can have",
+            ),
             (r#"{"": "secret"}"#, "which is no header"),
             (r#"{":path": "secret"}"#, "which is no header"),
             (r#"{"x-a": "secret", "X-A": "secret"}"#, "twice"),

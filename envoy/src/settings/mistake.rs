@@ -72,6 +72,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Variable(name) => f.write_str(name),
+            Self::File(path) if path.is_empty() => f.write_str("the whole file"),
             Self::File(path) => f.write_str(path),
         }
     }
@@ -89,7 +90,6 @@ pub struct Mistake {
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let after = match &self.place {
-            Place::File(path) if path.is_empty() => "",
             Place::File(_) => ": ",
             Place::Variable(_) => " ",
         };

@@ -89,6 +89,7 @@ pub fn hosts(endpoint: &Endpoint, listening_port: u16) -> Vec<String> {
         Scheme::Https.default_port(),
         listening_port,
     ];
+    ports.sort_unstable();
     ports.dedup();
     let with_port = ports.into_iter().map(|port| format!("{authority}:{port}"));
     std::iter::once(authority.clone())

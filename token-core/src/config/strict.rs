@@ -3,10 +3,8 @@
 use core::fmt;
 use core::ops::ControlFlow;
 
-use deserr::errors::json::{value_description_with_kind_json, value_kinds_description_json};
-use deserr::{
-    DeserializeError, Deserr, ErrorKind, IntoValue, MergeWithError, ValueKind, ValuePointerRef,
-};
+use deserr::errors::json::value_kinds_description_json;
+use deserr::{DeserializeError, Deserr, ErrorKind, IntoValue, MergeWithError, ValuePointerRef};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
@@ -81,12 +79,8 @@ impl DeserializeError for Mistakes {
         let message = match error {
             ErrorKind::IncorrectValueKind { actual, accepted } => format!(
                 "is {}, but must be {}",
-                match actual.kind() {
-                    // What is in it may be long, or a secret of the launcher's file.
-                    kind @ (ValueKind::Map | ValueKind::Sequence) =>
-                        value_kinds_description_json(&[kind]),
-                    _ => value_description_with_kind_json(&Value::from(actual)),
-                },
+                // The value may be long, or a secret of the launcher's file.
+                value_kinds_description_json(&[actual.kind()]),
                 value_kinds_description_json(accepted)
             ),
             ErrorKind::MissingField { field } => format!("`{field}` is missing"),

@@ -135,7 +135,8 @@ impl Across {
         };
         let mut headers: Vec<HeaderOverride> = Vec::new();
         for (name, value) in members {
-            let place = || Place::File(format!("targets[{n}].requestHeaders.{name}"));
+            let shown = headers::beginning(name);
+            let place = || Place::File(format!("targets[{n}].requestHeaders.{shown}"));
             let value = match text(value, "fromEnvironment") {
                 Some(variable) => variables
                     .value(variable)
@@ -160,9 +161,16 @@ impl Across {
 }
 
 fn unset(variable: &str) -> Problem {
+    // What does not look like the name of a variable may be the value.
+    let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    let shown = if variable.chars().all(is_name) {
+        variable
+    } else {
+        "a variable whose name is not written in capitals"
+    };
     Problem::new(
-        format!("is to come from {variable}, which is not set"),
-        "Set that variable of the environment, or give the value as text.",
+        format!("is to come from {shown}, which is not set"),
+        "Name a variable that is set in the environment, or give the value as text.",
     )
 }
 
@@ -254,12 +262,14 @@ fn listeners(file: &Value, say: &mut impl FnMut(String, String)) {
             let hosts = by.map(|(endpoint, port)| hosts(&endpoint, port));
             for host in hosts.unwrap_or_default() {
                 if let Some(other) = by_host.insert(host.clone(), name) {
-                    say(
-                        place,
+                    let message = if other == name {
+                        format!("`{name}` is named twice; remove one")
+                    } else {
                         format!(
                             "the host {host} means `{other}`, too; give the two different listeners"
-                        ),
-                    );
+                        )
+                    };
+                    say(place, message);
                     break;
                 }
             }

@@ -76,6 +76,18 @@ pub fn replaces(variable: &str) -> bool {
     REPLACED.iter().any(|(replaced, _)| *replaced == variable)
 }
 
+/// A text that names variables, for somebody who has the file in their place.
+#[must_use]
+pub fn in_its_words(text: &str) -> String {
+    let mut replaced: Vec<_> = REPLACED.iter().collect();
+    // A name may begin with another one.
+    replaced.sort_by_key(|(variable, _)| std::cmp::Reverse(variable.len()));
+    let text = text.to_owned();
+    replaced.into_iter().fold(text, |text, (variable, field)| {
+        text.replace(variable, &format!("`{field}`"))
+    })
+}
+
 impl Reader<'_> {
     /// What the file at this path asks for.
     pub(super) fn file(&mut self, path: &str) -> Draft {
@@ -160,5 +172,13 @@ fn parse(text: &[u8]) -> Result<Value, String> {
         // YAML 1.1 took `on` and `no` for them, and a name may be called so.
         strict_booleans: true,
     };
-    serde_saphyr::from_slice_with_options(text, options).map_err(|error| error.to_string())
+    serde_saphyr::from_slice_with_options(text, options).map_err(|error| {
+        let said = error.to_string();
+        // What follows is for programmers who use the library.
+        let end = ["; use ", ", set "]
+            .iter()
+            .filter_map(|mark| said.find(mark));
+        let end = end.min().unwrap_or(said.len());
+        said[..end].to_owned()
+    })
 }

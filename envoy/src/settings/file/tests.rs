@@ -148,7 +148,7 @@ extra: 1
             "AUDIENCE is set beside ENTRA_AUTH_CONFIG, which says it in `targets[].audience`. Unset it.",
             "ENVOY_CONCURRENCY is \"0\"",
             "STATUS_PORT is 9464, as listeners[4].port is",
-            "`extra` is no field here",
+            "the whole file: `extra` is no field here",
             "identities[0].clientId: \"not-a-uuid\" is no UUID",
             "identities[0].imds: is \"https://x\", but metadata services speak http",
             "identities[1].name: another identity has this name",
@@ -186,7 +186,7 @@ extra: 1
             "listeners[2].port: another listener has this port",
             "listeners[2].target: there is no target `three`",
             "listeners[3]: a listener needs one of `target`, `targets`",
-            "listeners[4].targets[1]: the host x.prometheus.monitor.azure.us means `gov`, too",
+            "listeners[4].targets[1]: `gov` is named twice; remove one",
             "refreshBeforeExpiryPercent: 100 is out of range",
         ],
     );
@@ -222,7 +222,7 @@ fn what_is_no_file_no_yaml_or_not_clear_is_refused_without_its_lines() {
     }
     are(
         &mistakes("[the-key]", &[]),
-        &["is an array, but must be an object."],
+        &["the whole file: is an array, but must be an object."],
     );
     let number = LEAST.replace(
         "identity: machine }",
@@ -233,9 +233,9 @@ fn what_is_no_file_no_yaml_or_not_clear_is_refused_without_its_lines() {
     are(
         &mistakes("{}", &[]),
         &[
-            "`identities` is missing",
-            "`targets` is missing",
-            "`listeners` is missing",
+            "the whole file: `identities` is missing",
+            "the whole file: `targets` is missing",
+            "the whole file: `listeners` is missing",
         ],
     );
     are(
@@ -427,6 +427,50 @@ authErrorsRetryable: always
         })
         .collect();
     assert_eq!(said, ["2s 1024 Always", "10s 3 Never"]);
+}
+
+#[test]
+fn a_port_that_is_a_schemes_own_may_lead_by_host() {
+    for port in ["80", "443", "8081"] {
+        let text = LEAST.replace("8081, target: query", &format!("{port}, targets: [query]"));
+        assert!(text.contains("targets: [query]"), "{text}");
+        read(&text, &[]);
+    }
+}
+
+#[test]
+fn a_text_about_variables_is_put_into_the_files_words() {
+    assert_eq!(
+        super::in_its_words(
+            "Set AAD_CLIENT_CERTIFICATE_KEY_PATH or AAD_CLIENT_ID; see SSL_CERT_FILE."
+        ),
+        "Set `identities[].certificate.keyPath` or `identities[].clientId`; see SSL_CERT_FILE."
+    );
+}
+
+#[test]
+fn a_value_in_the_place_of_a_name_is_not_shown() {
+    for headers in [
+        "'X-Api-Key: hunter2'",
+        "{ X-Api-Key: { fromEnvironment: hunter2-secret } }",
+        "{ X-Api-Key: { fromEnvironment: 12345 } }",
+        "{ 'X-Api-Key: hunter2': x }",
+    ] {
+        let text = LEAST.replace(
+            "identity: machine }",
+            &format!("identity: machine, requestHeaders: {headers} }}"),
+        );
+        let found = mistakes(&text, &[]);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(
+            found[0].starts_with("targets[0].requestHeaders"),
+            "{found:?}"
+        );
+        assert!(
+            !found[0].contains("hunter2") && !found[0].contains("12345"),
+            "{found:?}"
+        );
+    }
 }
 
 #[test]

@@ -119,7 +119,14 @@ fn parse(value: &str) -> Result<(Endpoint, Option<Secret>), Problem> {
         None => (None, authority),
         Some((user, host)) => (Some(user), host),
     };
-    let Authority { host, port, .. } = Authority::parse(host)?;
+    // What an authority's own problem would quote may be a password with a wrong `@`.
+    let Authority { host, port, .. } = Authority::parse(host).map_err(|_| {
+        Problem::new(
+            "is no http://host:port",
+            "Give it as http://proxy.example:3128, or with user:password@ before the host; \
+             percent-encode what is inside user and password, and nothing else.",
+        )
+    })?;
     let endpoint = Endpoint {
         scheme,
         host,

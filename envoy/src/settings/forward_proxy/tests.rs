@@ -80,10 +80,16 @@ fn what_is_no_proxy_is_refused_and_no_password_is_shown() {
         ("http://u:hunter2%@p.example", "begins no escape"),
         ("http://u:hunter2%zz@p.example", "begins no escape"),
         ("http://u:hunter2%@p.example:1", "begins no escape"),
-        ("http://u:hunter2@", "names no host"),
-        ("http://u:hunter2@p.example:0", "port is not 1 to 65535"),
-        ("http://u:hunter2@a b", "white space"),
-        ("http://", "names no host"),
+        ("http://u:hunter2@", "is no http://host:port"),
+        ("http://u:hunter2@p.example:0", "is no http://host:port"),
+        ("http://u:hunter2@a b", "is no http://host:port"),
+        (
+            "http://u:hunter2%40p.example:3128",
+            "is no http://host:port",
+        ),
+        ("http://u:hunter2", "is no http://host:port"),
+        ("http://u;hunter2,p.example", "is no http://host:port"),
+        ("http://", "is no http://host:port"),
     ];
     for (value, reason) in cases {
         let problem = parse(value).unwrap_err();

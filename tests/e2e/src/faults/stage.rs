@@ -53,6 +53,8 @@ pub struct Stage {
     started: Instant,
     /// Whether a fault keeps the proxy from answering.
     silent: bool,
+    /// Whether Envoy was stopped for a while.
+    stood_still: bool,
     /// How often each fault was begun.
     played: BTreeMap<&'static str, u64>,
     history: Vec<String>,
@@ -115,6 +117,7 @@ impl Stage {
             azure,
             started: Instant::now(),
             silent: false,
+            stood_still: false,
             played: BTreeMap::new(),
             history: Vec::new(),
         };
@@ -206,6 +209,7 @@ impl Stage {
             Deed::Stall => {
                 self.silent = true;
                 signal(self.proxy.envoy()?, Signal::STOP)?;
+                self.stood_still = true;
             }
             Deed::Drain => {
                 self.silent = true;
@@ -289,7 +293,8 @@ impl Stage {
     pub fn judge(&self) -> Result<Look, String> {
         self.prometheus.settle(SETTLE)?;
         let look = self.look()?;
-        let problems = verdict::problems(&look.sent, &look.state);
+        let at_once = if self.stood_still { 2 } else { 1 };
+        let problems = verdict::problems(&look.sent, &look.state, at_once);
         if problems.is_empty() {
             Ok(look)
         } else {

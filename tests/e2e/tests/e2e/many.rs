@@ -401,3 +401,43 @@ listeners: [{{ port: {first}, target: public }}, {{ port: {second}, target: gove
         );
     }
 }
+
+#[test]
+fn every_certificate_that_cannot_be_used_is_told_before_anything_starts() {
+    let azure = Azure::start(Options::default());
+    let files = Files::new();
+    let (pem, _) = certificate("proxy.example");
+    let (public, _) = pem.split_once("-----BEGIN PRIVATE").expect("a key");
+    let (first, second) = (
+        files.add("keyless.pem", public),
+        files.add("no.pem", "nothing"),
+    );
+    let ids = [
+        Application::new("one").client_id,
+        Application::new("two").client_id,
+    ];
+    let identity = |name: &str, id: &str, path: &str| {
+        format!(
+            "- {{ name: {name}, type: clientCertificate, tenantId: contoso.com, clientId: {id}, \
+             certificate: {{ path: {path} }} }}\n"
+        )
+    };
+    let file = format!(
+        "identities:\n{}{}targets:\n\
+         - {{ name: a, url: 'https://a.example', audience: 'api://a', identity: one }}\n\
+         - {{ name: b, url: 'https://b.example', audience: 'api://b', identity: two }}\n\
+         listeners:\n- {{ port: {}, targets: [a, b] }}\n",
+        identity("one", &ids[0], &first),
+        identity("two", &ids[1], &second),
+        free_port(),
+    );
+    for command in ["run", "check"] {
+        let settings = files.proxy(&azure, &file, free_port());
+        let output = settings.command(command).output().expect("a launcher");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(64), "{said}");
+        for part in [&first, &second, &ids[0], &ids[1]] {
+            assert!(said.contains(part.as_str()), "{part}: {said}");
+        }
+    }
+}

@@ -87,7 +87,7 @@ fn watch(scene: &mut Scene, stop: &AtomicBool, time: Option<Duration>) -> Result
 fn finish(scene: &Scene) -> Result<(), String> {
     let sent = scene.prometheus.settle(SETTLE)?;
     let look = scene.look()?;
-    let problems = verdict::problems(&sent, &look.state);
+    let problems = verdict::problems(&sent, &look.state, 1);
     if problems.is_empty() {
         screen::success(&look);
         Ok(())
