@@ -188,10 +188,10 @@ mod tests {
             max_in_flight: 1,
             ..SourceReport::default()
         };
-        assert_eq!(token_calls(&imds), Vec::<String>::new());
+        assert_eq!(token_calls(&imds, 1), Vec::<String>::new());
         imds.max_in_flight = 2;
         imds.refused.insert(ImdsRefusal::TooManyRequests, 5);
-        let told = token_calls(&imds).join("; ");
+        let told = token_calls(&imds, 1).join("; ");
         assert!(
             told.contains("5 calls broke a rule of IMDS: TooManyRequests"),
             "{told}"
