@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use azure_sim::{AuthorityCertificate, RegisteredCertificate};
+use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
 use tempfile::TempDir;
 
 /// A file in a folder that is laid out as Kubernetes does it: `token` → `..data/token`,
@@ -54,7 +55,7 @@ impl Projected {
 ///
 /// # Panics
 /// When it cannot be written.
-pub fn replace(path: &Path, content: &str) {
+pub fn replace(path: &Path, content: impl AsRef<[u8]>) {
     let beside = path.with_extension("new");
     fs::write(&beside, content).expect("a file");
     fs::rename(&beside, path).expect("a rename");
@@ -126,4 +127,23 @@ fn named(name: &str) -> rcgen::CertificateParams {
         .distinguished_name
         .push(rcgen::DnType::CommonName, name);
     parameters
+}
+
+/// A certificate and its key, PEM, as a PFX with a password.
+///
+/// # Panics
+/// When it cannot be made.
+#[must_use]
+pub fn pfx(pem: &str, password: &str) -> Vec<u8> {
+    let parts = pem::parse_many(pem).expect("PEM");
+    let part = |tag: &str| {
+        let found = parts.iter().find(|part| part.tag() == tag);
+        found.unwrap_or_else(|| panic!("no {tag}")).contents()
+    };
+    let certificate = Certificate::from_der(part("CERTIFICATE")).expect("a certificate");
+    let key = PrivateKey::from_der(part("PRIVATE KEY")).expect("a key");
+    let mut store = KeyStore::new();
+    let entry = PrivateKeyChain::new("1", key, [certificate]);
+    store.add_entry("1", KeyStoreEntry::PrivateKeyChain(entry));
+    store.writer(password).write().expect("a PFX")
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use azure_sim::{Application, ClientSecret, Options, Settings};
 use e2e::azure::{Azure, ECHO};
-use e2e::credentials::{Projected, certificate, replace};
+use e2e::credentials::{Projected, certificate, pfx, replace};
 use e2e::{Proxy, ProxyBuilder, children, eventually, http};
 
 use crate::identities::{kubernetes, shows_no_secret};
@@ -153,15 +153,31 @@ fn a_projected_token_is_read_anew_when_kubernetes_swaps_it() {
 
 #[test]
 fn a_certificate_is_replaced_without_a_restart() {
+    a_certificate_rotates("certificate.pem", |pem| pem.as_bytes().to_vec());
+}
+
+#[test]
+fn a_pfx_is_replaced_without_a_restart() {
+    a_certificate_rotates("certificate.pfx", |pem| pfx(pem, PASSWORD));
+}
+
+const PASSWORD: &str = "pass~word.of-the_rotation";
+
+/// Rotates a certificate in a file of this form, beside which lies a password where it has one.
+fn a_certificate_rotates(name: &str, form: impl Fn(&str) -> Vec<u8>) {
     let (old, registered) = certificate("old.example");
     let application = Application::new("certificate").with_certificate(registered.clone());
     let azure = azure(&application);
     let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("certificate.pem");
-    fs::write(&file, old).expect("a file");
-    let settings = azure
+    let (file, password) = (folder.path().join(name), folder.path().join("password"));
+    fs::write(&file, form(&old)).expect("a file");
+    fs::write(&password, PASSWORD).expect("a file");
+    let mut settings = azure
         .proxy_as("aadApplication", &application)
         .set("AAD_CLIENT_CERTIFICATE_PATH", &file);
+    if name.ends_with("pfx") {
+        settings = settings.set("AAD_CLIENT_CERTIFICATE_PASSWORD_FILE", &password);
+    }
     let (new, new_registered) = certificate("new.example");
     let certificates = |certificates| {
         azure.change_application(&application.client_id, |it| it.certificates = certificates);
@@ -170,7 +186,7 @@ fn a_certificate_is_replaced_without_a_restart() {
         &azure,
         settings,
         || certificates(vec![registered.clone(), new_registered.clone()]),
-        || replace(&file, &new),
+        || replace(&file, form(&new)),
         || certificates(vec![new_registered.clone()]),
     );
 }
