@@ -7,6 +7,7 @@ use entra_token_core::host::HostPattern;
 
 use super::authority::{Endpoint, Scheme};
 use super::clouds::{self, Said};
+use super::headers::HeaderOverride;
 use super::identity::Identity;
 use super::mistake::{Place, Problem};
 use super::target::{Listener, NamedIdentity, Routing, Target, TargetName};
@@ -52,7 +53,7 @@ impl Reader<'_> {
             AuthErrorsRetryable::default(),
             choices::auth_errors_retryable,
         );
-        let override_headers = self.or("OVERRIDE_REQUEST_HEADERS", Vec::new(), headers::parse);
+        let override_headers = self.override_headers();
         let name: IdentityName = IDENTITY
             .parse()
             .unwrap_or_else(|why| unreachable!("{IDENTITY:?} {why}"));
@@ -81,6 +82,19 @@ impl Reader<'_> {
             }],
             refresh_before_expiry: refresh?,
         })
+    }
+
+    fn override_headers(&mut self) -> Option<Vec<HeaderOverride>> {
+        const VARIABLE: &str = "OVERRIDE_REQUEST_HEADERS";
+        let value = self.variables.value(VARIABLE);
+        match value.map_or(Ok(Vec::new()), headers::parse) {
+            Ok(headers) => Some(headers),
+            Err(problems) => {
+                let mistakes = problems.into_iter().map(|problem| problem.of(VARIABLE));
+                self.mistakes.extend(mistakes);
+                None
+            }
+        }
     }
 
     fn target(&mut self) -> Option<(Endpoint, HostPattern)> {

@@ -2,6 +2,7 @@
 //! values may be secrets: they are never shown, and reach Envoy by its environment, so that they
 //! stand neither in the bootstrap nor in a log.
 
+use entra_token_core::config::unambiguous;
 use http::{HeaderName, HeaderValue};
 use serde_json::Value;
 
@@ -49,23 +50,38 @@ const FRAMING: &str = "it belongs to the message's framing";
 
 const FIX: &str = r#"Write a JSON object of strings, as {"X-Scope-OrgID": "team-a"}."#;
 
-/// Reads the variable.
-pub fn parse(value: &str) -> Result<Vec<HeaderOverride>, Problem> {
-    // serde_json's syntax errors name a position, never a value.
-    let json: Value = serde_json::from_str(value)
-        .map_err(|error| Problem::new(format!("is no JSON ({error})"), FIX))?;
+/// Reads the variable; or says all that is wrong with it.
+pub fn parse(value: &str) -> Result<Vec<HeaderOverride>, Vec<Problem>> {
+    let json = unambiguous(value.as_bytes()).map_err(|error| {
+        let wrong = if error.is_data() {
+            // What is named twice may be a whole header with its value.
+            let (line, column) = (error.line(), error.column());
+            format!("names a header twice (the second time at line {line} column {column})")
+        } else {
+            // serde_json's syntax errors name a position, never a value.
+            format!("is no JSON ({error})")
+        };
+        vec![Problem::new(wrong, FIX)]
+    })?;
     let Value::Object(members) = json else {
-        return Err(Problem::new("is no JSON object", FIX));
+        return Err(vec![Problem::new("is no JSON object", FIX)]);
     };
     let mut headers: Vec<HeaderOverride> = Vec::with_capacity(members.len());
+    let mut problems = Vec::new();
     for (name, value) in &members {
-        let header = header(name, value)?;
-        if headers.iter().any(|other| other.name == header.name) {
-            return Err(twice(name));
+        match header(name, value) {
+            Ok(header) if headers.iter().any(|other| other.name == header.name) => {
+                problems.push(twice(name));
+            }
+            Ok(header) => headers.push(header),
+            Err(problem) => problems.push(problem),
         }
-        headers.push(header);
     }
-    Ok(headers)
+    if problems.is_empty() {
+        Ok(headers)
+    } else {
+        Err(problems)
+    }
 }
 
 /// A header that is named a second time.
@@ -180,6 +196,10 @@ mod tests {
             (r#"{":path": "secret"}"#, "which is no header"),
             (r#"{"x-a": "secret", "X-A": "secret"}"#, "twice"),
             (
+                r#"{"x-a": "secret", "x-a": "secret"}"#,
+                "names a header twice",
+            ),
+            (
                 r#"{"Authorization": "secret"}"#,
                 "may not set authorization",
             ),
@@ -194,17 +214,24 @@ mod tests {
             ),
         ];
         for (value, reason) in cases {
-            let problem = parse(value).unwrap_err();
-            assert!(problem.wrong.contains(reason), "{value}: {problem:?}");
-            assert!(!format!("{problem:?}").contains("secret"), "{problem:?}");
+            let problems = parse(value).unwrap_err();
+            assert_eq!(problems.len(), 1, "{problems:?}");
+            assert!(problems[0].wrong.contains(reason), "{value}: {problems:?}");
+            assert!(!format!("{problems:?}").contains("secret"), "{problems:?}");
         }
+    }
+
+    #[test]
+    fn every_mistake_is_told_at_once() {
+        let problems = parse(r#"{"host": "x", "te": "y", "x-a": 5, "x-b": "z"}"#).unwrap_err();
+        assert_eq!(problems.len(), 3, "{problems:?}");
     }
 
     #[test]
     fn every_header_that_a_proxy_decides_itself_is_refused() {
         for (name, reason) in REFUSED {
-            let problem = parse(&format!(r#"{{"{name}": "x"}}"#)).unwrap_err();
-            assert_eq!(problem.wrong, format!("may not set {name}: {reason}"));
+            let problems = parse(&format!(r#"{{"{name}": "x"}}"#)).unwrap_err();
+            assert_eq!(problems[0].wrong, format!("may not set {name}: {reason}"));
         }
     }
 

@@ -24,9 +24,17 @@ pub(crate) fn settings(value: &[u8]) {
         let again = audience::parse(&audience.scope()).expect("a scope is an audience");
         assert_eq!(again, audience);
     }
-    if let Ok(overrides) = told(headers::parse(value)) {
-        let shown = format!("{overrides:?}").to_ascii_lowercase();
-        assert!(!shown.contains(r#""authorization""#), "{shown}");
+    match headers::parse(value) {
+        Ok(overrides) => {
+            let shown = format!("{overrides:?}").to_ascii_lowercase();
+            assert!(!shown.contains(r#""authorization""#), "{shown}");
+        }
+        Err(problems) => {
+            assert!(!problems.is_empty());
+            for problem in problems {
+                let _ = told::<()>(Err(problem));
+            }
+        }
     }
     let _ = told(quantity::memory(value));
     let _ = told(choices::LogLevel::parse(value));

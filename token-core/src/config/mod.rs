@@ -22,7 +22,7 @@ use serde::Serialize;
 
 pub use compile::{HoldLimits, Plugin, SlotSpec, TargetSpec, compile};
 pub use identity::{AppService, Credential, Entra, Identity, IdentityType, Imds, Selector, Tsiam};
-pub use strict::{Mistake, Mistakes, read, typed};
+pub use strict::{Mistake, Mistakes, read, typed, unambiguous};
 pub use text::{
     Authority, ClusterName, HoldTimeout, IdentityName, Percent, ResourceId, Tenant, UrlPath, Uuid,
 };

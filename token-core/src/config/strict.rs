@@ -45,7 +45,7 @@ impl fmt::Display for Mistake {
 /// # Errors
 /// All mistakes of the text; a syntax error is the only one that hides others.
 pub fn read(json: &[u8]) -> Result<PluginConfig, Mistakes> {
-    let Unambiguous(value) = serde_json::from_slice(json).map_err(|error| {
+    let value = unambiguous(json).map_err(|error| {
         Mistakes(vec![Mistake {
             path: String::new(),
             message: format!("not valid JSON: {error}"),
@@ -130,6 +130,13 @@ fn path(location: ValuePointerRef) -> String {
 }
 
 /// JSON in which no object names a field twice: which of the two was meant is anybody's guess.
+///
+/// # Errors
+/// When it is no JSON or names a field twice.
+pub fn unambiguous(json: &[u8]) -> serde_json::Result<Value> {
+    serde_json::from_slice(json).map(|Unambiguous(value)| value)
+}
+
 struct Unambiguous(Value);
 
 impl<'de> Deserialize<'de> for Unambiguous {

@@ -53,7 +53,7 @@ fn a_certificate_renewed_under_its_subject_goes_on_without_a_word_to_entra() {
     azure.change_settings(|settings| settings.entra_token_lifetime_seconds = 10);
     let folder = tempfile::tempdir().expect("a folder");
     let pem = folder.path().join("certificate.pem");
-    replace(&pem, &authority.certificate(SUBJECT));
+    replace(&pem, authority.certificate(SUBJECT));
     let proxy = azure
         .proxy_as("aadApplication", &application)
         .set("AAD_CLIENT_CERTIFICATE_PATH", &pem)
@@ -61,7 +61,7 @@ fn a_certificate_renewed_under_its_subject_goes_on_without_a_word_to_entra() {
     proxy.wait_until_ready();
     assert_eq!(token(&proxy).appid, application.client_id);
 
-    replace(&pem, &authority.certificate(SUBJECT));
+    replace(&pem, authority.certificate(SUBJECT));
     eventually(SOON, "a second certificate has signed", || {
         let forms = azure.requests(azure_sim::Service::Entra, 20);
         let shown = forms.iter().flat_map(|request| &request.form);
