@@ -20,8 +20,9 @@ impl Memory {
     /// When the process is gone, or the system has no procfs.
     pub fn of_tree(id: u32) -> Result<Self, String> {
         let mut sum = Self::of(id)?;
-        for child in children(id)? {
-            let child = Self::of_tree(child)?;
+        // One that ends meanwhile uses none.
+        let children = children(id)?.into_iter().map(Self::of_tree);
+        for child in children.filter_map(Result::ok) {
             sum.now += child.now;
             sum.most += child.most;
         }
