@@ -192,7 +192,7 @@ fn mistakes_of_the_file_and_of_the_environment_are_told_at_once_with_exit_code_6
             "entra-auth-envoy: 5 mistakes in the settings:",
             "  TARGET_HOST is set beside ENTRA_AUTH_CONFIG, which says it in `targets[].url`.",
             "  identities[0].clientId: \"x\" is no UUID",
-            "  `listeners` is missing.",
+            "  the whole file: `listeners` is missing.",
             "  targets: is empty; give at least one.",
             "  DRAIN_SECONDS is \"x\"",
         ] {
