@@ -85,6 +85,9 @@ fn a_request_that_never_ends_does_not_hold_the_end_up_beyond_drain_seconds() {
 fn a_second_sigterm_ends_it_at_once() {
     let azure = Azure::start(Options::default());
     let mut proxy = azure.proxy().set("DRAIN_SECONDS", "25").start();
+    // Before the first token, /ready would be 503 without the first signal, and two signals that
+    // come at once are one.
+    proxy.wait_until_ready();
     proxy.process().signal(Signal::TERM);
     eventually(Duration::from_secs(2), "/ready is 503", || {
         match proxy.ready()?.status {
