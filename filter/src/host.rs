@@ -10,12 +10,13 @@
 
 #![expect(unsafe_code, reason = "the ABI is made of raw pointers")]
 
-use core::ptr::null_mut;
 use core::time::Duration;
 
 use entra_token_core::member::{Cas, SharedData};
 use entra_token_core::{Mono, Now, Wall};
 use proxy_wasm::types::{BufferType, MapType, MetricType, Status};
+
+use crate::memory::Returned;
 
 /// A host call's status other than Ok, as in the ABI's `proxy_status_t`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,40 +137,31 @@ pub(crate) fn set_effective_context(context: u32) -> Result<()> {
     check(unsafe { proxy_set_effective_context(context) })
 }
 
-/// What the host allocated through `proxy_on_memory_allocate`, as a vector.
-///
-/// # Safety
-/// `data` and `size` must be what a host call stored on success.
-unsafe fn take(data: *mut u8, size: usize) -> Vec<u8> {
-    if data.is_null() {
-        return Vec::new();
-    }
-    // SAFETY: the SDK's allocator made a boxed slice of exactly `size` bytes.
-    unsafe { Vec::from_raw_parts(data, size, size) }
-}
-
 /// Runs a host call that returns bytes.
-fn bytes(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Vec<u8>> {
-    let mut data = null_mut();
-    let mut size = 0;
-    check(call(&raw mut data, &raw mut size))?;
-    // SAFETY: the call succeeded and stored both.
-    Ok(unsafe { take(data, size) })
+fn bytes(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Returned> {
+    let (status, bytes) = Returned::by(call);
+    check(status).map(|()| bytes)
 }
 
 /// The whole of a buffer.
 pub(crate) fn buffer(buffer: BufferType) -> Result<Vec<u8>> {
     // SAFETY: both out-pointers are live during the call.
     bytes(|data, size| unsafe { proxy_get_buffer_bytes(buffer as u32, 0, usize::MAX, data, size) })
+        .map(|bytes| bytes.to_vec())
 }
 
-/// The value of a header; `None` when it is absent or not text.
-pub(crate) fn header(map: MapType, name: &str) -> Option<String> {
+/// Hands the value of a header to `read`; `None` when it is absent or not text.
+pub(crate) fn read_header<T>(map: MapType, name: &str, read: impl FnOnce(&str) -> T) -> Option<T> {
     // SAFETY: `name` outlives the call; both out-pointers are live during it.
     let value = bytes(|data, size| unsafe {
         proxy_get_header_map_value(map as u32, name.as_ptr(), name.len(), data, size)
     });
-    String::from_utf8(value.ok()?).ok()
+    str::from_utf8(&value.ok()?).ok().map(read)
+}
+
+/// The value of a header; `None` when it is absent or not text.
+pub(crate) fn header(map: MapType, name: &str) -> Option<String> {
+    read_header(map, name, str::to_owned)
 }
 
 /// Sets a header of the request, in place of all that have its name.
@@ -195,21 +187,19 @@ fn replace_header(map: MapType, name: &str, value: &str) -> Result<()> {
     })
 }
 
-/// A property of the effective context that is text.
-pub(crate) fn property(path: &[&str]) -> Option<String> {
-    String::from_utf8(property_bytes(path)?).ok()
+/// Hands a property of the effective context to `read`; `None` when there is none or it is not
+/// text. The segments of a path are separated by zero bytes.
+pub(crate) fn read_property<T>(path: &str, read: impl FnOnce(&str) -> T) -> Option<T> {
+    str::from_utf8(&property(path)?).ok().map(read)
 }
 
 /// A property of the effective context that is a number.
-pub(crate) fn number_property(path: &[&str]) -> Option<u64> {
-    property_bytes(path)?
-        .try_into()
-        .ok()
-        .map(u64::from_le_bytes)
+pub(crate) fn number_property(path: &str) -> Option<u64> {
+    let bytes = property(path)?;
+    Some(u64::from_le_bytes(bytes.as_ref().try_into().ok()?))
 }
 
-fn property_bytes(path: &[&str]) -> Option<Vec<u8>> {
-    let path = path.join("\0");
+fn property(path: &str) -> Option<Returned> {
     // SAFETY: `path` outlives the call; both out-pointers are live during it.
     bytes(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) }).ok()
 }
@@ -297,7 +287,7 @@ impl SharedData for Shared {
         let value = bytes(|data, size| unsafe {
             proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &raw mut cas)
         });
-        Some((value.ok()?, Cas(cas)))
+        Some((value.ok()?.to_vec(), Cas(cas)))
     }
 
     fn write(&self, key: &str, value: &[u8], expected: Option<Cas>) -> bool {

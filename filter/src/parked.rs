@@ -1,6 +1,5 @@
 //! The requests that wait for one slot's token in this VM.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -20,8 +19,6 @@ pub(crate) struct Waiting {
     pub(crate) refused: Generation,
     /// When it is answered at the latest.
     pub(crate) deadline: Mono,
-    /// Where its context learns which token it got.
-    pub(crate) sent: Rc<Cell<Generation>>,
 }
 
 /// Waiting requests by context id, which grows: the oldest comes first.

@@ -1,21 +1,18 @@
 //! One request: its token at once, after a wait, or an answer that makes the client retry; and
 //! what the target thought of the token.
 
-use std::cell::Cell;
 use std::rc::Rc;
 
 use entra_token_core::cluster::AllowedClusters;
-use entra_token_core::config::Placement;
+use entra_token_core::config::{Mode, Placement};
 use entra_token_core::state::Refusal;
-use entra_token_core::status::{self, NoToken, Unavailable};
+use entra_token_core::status::{NoToken, Unavailable, json};
 use entra_token_core::{Generation, Now};
-use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, MapType};
 
-use crate::host;
 use crate::parked::Waiting;
 use crate::root::{Active, ActiveTarget, HURRIED_TICK};
-use crate::vm::Keeper;
+use crate::{host, status, streams};
 
 const AUTHORIZATION: &str = "authorization";
 
@@ -35,9 +32,9 @@ pub(crate) struct Request {
     /// Index of its target, once it has a token or waits for one.
     target: Option<usize>,
     /// Which token it got; 0 for none.
-    sent: Rc<Cell<Generation>>,
-    /// Where it waits or has waited.
-    parked_at: Option<Rc<Keeper>>,
+    sent: Generation,
+    /// Whether it waits or has waited.
+    was_parked: bool,
     /// Whether it is one of Prometheus'. Known in downstream placement only.
     is_remote_write: bool,
 }
@@ -48,9 +45,85 @@ impl Request {
             id,
             active,
             target: None,
-            sent: Rc::default(),
-            parked_at: None,
+            sent: Generation::default(),
+            was_parked: false,
             is_remote_write: false,
+        }
+    }
+
+    pub(crate) fn on_request_headers(&mut self) -> Action {
+        let active = Rc::clone(&self.active);
+        if active.plugin.mode == Mode::Status {
+            return status::answer_for_proxy(&active);
+        }
+        let Some((index, target)) = addressed(&active) else {
+            return Action::Continue;
+        };
+        if !may_carry_token(&target.spec.clusters) {
+            target.metrics.passed.count();
+            return Action::Continue;
+        }
+        #[cfg(feature = "traps")]
+        crate::trap::spring(MapType::HttpRequestHeaders);
+        self.target = Some(index);
+        match active.plugin.placement {
+            Placement::Upstream => match refused_authorization() {
+                Some(value) => self.retry(index, &target, &value),
+                None => self.send(index, &target),
+            },
+            Placement::Downstream => {
+                let of_remote_write =
+                    host::read_header(MapType::HttpRequestHeaders, REMOTE_WRITE, |_| ());
+                self.is_remote_write = of_remote_write.is_some();
+                self.send(index, &target)
+            }
+        }
+    }
+
+    /// Envoy brings the body while the headers are paused only where the plugin's configuration
+    /// has `allow_on_headers_stop_iteration`.
+    pub(crate) fn on_request_body(&self) -> Action {
+        match self.waits_at() {
+            Some(target) if target.keeper.is_parked(self.id) => Action::Pause,
+            _ => Action::Continue,
+        }
+    }
+
+    pub(crate) fn on_response_headers(&mut self) -> Action {
+        if self.active.plugin.placement == Placement::Downstream
+            && let Some(target) = self.judged()
+            && let Some(status) =
+                host::read_header(MapType::HttpResponseHeaders, ":status", str::parse)
+        {
+            match status {
+                Ok(status @ (401 | 403)) => self.judge(&target, status),
+                Ok(200..=299) if target.keeper.wants_status(self.sent) => {
+                    target.keeper.accepted(self.sent);
+                }
+                _ => {}
+            }
+        }
+        Action::Continue
+    }
+
+    pub(crate) fn on_done(&self) {
+        if let Some(target) = self.waits_at() {
+            target.keeper.unpark(self.id);
+        }
+        if self.active.plugin.placement == Placement::Upstream
+            && let Some(target) = self.judged()
+            && target.keeper.wants_status(self.sent)
+            && let Some(status) = host::number_property("response\0code")
+        {
+            match status {
+                200..=299 => target.keeper.accepted(self.sent),
+                // The next try judges it, too, but there may be none: a long body is sent once.
+                401 => {
+                    target.keeper.refused_generation(self.sent, host::now());
+                }
+                403 => target.keeper.denied(status, host::now().mono),
+                _ => {}
+            }
         }
     }
 
@@ -65,12 +138,12 @@ impl Request {
             .unwrap_or_else(|| self.park(index, target, Generation::default(), now))
     }
 
-    fn try_send(&self, target: &ActiveTarget<'_>) -> Option<Action> {
+    fn try_send(&mut self, target: &ActiveTarget<'_>) -> Option<Action> {
         let header = target.keeper.header()?;
         if host::replace_request_header(AUTHORIZATION, &header.value).is_err() {
             return Some(refuse(target, NoToken::NotSet, host::now()));
         }
-        self.sent.set(header.generation);
+        self.sent = header.generation;
         target.metrics.authorized.count();
         Some(Action::Continue)
     }
@@ -108,10 +181,9 @@ impl Request {
             target: index,
             refused,
             deadline: now.mono.after(target.spec.hold.timeout),
-            sent: Rc::clone(&self.sent),
         });
         target.metrics.held.count();
-        self.parked_at = Some(Rc::clone(target.keeper));
+        self.was_parked = true;
         // Only for the first: setting the period starts it anew, and a steady stream of requests
         // would put the tick off for ever.
         if target.keeper.held_count() == 1 {
@@ -121,18 +193,21 @@ impl Request {
         Action::Pause
     }
 
+    /// The target whose token this request waits for, or has waited for.
+    fn waits_at(&self) -> Option<ActiveTarget<'_>> {
+        self.active.target(self.target.filter(|_| self.was_parked)?)
+    }
+
     /// The target that has seen this request's token.
     fn judged(&self) -> Option<ActiveTarget<'_>> {
-        (self.sent.get() != Generation::default()).then_some(())?;
-        self.active.target(self.target?)
+        let target = self.target.filter(|_| self.sent != Generation::default());
+        self.active.target(target?)
     }
 
     /// Turns a 401 or 403 into 503 where the client should come back.
     fn judge(&self, target: &ActiveTarget<'_>, status: u64) {
         let refusal = match status {
-            401 => target
-                .keeper
-                .refused_generation(self.sent.get(), host::now()),
+            401 => target.keeper.refused_generation(self.sent, host::now()),
             _ => Refusal::Final,
         };
         let healing = refusal != Refusal::Final;
@@ -156,88 +231,22 @@ impl Request {
     }
 }
 
-impl Context for Request {
-    fn on_done(&mut self) -> bool {
-        if self.active.plugin.placement == Placement::Upstream
-            && let Some(target) = self.judged()
-            && target.keeper.wants_status(self.sent.get())
-            && let Some(status) = host::number_property(&["response", "code"])
-        {
-            match status {
-                200..=299 => target.keeper.accepted(self.sent.get()),
-                // The next try judges it, too, but there may be none: a long body is sent once.
-                401 => {
-                    target
-                        .keeper
-                        .refused_generation(self.sent.get(), host::now());
-                }
-                403 => target.keeper.denied(status, host::now().mono),
-                _ => {}
-            }
-        }
-        true
-    }
+/// The target that a request is for.
+fn addressed(active: &Active) -> Option<(usize, ActiveTarget<'_>)> {
+    let hosts = &active.plugin.hosts;
+    let index = match hosts.of_every_request() {
+        Some(index) => index,
+        None => host::read_header(MapType::HttpRequestHeaders, ":authority", |authority| {
+            hosts.find(authority)
+        })??,
+    };
+    Some((index, active.target(index)?))
 }
 
-impl HttpContext for Request {
-    fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
-        let header = |name| host::header(MapType::HttpRequestHeaders, name);
-        let active = Rc::clone(&self.active);
-        let index = header(":authority").and_then(|authority| active.plugin.hosts.find(&authority));
-        let Some((index, target)) = index.and_then(|i| Some((i, active.target(i)?))) else {
-            return Action::Continue;
-        };
-        if !may_carry_token(&target.spec.clusters) {
-            target.metrics.passed.count();
-            return Action::Continue;
-        }
-        #[cfg(feature = "traps")]
-        crate::trap::spring(MapType::HttpRequestHeaders);
-        self.target = Some(index);
-        match active.plugin.placement {
-            Placement::Upstream => match header(AUTHORIZATION).filter(|_| was_answered()) {
-                Some(value) => self.retry(index, &target, &value),
-                None => self.send(index, &target),
-            },
-            Placement::Downstream => {
-                self.is_remote_write = header(REMOTE_WRITE).is_some();
-                self.send(index, &target)
-            }
-        }
-    }
-
-    /// Envoy brings the body while the headers are paused only where the plugin's configuration
-    /// has `allow_on_headers_stop_iteration`.
-    fn on_http_request_body(&mut self, _: usize, _: bool) -> Action {
-        match &self.parked_at {
-            Some(keeper) if keeper.is_parked(self.id) => Action::Pause,
-            _ => Action::Continue,
-        }
-    }
-
-    fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
-        if self.active.plugin.placement == Placement::Downstream
-            && let Some(target) = self.judged()
-            && let Some(status) = host::header(MapType::HttpResponseHeaders, ":status")
-        {
-            match status.parse() {
-                Ok(status @ (401 | 403)) => self.judge(&target, status),
-                Ok(200..=299) if target.keeper.wants_status(self.sent.get()) => {
-                    target.keeper.accepted(self.sent.get());
-                }
-                _ => {}
-            }
-        }
-        Action::Continue
-    }
-}
-
-impl Drop for Request {
-    fn drop(&mut self) {
-        if let Some(keeper) = &self.parked_at {
-            keeper.unpark(self.id);
-        }
-    }
+/// What a try was sent with that the target has refused; nothing of a first try, because the route
+/// removes the client's.
+fn refused_authorization() -> Option<String> {
+    host::header(MapType::HttpRequestHeaders, AUTHORIZATION).filter(|_| was_answered())
 }
 
 /// Lets the effective context's parked request go on with the token, or answers it.
@@ -260,7 +269,7 @@ pub(crate) fn release(waiting: &Waiting, now: Now) {
         refuse(&target, NoToken::NotSet, now);
         return;
     }
-    waiting.sent.set(header.generation);
+    streams::with(waiting.context, |request| request.sent = header.generation);
     target.metrics.authorized.count();
     if waiting.refused != Generation::default() && header.generation > waiting.refused {
         target.metrics.unauthorized_refreshed.count();
@@ -273,14 +282,18 @@ pub(crate) fn release(waiting: &Waiting, now: Now) {
 /// Whether the target has answered an earlier try, which Envoy retries only on 401; a retry
 /// after a failed connection says nothing of the token.
 fn was_answered() -> bool {
-    host::property(&["response", "code_details"]).is_some_and(|details| details == "via_upstream")
+    host::read_property("response\0code_details", |details| {
+        details == "via_upstream"
+    })
+    .unwrap_or_default()
 }
 
 /// Whether Envoy sends the request to a cluster that may have the token. One that cannot be
 /// told may not.
 fn may_carry_token(clusters: &AllowedClusters) -> bool {
     *clusters == AllowedClusters::Any
-        || host::property(&["xds", "cluster_name"]).is_some_and(|cluster| clusters.allow(&cluster))
+        || host::read_property("xds\0cluster_name", |cluster| clusters.allow(cluster))
+            .unwrap_or_default()
 }
 
 /// 503 with `Retry-After`: Prometheus keeps its samples and comes back.
@@ -294,6 +307,6 @@ fn refuse(target: &ActiveTarget<'_>, why: NoToken, now: Now) -> Action {
         ("retry-after", retry_after.as_str()),
     ];
     // Should this fail, the request stays paused and Envoy's own time-outs end it.
-    let _ = host::respond(503, host::NO_TOKEN, &headers, &status::json(&answer));
+    let _ = host::respond(503, host::NO_TOKEN, &headers, &json(&answer));
     Action::Pause
 }

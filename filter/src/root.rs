@@ -5,19 +5,17 @@ use core::time::Duration;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use entra_token_core::config::{self, Mode, Plugin, TargetSpec};
+use entra_token_core::config::{self, Plugin, TargetSpec};
 use entra_token_core::failure::NoAnswer;
 use entra_token_core::http::{Body, Response};
 use entra_token_core::member::Call;
 use entra_token_core::slot::CallId;
-use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::{BufferType, ContextType, MapType};
+use proxy_wasm::traits::{Context, RootContext};
+use proxy_wasm::types::{BufferType, MapType};
 
-use crate::host;
 use crate::metrics::RequestMetrics;
-use crate::request::{self, Request};
-use crate::status::StatusRequest;
 use crate::vm::{self, Keeper};
+use crate::{host, request, streams};
 
 /// How often the slots are looked at when nothing is due: how late another VM's token is seen.
 const IDLE_TICK: Duration = Duration::from_secs(1);
@@ -197,7 +195,9 @@ impl RootContext for Root {
         let json = host::buffer(BufferType::PluginConfiguration).unwrap_or_default();
         match config::read(&json) {
             Ok(config) => {
-                self.active = Some(Rc::new(Active::new(config::compile(&config))));
+                let active = Rc::new(Active::new(config::compile(&config)));
+                streams::configured(self.id, Rc::clone(&active));
+                self.active = Some(active);
                 host::set_tick_period(Duration::from_millis(1)).is_ok()
             }
             Err(mistakes) => {
@@ -224,18 +224,6 @@ impl RootContext for Root {
             metrics.flush();
         }
         Self::plan_next_tick(&active);
-    }
-
-    fn get_type(&self) -> Option<ContextType> {
-        Some(ContextType::HttpContext)
-    }
-
-    fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
-        let active = Rc::clone(self.active.as_ref()?);
-        Some(match active.plugin.mode {
-            Mode::Authorize => Box::new(Request::new(id, active)),
-            Mode::Status => Box::new(StatusRequest::new(active)),
-        })
     }
 }
 

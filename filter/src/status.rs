@@ -1,10 +1,7 @@
 //! The filter instance that answers `/ready` and `/status`.
 
-use std::rc::Rc;
-
 use entra_token_core::page;
 use entra_token_core::status::{Status, json};
-use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, MapType};
 
 use crate::host;
@@ -13,51 +10,36 @@ use crate::root::Active;
 const JSON: &str = "application/json";
 
 /// One request to the status listener.
-pub(crate) struct StatusRequest {
-    active: Rc<Active>,
+pub(crate) fn answer_for_proxy(active: &Active) -> Action {
+    let header = |name| host::header(MapType::HttpRequestHeaders, name);
+    let (Some(method), Some(path)) = (header(":method"), header(":path")) else {
+        return Action::Continue;
+    };
+    if !matches!(method.as_str(), "GET" | "HEAD") {
+        return Action::Continue;
+    }
+    let status = status(active);
+    let code = match path.split('?').next() {
+        Some("/ready") if !status.ready => 503,
+        Some("/ready") => 200,
+        Some("/status") => return page_or_json(&status),
+        _ => return Action::Continue,
+    };
+    answer(code, JSON, &json(&status))
 }
 
-impl StatusRequest {
-    pub(crate) fn new(active: Rc<Active>) -> Self {
-        Self { active }
+fn status(active: &Active) -> Status {
+    let now = host::now();
+    for keeper in &active.keepers {
+        keeper.refresh(now);
     }
-
-    fn status(&self) -> Status {
-        let now = host::now();
-        for keeper in &self.active.keepers {
-            keeper.refresh(now);
-        }
-        let members: Vec<_> = self
-            .active
-            .keepers
-            .iter()
-            .map(|keeper| keeper.member())
-            .collect();
-        let states = members.iter().map(|member| member.slot().state());
-        Status::of(self.active.plugin.slots.iter().zip(states), now)
-    }
-}
-
-impl Context for StatusRequest {}
-
-impl HttpContext for StatusRequest {
-    fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
-        let header = |name| host::header(MapType::HttpRequestHeaders, name);
-        let (Some(method), Some(path)) = (header(":method"), header(":path")) else {
-            return Action::Continue;
-        };
-        if !matches!(method.as_str(), "GET" | "HEAD") {
-            return Action::Continue;
-        }
-        let status = self.status();
-        let code = match path.split('?').next() {
-            Some("/ready") if !status.ready => 503,
-            Some("/ready") => 200,
-            Some("/status") => return page_or_json(&status),
-            _ => return Action::Continue,
-        };
-        answer(code, JSON, &json(&status))
-    }
+    let members: Vec<_> = active
+        .keepers
+        .iter()
+        .map(|keeper| keeper.member())
+        .collect();
+    let states = members.iter().map(|member| member.slot().state());
+    Status::of(active.plugin.slots.iter().zip(states), now)
 }
 
 /// `/status` is a page for whoever asks for one, and JSON for programs.

@@ -183,6 +183,13 @@ impl<T: Copy> HostTable<T> {
         table
     }
 
+    /// What every request leads to, if no host makes a difference.
+    #[must_use]
+    pub fn of_every_request(&self) -> Option<T> {
+        let has_others = !self.exact.is_empty() || !self.suffix.is_empty() || !self.any.is_empty();
+        self.everything.filter(|_| !has_others)
+    }
+
     /// What this `:authority` leads to.
     #[must_use]
     pub fn find(&self, authority: &str) -> Option<T> {

@@ -1,0 +1,129 @@
+//! The streams of this VM, and the callbacks that every request pays for.
+//!
+//! The SDK keeps a boxed trait object for each stream and looks it up in up to three maps for each
+//! callback. Here one map holds plain values, and nothing is allocated per request. `filter/link`
+//! gives these functions the names of the ABI in place of the SDK's; what is about root contexts
+//! goes on to the SDK (docs/decisions/0015-a-lean-entry-for-streams.md).
+//!
+//! Source of names and signatures: proxy-wasm ABI 0.2.1,
+//! <https://github.com/proxy-wasm/spec/tree/main/abi-versions/v0.2.1>.
+
+#![expect(unsafe_code, reason = "exports, and calls of the SDK's")]
+
+use core::hash::{BuildHasherDefault, Hasher};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use proxy_wasm::types::Action;
+
+use crate::memory;
+use crate::request::Request;
+use crate::root::Active;
+
+/// Spreads the ids of contexts, which the host counts up: nobody can choose them.
+#[derive(Default)]
+struct ContextHasher(u64);
+
+impl Hasher for ContextHasher {
+    fn write_u32(&mut self, id: u32) {
+        // Knuth's multiplicative hashing: the map uses the upper bits, too.
+        self.0 = u64::from(id).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u32(u32::from(*byte) ^ self.0 as u32);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+type ByContext<T> = HashMap<u32, T, BuildHasherDefault<ContextHasher>>;
+
+thread_local! {
+    /// What each root context has in use; nothing before it is configured.
+    static ROOTS: RefCell<ByContext<Option<Rc<Active>>>> =
+        const { RefCell::new(HashMap::with_hasher(BuildHasherDefault::new())) };
+    static STREAMS: RefCell<ByContext<Request>> =
+        const { RefCell::new(HashMap::with_hasher(BuildHasherDefault::new())) };
+}
+
+/// Streams of this root context have this configuration from now on.
+pub(crate) fn configured(root: u32, active: Rc<Active>) {
+    ROOTS.with_borrow_mut(|roots| roots.insert(root, Some(active)));
+}
+
+/// Hands a stream to `use_it`, if it is still there.
+pub(crate) fn with(context: u32, use_it: impl FnOnce(&mut Request)) {
+    STREAMS.with_borrow_mut(|streams| streams.get_mut(&context).map(use_it));
+}
+
+fn action(context: u32, of: impl FnOnce(&mut Request) -> Action) -> u32 {
+    STREAMS.with_borrow_mut(|streams| streams.get_mut(&context).map_or(Action::Continue, of) as u32)
+}
+
+// The SDK's.
+unsafe extern "C" {
+    fn proxy_on_context_create(context: u32, root: u32);
+    fn proxy_on_done(context: u32) -> u32;
+    fn proxy_on_delete(context: u32);
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn entra_on_memory_allocate(size: usize) -> *mut u8 {
+    memory::allocate(size)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn entra_on_context_create(context: u32, root: u32) {
+    if root == 0 {
+        ROOTS.with_borrow_mut(|roots| roots.insert(context, None));
+        // SAFETY: as the host would call it.
+        unsafe { proxy_on_context_create(context, root) };
+        return;
+    }
+    let active = ROOTS.with_borrow(|roots| roots.get(&root).cloned().flatten());
+    // Envoy uses no root context whose configuration was refused.
+    if let Some(active) = active {
+        STREAMS.with_borrow_mut(|streams| streams.insert(context, Request::new(context, active)));
+    }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn entra_on_request_headers(context: u32, _: usize, _: u32) -> u32 {
+    action(context, Request::on_request_headers)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn entra_on_request_body(context: u32, _: usize, _: u32) -> u32 {
+    action(context, |request| request.on_request_body())
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn entra_on_response_headers(context: u32, _: usize, _: u32) -> u32 {
+    action(context, Request::on_response_headers)
+}
+
+/// The end of a context. There is nothing to wait for, so the ABI's `proxy_on_delete`, which
+/// would follow at once, is left out.
+#[unsafe(no_mangle)]
+extern "C" fn entra_on_done(context: u32) -> u32 {
+    const OVER: u32 = 1;
+    if let Some(request) = STREAMS.with_borrow_mut(|streams| streams.remove(&context)) {
+        request.on_done();
+    } else if ROOTS
+        .with_borrow_mut(|roots| roots.remove(&context))
+        .is_some()
+    {
+        // SAFETY: as the host would call them.
+        unsafe {
+            proxy_on_done(context);
+            proxy_on_delete(context);
+        }
+    }
+    OVER
+}
