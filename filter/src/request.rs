@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use entra_token_core::cluster::AllowedClusters;
-use entra_token_core::config::{Mode, Placement};
+use entra_token_core::config::{AuthErrorsRetryable, Mode, Placement};
 use entra_token_core::state::Refusal;
 use entra_token_core::status::{NoToken, Unavailable, json};
 use entra_token_core::{Generation, Now};
@@ -35,7 +35,8 @@ pub(crate) struct Request {
     sent: Generation,
     /// Whether it waits or has waited.
     was_parked: bool,
-    /// Whether it is one of Prometheus'. Known in downstream placement only.
+    /// Whether it is one of Prometheus', where that makes a difference in downstream placement:
+    /// when the answer comes, the request's headers cannot be read any more.
     is_remote_write: bool,
 }
 
@@ -72,9 +73,10 @@ impl Request {
                 None => self.send(index, &target),
             },
             Placement::Downstream => {
-                let of_remote_write =
-                    host::read_header(MapType::HttpRequestHeaders, REMOTE_WRITE, |_| ());
-                self.is_remote_write = of_remote_write.is_some();
+                self.is_remote_write = target.spec.auth_errors_retryable
+                    == AuthErrorsRetryable::RemoteWrite
+                    && host::read_header(MapType::HttpRequestHeaders, REMOTE_WRITE, |_| ())
+                        .is_some();
                 self.send(index, &target)
             }
         }

@@ -154,12 +154,14 @@ pub struct HostTable<T> {
     any: Ports<T>,
     /// Of `*` without a port: whatever the request says.
     everything: Option<T>,
+    /// The same, if no other pattern leads elsewhere.
+    of_every_request: Option<T>,
 }
 
 /// What each port of a host leads to; rarely more than one.
 type Ports<T> = Vec<(Option<u16>, T)>;
 
-impl<T: Copy> HostTable<T> {
+impl<T: Copy + PartialEq> HostTable<T> {
     /// A table of distinct patterns; of equal ones the first counts.
     pub fn new(patterns: impl IntoIterator<Item = (HostPattern, T)>) -> Self {
         let mut table = Self {
@@ -167,6 +169,7 @@ impl<T: Copy> HostTable<T> {
             suffix: HashMap::new(),
             any: Vec::new(),
             everything: None,
+            of_every_request: None,
         };
         for (HostPattern { kind, port }, value) in patterns {
             let ports = match (kind, port) {
@@ -180,14 +183,23 @@ impl<T: Copy> HostTable<T> {
             };
             ports.push((port, value));
         }
+        table.of_every_request = table
+            .everything
+            .filter(|all| table.named().all(|v| v == *all));
         table
     }
 
-    /// What every request leads to, if no host makes a difference.
+    /// What the patterns other than `*` lead to.
+    fn named(&self) -> impl Iterator<Item = T> {
+        let hosts = self.exact.values().chain(self.suffix.values());
+        hosts.chain([&self.any]).flatten().map(|(_, value)| *value)
+    }
+
+    /// What every request leads to, where all patterns lead to the same and one of them is `*`:
+    /// then `:authority` need not be looked at.
     #[must_use]
     pub fn of_every_request(&self) -> Option<T> {
-        let has_others = !self.exact.is_empty() || !self.suffix.is_empty() || !self.any.is_empty();
-        self.everything.filter(|_| !has_others)
+        self.of_every_request
     }
 
     /// What this `:authority` leads to.

@@ -103,10 +103,10 @@ fn configuration(settings: &Settings, mode: Mode) -> PluginConfig {
 
 fn of_target(target: &Target) -> config::Target {
     config::Target {
-        hosts: vec![target.pattern.clone()],
+        // The first names it. The filter is in the target's cluster, so every request is its.
+        hosts: vec![target.pattern.clone(), parsed("*")],
         identity: target.identity.clone(),
         audience: target.audience.clone(),
-        // The filter is bound to the target's cluster already.
         clusters: Some(vec![parsed("*")]),
         required: target.required,
         hold: (target.hold != Hold::default()).then(|| target.hold.clone()),
