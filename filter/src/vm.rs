@@ -4,6 +4,7 @@
 //! the old root context lives on until its last request ends, and both tick. So everything
 //! about a token is kept by slot, not by root context.
 
+use core::time::Duration;
 use std::cell::{Cell, Ref, RefCell};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -312,9 +313,11 @@ impl Keeper {
                 is_news: true,
                 ..
             } => {
-                let seconds = retry_in.as_secs_f32();
+                // Not as a float: what formats one is larger than all of this file.
+                let rounded = retry_in.saturating_add(Duration::from_millis(50));
+                let (seconds, tenth) = (rounded.as_secs(), rounded.subsec_millis() / 100);
                 log::warn!(
-                    "identity `{identity}`: no token for {audience}: {failure} (next attempt in {seconds:.1} s)"
+                    "identity `{identity}`: no token for {audience}: {failure} (next attempt in {seconds}.{tenth} s)"
                 );
             }
             Event::ClockOff(_) | Event::Failed { .. } => {}

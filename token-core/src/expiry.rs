@@ -6,23 +6,14 @@
 
 use core::time::Duration;
 
-use jiff::Timestamp;
-use jiff::fmt::strtime;
 use serde_json::Value;
 
-use crate::Wall;
 use crate::time::millis;
+use crate::{Wall, calendar};
 
 /// Why a value is no time; a sentence that starts with "is" or "has".
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct BadTime(pub(crate) String);
-
-/// Tried in this order. The zone, where one is given, follows as `+00:00`.
-const FORMATS: [&str; 3] = [
-    "%m/%d/%Y %I:%M:%S %p",
-    "%m/%d/%Y %H:%M:%S",
-    "%Y-%m-%d %H:%M:%S",
-];
 
 /// A count of seconds; `None` when the field is absent or null. Fractions are cut, negative
 /// numbers are zero (the token is over), what is too large saturates.
@@ -30,9 +21,8 @@ pub(crate) fn seconds(value: &Value) -> Result<Option<Duration>, BadTime> {
     match value {
         Value::Null => Ok(None),
         Value::Number(number) => number.as_f64().map(Some).ok_or_else(not_a_count),
-        Value::String(text) => text
-            .trim()
-            .parse::<f64>()
+        // A number of JSON: its parser is here anyway, the standard library's is 15 kB more.
+        Value::String(text) => serde_json::from_str(text.trim())
             .map(Some)
             .map_err(|_| not_a_count()),
         _ => Err(not_a_count()),
@@ -61,28 +51,7 @@ pub(crate) fn moment(value: &Value) -> Result<Option<Wall>, BadTime> {
     let Value::String(text) = value else {
         return Err(BadTime("is neither a string nor a number".into()));
     };
-    date_time(text.trim())
+    calendar::read(text.trim())
         .map(Some)
         .ok_or_else(|| BadTime("is in none of the known forms of a date".into()))
-}
-
-fn date_time(text: &str) -> Option<Wall> {
-    let timestamp = text.parse::<Timestamp>().ok().or_else(|| {
-        FORMATS
-            .iter()
-            .find_map(|format| with_zone(format, text).or_else(|| without_zone(format, text)))
-    })?;
-    Some(Wall(u64::try_from(timestamp.as_millisecond()).unwrap_or(0)))
-}
-
-fn with_zone(format: &str, text: &str) -> Option<Timestamp> {
-    strtime::parse(format!("{format} %:z"), text)
-        .ok()?
-        .to_timestamp()
-        .ok()
-}
-
-fn without_zone(format: &str, text: &str) -> Option<Timestamp> {
-    let civil = strtime::parse(format, text).ok()?.to_datetime().ok()?;
-    jiff::tz::Offset::UTC.to_timestamp(civil).ok()
 }

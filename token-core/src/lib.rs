@@ -29,6 +29,7 @@
 
 mod aadsts;
 pub mod audience;
+mod calendar;
 pub mod cloud;
 pub mod cluster;
 pub mod config;

@@ -1,14 +1,13 @@
 //! What the proxy says of itself: `/ready`, `/status`, and the answer to a request that cannot
 //! have its token.
 
-use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use crate::Now;
 use crate::config::SlotSpec;
 use crate::failure::Failure;
 use crate::state::State;
 use crate::trace::Trace;
+use crate::{Now, calendar};
 
 /// The longest `Retry-After` that a client gets: the token may come earlier than planned.
 const MAX_RETRY_AFTER: u64 = 30;
@@ -127,12 +126,7 @@ impl SlotStatus {
                 Some(_) => TokenState::Expired,
             },
             generation: token.map(|token| token.generation.0),
-            expires_on: token.and_then(|token| {
-                let ends = i64::try_from(token.expires_wall.0 / 1000).ok()?;
-                Timestamp::from_second(ends)
-                    .ok()
-                    .map(|moment| moment.to_string())
-            }),
+            expires_on: token.and_then(|token| calendar::rfc3339(token.expires_wall)),
             expires_in_seconds: token.map(|token| token.until_expiry(now).as_secs()),
             consecutive_failures: state.failures,
             last_error: state.last_failure.as_ref().map(Problem::from),

@@ -6,18 +6,14 @@
 
 use core::fmt;
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::Wall;
 use crate::http::CLIENT_REQUEST_ID;
+use crate::{Wall, calendar};
 
 /// Longer ones are none of Entra's: a UUID has 36 characters.
 const LONGEST: usize = 64;
-
-/// As Entra writes the time.
-const TIMESTAMP: &str = "%Y-%m-%d %H:%M:%SZ";
 
 /// The ids of an exchange; all absent where nobody could find it by them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,7 +83,7 @@ impl Trace {
         }
         self.or(Self {
             client_request_id: Some(client_request_id.to_owned()),
-            timestamp: time(now),
+            timestamp: calendar::as_entra_writes(now),
             ..Self::default()
         })
     }
@@ -138,9 +134,4 @@ fn kept(text: &str) -> Option<String> {
     let text = text.trim();
     let is_printable = text.bytes().all(|b| b == b' ' || b.is_ascii_graphic());
     (is_printable && (1..=LONGEST).contains(&text.len())).then(|| text.to_owned())
-}
-
-fn time(now: Wall) -> Option<String> {
-    let moment = Timestamp::from_millisecond(i64::try_from(now.0).ok()?).ok()?;
-    Some(moment.strftime(TIMESTAMP).to_string())
 }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use crc::{CRC_32_ISO_HDLC, Crc};
 use entra_token_core::member::{Cas, Member, SharedData};
 use entra_token_core::record::{OwnerId, Record};
 
@@ -23,7 +24,8 @@ impl SharedData for OneKey {
 /// The record, as it is and with the checksum put right.
 pub(crate) fn record(bytes: &[u8]) {
     let mut sealed = bytes.to_vec();
-    sealed.extend(crc32fast::hash(bytes).to_le_bytes());
+    let checksum = Crc::<u32>::new(&CRC_32_ISO_HDLC).checksum(bytes);
+    sealed.extend(checksum.to_le_bytes());
     for bytes in [bytes, &sealed] {
         if let Some(record) = Record::decode(bytes) {
             let again = record.encode();

@@ -78,6 +78,7 @@ impl From<&Hold> for HoldLimits {
 
 /// Makes the working form of a configuration that [`super::read`] accepted.
 #[must_use]
+#[inline(never)]
 pub fn compile(config: &PluginConfig) -> Plugin {
     let mut plugin = Plugin {
         mode: config.mode,

@@ -44,6 +44,7 @@ impl fmt::Display for Mistake {
 ///
 /// # Errors
 /// All mistakes of the text; a syntax error is the only one that hides others.
+#[inline(never)]
 pub fn read(json: &[u8]) -> Result<PluginConfig, Mistakes> {
     let value = unambiguous(json).map_err(|error| {
         Mistakes(vec![Mistake {

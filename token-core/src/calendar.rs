@@ -1,0 +1,271 @@
+//! Moments as servers and people write them.
+//!
+//! The calendar is the crate `time`'s; what the texts look like is read and written here, because
+//! the parsers of the crates for dates are several times as large as all else that the filter
+//! does (`docs/decisions/0015-how-the-module-is-kept-small.md`).
+
+use core::str::FromStr;
+
+use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset};
+
+use crate::Wall;
+
+/// Reads `yyyy-MM-dd` or `M/d/yyyy`, `T` or a space, `H:mm:ss` with or without a fraction, AM or PM
+/// and a zone. A moment without a zone is UTC, one before 1970 is the Unix epoch.
+pub(crate) fn read(text: &str) -> Option<Wall> {
+    let (date, rest) = text.split_once(['T', 't', ' '])?;
+    let clock_end = rest.find(|c: char| !c.is_ascii_digit() && !matches!(c, ':' | '.'));
+    let (clock, rest) = rest.split_at_checked(clock_end.unwrap_or(rest.len()))?;
+    let (half, zone) = half_of_day(rest.trim_start());
+    let moment = PrimitiveDateTime::new(read_date(date)?, read_clock(clock, half)?)
+        .assume_offset(read_zone(zone)?);
+    let millis = moment.unix_timestamp() * 1000 + i64::from(moment.millisecond());
+    Some(Wall(u64::try_from(millis).unwrap_or(0)))
+}
+
+/// RFC 3339 in UTC, to the second; `None` after the year 9999.
+pub(crate) fn rfc3339(moment: Wall) -> Option<String> {
+    written(moment, 'T')
+}
+
+/// As Entra writes its times: RFC 3339 with a space.
+pub(crate) fn as_entra_writes(moment: Wall) -> Option<String> {
+    written(moment, ' ')
+}
+
+fn written(moment: Wall, separator: char) -> Option<String> {
+    let seconds = i64::try_from(moment.0 / 1000).ok()?;
+    let moment = OffsetDateTime::from_unix_timestamp(seconds).ok()?;
+    let (year, month, day) = moment.to_calendar_date();
+    let (hour, minute, second) = moment.to_hms();
+    let month = u8::from(month);
+    Some(format!(
+        "{year:04}-{month:02}-{day:02}{separator}{hour:02}:{minute:02}:{second:02}Z"
+    ))
+}
+
+fn read_date(text: &str) -> Option<Date> {
+    let (year, month, day) = match text.split_once('/') {
+        Some((month, rest)) => {
+            let (day, year) = rest.split_once('/')?;
+            (year, month, day)
+        }
+        None => {
+            let (year, rest) = text.split_once('-')?;
+            let (month, day) = rest.split_once('-')?;
+            (year, month, day)
+        }
+    };
+    let year = number(year).filter(|_| year.len() == 4)?;
+    let month = Month::try_from(number::<u8>(month)?).ok()?;
+    Date::from_calendar_date(year, month, number(day)?).ok()
+}
+
+/// The twelve hours that the clock's are counted in.
+#[derive(Clone, Copy)]
+enum Half {
+    Morning,
+    Afternoon,
+}
+
+fn half_of_day(text: &str) -> (Option<Half>, &str) {
+    let rest = text.get(2..).unwrap_or_default().trim_start();
+    match text.get(..2) {
+        Some(half) if half.eq_ignore_ascii_case("am") => (Some(Half::Morning), rest),
+        Some(half) if half.eq_ignore_ascii_case("pm") => (Some(Half::Afternoon), rest),
+        _ => (None, text),
+    }
+}
+
+fn read_clock(text: &str, half: Option<Half>) -> Option<Time> {
+    let (text, fraction) = match text.split_once('.') {
+        Some((text, fraction)) => (text, millis(fraction)?),
+        None => (text, 0),
+    };
+    let mut parts = text.split(':').map(number::<u8>);
+    let (hour, minute, second) = (parts.next()??, parts.next()??, parts.next()??);
+    if parts.next().is_some() {
+        return None;
+    }
+    let hour = match half {
+        None => hour,
+        Some(_) if !(1..=12).contains(&hour) => return None,
+        Some(Half::Morning) => hour % 12,
+        Some(Half::Afternoon) => hour % 12 + 12,
+    };
+    // A leap second is the one before it.
+    let second = if second == 60 { 59 } else { second };
+    Time::from_hms_milli(hour, minute, second, fraction).ok()
+}
+
+/// The first three digits of a fraction of a second.
+fn millis(digits: &str) -> Option<u16> {
+    let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    let digits = digits.bytes().chain(*b"00").take(3);
+    is_number.then(|| digits.fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0')))
+}
+
+/// `Z`, `+hh:mm`, `-hh:mm`, the same without colon or minutes, or nothing at all.
+fn read_zone(text: &str) -> Option<UtcOffset> {
+    if matches!(text, "" | "Z" | "z") {
+        return Some(UtcOffset::UTC);
+    }
+    let sign = match text.as_bytes().first()? {
+        b'+' => 1,
+        b'-' => -1,
+        _ => return None,
+    };
+    let (hours, minutes) = text.get(1..)?.split_at_checked(2)?;
+    let minutes = match minutes.strip_prefix(':').unwrap_or(minutes) {
+        "" => 0,
+        minutes => number::<i8>(minutes)?,
+    };
+    UtcOffset::from_hms(sign * number::<i8>(hours)?, sign * minutes, 0).ok()
+}
+
+/// A number of at most four digits, and nothing but digits.
+fn number<T: FromStr>(text: &str) -> Option<T> {
+    let fits = text.len() <= 4 && text.bytes().all(|b| b.is_ascii_digit());
+    fits.then(|| text.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use jiff::fmt::strtime;
+    use jiff::tz::{Offset, TimeZone};
+    use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
+    #[cfg(all(target_family = "wasm", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+
+    /// The last second of the year 9999, but for the time zones that lie ahead of it.
+    const LAST: i64 = 253_402_207_200;
+
+    /// Every form, as the crate `jiff` would write it.
+    const FORMS: [&str; 11] = [
+        "%Y-%m-%dT%H:%M:%S%:z",
+        "%Y-%m-%dt%H:%M:%S%z",
+        "%Y-%m-%d %H:%M:%S %:z",
+        "%m/%d/%Y %H:%M:%S %:z",
+        "%-m/%-d/%Y %-H:%M:%S %:z",
+        "%m/%d/%Y %I:%M:%S %p %:z",
+        "%-m/%-d/%Y %-I:%M:%S %P%:z",
+        "%Y-%m-%d %H:%M:%S",
+        "%Y-%m-%dT%H:%M:%SZ",
+        "%m/%d/%Y %H:%M:%S",
+        "%-m/%-d/%Y %-I:%M:%S %p",
+    ];
+
+    fn wall(text: &str) -> Option<u64> {
+        read(text).map(|Wall(millis)| millis)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            rng_seed: RngSeed::Fixed(0),
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn each_form_of_a_moment_is_read_as_another_library_writes_it(
+            seconds in 0..LAST,
+            quarters in -48..=56_i32,
+        ) {
+            let moment = Timestamp::from_second(seconds).expect("in range");
+            let zone = Offset::from_seconds(quarters * 900).expect("in range");
+            for form in FORMS {
+                let zone = if form.ends_with('z') { zone } else { Offset::UTC };
+                let text = strtime::format(form, &moment.to_zoned(TimeZone::fixed(zone)));
+                let text = text.expect("a form");
+                prop_assert_eq!(wall(&text), Some(seconds as u64 * 1000), "{}", text);
+            }
+        }
+
+        #[test]
+        fn a_moment_is_written_as_another_library_writes_it(seconds in 0..LAST) {
+            let moment = Timestamp::from_second(seconds).expect("in range");
+            let wall = Wall(seconds as u64 * 1000 + 999);
+            prop_assert_eq!(rfc3339(wall), Some(moment.to_string()));
+            let entra = moment.strftime("%Y-%m-%d %H:%M:%SZ").to_string();
+            prop_assert_eq!(as_entra_writes(wall), Some(entra));
+        }
+
+        #[test]
+        fn no_text_is_too_strange_to_be_looked_at(
+            text in "[0-9TZ:/.+ aAmMpP-]{0,32}|\\PC{0,32}",
+        ) {
+            read(&text);
+        }
+    }
+
+    #[test]
+    fn fractions_are_cut_to_milliseconds() {
+        for (fraction, millis) in [("5", 500), ("05", 50), ("0009", 0), ("123456789", 123)] {
+            let text = format!("1970-01-01T00:00:01.{fraction}Z");
+            assert_eq!(wall(&text), Some(1000 + millis), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_first_and_the_last_hour_of_a_half_are_the_right_ones() {
+        for (text, hour) in [
+            ("12:00:00 AM", 0),
+            ("1:00:00 AM", 1),
+            ("12:00:00 PM", 12),
+            ("11:00:00 pm", 23),
+        ] {
+            assert_eq!(
+                wall(&format!("1/1/1970 {text}")),
+                Some(hour * 3_600_000),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_leap_second_is_the_one_before_it() {
+        assert_eq!(wall("2016-12-31T23:59:60Z"), wall("2016-12-31T23:59:59Z"));
+    }
+
+    #[test]
+    fn what_is_before_1970_is_the_epoch_and_what_is_after_9999_is_not_written() {
+        assert_eq!(wall("0001-01-01T00:00:00Z"), Some(0));
+        assert_eq!(rfc3339(Wall(u64::MAX)), None);
+        assert_eq!(rfc3339(Wall((LAST as u64 + 172_800) * 1000)), None);
+    }
+
+    #[test]
+    fn what_is_no_moment_is_not_read() {
+        for text in [
+            "",
+            "2026-09-21",
+            "2026-09-21T",
+            "2026-09-21T15:13Z",
+            "2026-09-21T15:13:20:00Z",
+            "2026-09-21T15:13:61Z",
+            "2026-09-21T24:00:00Z",
+            "2026-09-21T15:13:20.Z",
+            "2026-09-21T15:13:20.1.1Z",
+            "2026-09-21T15:13:20X",
+            "2026-09-21T15:13:20+",
+            "2026-09-21T15:13:20+1:00",
+            "2026-09-21T15:13:20+99:00",
+            "2026-02-29T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "2026-00-01T00:00:00Z",
+            "26-09-21T00:00:00Z",
+            "+2026-09-21T00:00:00Z",
+            "13/45/2026 00:00:00",
+            "9/21/2026 13:00:00 PM",
+            "9/21/2026 0:00:00 AM",
+            "9-21/2026 0:00:00",
+            "2026/09/21 00:00:00",
+        ] {
+            assert_eq!(wall(text), None, "{text}");
+        }
+    }
+}
