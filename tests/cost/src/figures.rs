@@ -20,8 +20,8 @@ pub const CALLBACKS: [&str; 8] = [
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cost {
-    /// Fuel by callback; those that the module does not export are not there.
-    pub fuel: BTreeMap<String, u64>,
+    /// Instructions by callback; those that the module does not export are not there.
+    pub instructions: BTreeMap<String, u64>,
     /// Calls to the host by name.
     pub host_calls: BTreeMap<String, u64>,
     /// Unknown where the module does not count them.
@@ -39,10 +39,10 @@ pub struct Allocations {
 }
 
 impl Cost {
-    /// The fuel of all callbacks.
+    /// The instructions of all callbacks.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.fuel.values().sum()
+        self.instructions.values().sum()
     }
 }
 

@@ -17,8 +17,8 @@ const ROOT: u32 = 1;
 /// Requests before any is counted: the target accepts the token, and tables have grown.
 const WARM_UP: u32 = 8;
 
-/// Requests that are counted. Fuel is their mean: how long a hash table searches depends on the
-/// context's id.
+/// Requests that are counted. Instructions are their mean: how long a hash table searches depends
+/// on the context's id.
 const REQUESTS: u32 = 32;
 
 /// As long as a managed identity's token is.
@@ -52,26 +52,26 @@ fn run(program: &Program, kind: &Kind) -> Result<Cost> {
     mean(&costs?)
 }
 
-/// Fuel on average, and what must be the same for all.
+/// Instructions on average, and what must be the same for all.
 fn mean(costs: &[Cost]) -> Result<Cost> {
     let [first, others @ ..] = costs else {
         return Err("no request was made".into());
     };
-    let mut fuel = first.fuel.clone();
+    let mut instructions = first.instructions.clone();
     for other in others {
         if (&other.host_calls, other.allocations) != (&first.host_calls, first.allocations) {
             return Err(format!("two requests differ: {first:?} and {other:?}"));
         }
-        for (callback, used) in &other.fuel {
-            *fuel.entry(callback.clone()).or_default() += used;
+        for (callback, made) in &other.instructions {
+            *instructions.entry(callback.clone()).or_default() += made;
         }
     }
     let count = u64::try_from(costs.len()).unwrap_or(u64::MAX);
-    for sum in fuel.values_mut() {
+    for sum in instructions.values_mut() {
         *sum = (*sum + count / 2) / count;
     }
     Ok(Cost {
-        fuel,
+        instructions,
         ..first.clone()
     })
 }
@@ -174,28 +174,36 @@ impl Life {
         envoy.allocated_for_host = 0;
         let allocations = self.vm.allocations()?;
 
-        let mut fuel = BTreeMap::new();
-        self.step(&mut fuel, "proxy_on_context_create", &[context, ROOT])?;
+        let mut instructions = BTreeMap::new();
+        self.step(
+            &mut instructions,
+            "proxy_on_context_create",
+            &[context, ROOT],
+        )?;
         let count = size(self.vm.envoy().request_headers.len());
         let ends = u32::from(chunks == 0);
         let sent = [context, count, ends];
-        self.go_on(&mut fuel, "proxy_on_request_headers", &sent)?;
+        self.go_on(&mut instructions, "proxy_on_request_headers", &sent)?;
         self.check_token()?;
         for chunk in 1..=chunks {
             let sent = [context, CHUNK, u32::from(chunk == chunks)];
-            self.go_on(&mut fuel, "proxy_on_request_body", &sent)?;
+            self.go_on(&mut instructions, "proxy_on_request_body", &sent)?;
         }
         self.answered();
         let count = size(self.vm.envoy().response_headers.len());
         let sent = [context, count, 0];
-        self.go_on(&mut fuel, "proxy_on_response_headers", &sent)?;
-        self.go_on(&mut fuel, "proxy_on_response_body", &[context, CHUNK, 1])?;
+        self.go_on(&mut instructions, "proxy_on_response_headers", &sent)?;
+        self.go_on(
+            &mut instructions,
+            "proxy_on_response_body",
+            &[context, CHUNK, 1],
+        )?;
         // Envoy tells upstream filters nothing of its log.
         if self.kind.placement == Placement::Downstream {
-            self.step(&mut fuel, "proxy_on_log", &[context])?;
+            self.step(&mut instructions, "proxy_on_log", &[context])?;
         }
-        self.step(&mut fuel, "proxy_on_done", &[context])?;
-        self.step(&mut fuel, "proxy_on_delete", &[context])?;
+        self.step(&mut instructions, "proxy_on_done", &[context])?;
+        self.step(&mut instructions, "proxy_on_delete", &[context])?;
 
         let after = self.vm.allocations()?;
         let envoy = self.vm.envoy();
@@ -204,7 +212,7 @@ impl Life {
             for_host: envoy.allocated_for_host,
         });
         Ok(Cost {
-            fuel,
+            instructions,
             host_calls: envoy.calls.clone(),
             allocations,
         })
@@ -227,28 +235,28 @@ impl Life {
             .extend(properties.map(|(path, value)| (path.into(), value)));
     }
 
-    /// Makes a callback and notes its fuel.
+    /// Makes a callback and notes its instructions.
     fn step(
         &mut self,
-        fuel: &mut BTreeMap<String, u64>,
+        instructions: &mut BTreeMap<String, u64>,
         callback: &str,
         arguments: &[u32],
     ) -> Result<u32> {
         let Some(done) = self.vm.callback(callback, arguments)? else {
             return Ok(CONTINUE);
         };
-        *fuel.entry(callback.to_owned()).or_default() += done.fuel;
+        *instructions.entry(callback.to_owned()).or_default() += done.instructions;
         Ok(done.value)
     }
 
     /// The same, for one that must let the request go on.
     fn go_on(
         &mut self,
-        fuel: &mut BTreeMap<String, u64>,
+        instructions: &mut BTreeMap<String, u64>,
         callback: &str,
         arguments: &[u32],
     ) -> Result<()> {
-        match self.step(fuel, callback, arguments)? {
+        match self.step(instructions, callback, arguments)? {
             CONTINUE => Ok(()),
             action => Err(format!("{callback} returned {action}: the request waits")),
         }
@@ -256,7 +264,10 @@ impl Life {
 
     /// Figures count only of requests that got the token, or none where none is due.
     fn check_token(&mut self) -> Result<()> {
-        let expected = self.kind.is_target.then(|| format!("Bearer {}", self.token));
+        let expected = self
+            .kind
+            .is_target
+            .then(|| format!("Bearer {}", self.token));
         let found = self.vm.envoy().request_headers.get("authorization");
         if found == expected.as_ref() {
             return Ok(());

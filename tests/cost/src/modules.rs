@@ -79,7 +79,10 @@ pub fn recorded() -> Result<Costs> {
     text.and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string()))
         .map_err(|error| {
             let record = record();
-            format!("{}: {error}; `make cost-record` writes it", record.display())
+            format!(
+                "{}: {error}; `make cost-record` writes it",
+                record.display()
+            )
         })
 }
 

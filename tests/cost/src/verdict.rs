@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use crate::figures::{Allocations, CALLBACKS, Cost, Costs};
 
-/// By how many percent fuel may differ: other compilers and libraries move it a little.
+/// By how many percent instructions may differ: other compilers and libraries move it a little.
 pub const TOLERANCE: u64 = 10;
 
 /// What to do about a difference.
@@ -33,7 +33,9 @@ fn of_kind(kind: &str, was: &Cost, is: &Cost) -> String {
     if apart {
         let verb = if after > before { "grew" } else { "fell" };
         let change = change(before, after);
-        found += &format!("{kind}: fuel a request {verb} by more than {TOLERANCE} %: was {before}, is {after} ({change})\n");
+        found += &format!(
+            "{kind}: instructions a request {verb} by more than {TOLERANCE} %: was {before}, is {after} ({change})\n"
+        );
         for callback in CALLBACKS {
             found += &of_callback(callback, was, is);
         }
@@ -44,7 +46,8 @@ fn of_kind(kind: &str, was: &Cost, is: &Cost) -> String {
         let (before, after) = (count(was), count(is));
         if before != after {
             let verb = if after > before { "more" } else { "fewer" };
-            found += &format!("{kind}: {verb} calls of {call} a request: was {before}, is {after}\n");
+            found +=
+                &format!("{kind}: {verb} calls of {call} a request: was {before}, is {after}\n");
         }
     }
     let counts = |cost: &Cost| cost.allocations.unwrap_or_default();
@@ -57,14 +60,19 @@ fn of_kind(kind: &str, was: &Cost, is: &Cost) -> String {
         let (before, after) = (count(before), count(after));
         if before != after {
             let verb = if after > before { "more" } else { "fewer" };
-            found += &format!("{kind}: {verb} allocations {whose} a request: was {before}, is {after}\n");
+            found += &format!(
+                "{kind}: {verb} allocations {whose} a request: was {before}, is {after}\n"
+            );
         }
     }
     found
 }
 
 fn of_callback(callback: &str, was: &Cost, is: &Cost) -> String {
-    match (was.fuel.get(callback), is.fuel.get(callback)) {
+    match (
+        was.instructions.get(callback),
+        is.instructions.get(callback),
+    ) {
         (Some(&was), Some(&is)) => {
             let change = change(was, is);
             format!("    {callback:26} was {was:6}, is {is:6} ({change})\n")
@@ -82,7 +90,7 @@ fn change(was: u64, is: u64) -> String {
     format!("{sign}{}.{} %", tenths / 10, tenths % 10)
 }
 
-/// The figures as a table: kinds side by side, fuel by callback, host calls by name, allocations.
+/// The figures as a table: kinds side by side, instructions by callback, host calls by name, allocations.
 #[must_use]
 pub fn table(costs: &Costs) -> String {
     let mut text = String::new();
@@ -96,15 +104,20 @@ pub fn table(costs: &Costs) -> String {
         text.push('\n');
     };
     for callback in CALLBACKS {
-        row(callback, &|cost| cost.fuel.get(callback).copied());
+        row(callback, &|cost| cost.instructions.get(callback).copied());
     }
-    row("fuel a request", &|cost| Some(cost.total()));
-    let calls: BTreeSet<_> = costs.values().flat_map(|cost| cost.host_calls.keys()).collect();
+    row("instructions a request", &|cost| Some(cost.total()));
+    let calls: BTreeSet<_> = costs
+        .values()
+        .flat_map(|cost| cost.host_calls.keys())
+        .collect();
     for call in calls {
         row(call, &|cost| cost.host_calls.get(call).copied());
     }
     row("allocations: own", &|cost| Some(cost.allocations?.own));
-    row("allocations: for the host", &|cost| Some(cost.allocations?.for_host));
+    row("allocations: for the host", &|cost| {
+        Some(cost.allocations?.for_host)
+    });
     let heads: String = costs.keys().map(|kind| format!("{kind:>18}")).collect();
     format!("{:32}{heads}\n{text}", "")
 }

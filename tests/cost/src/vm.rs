@@ -2,22 +2,17 @@
 
 use std::sync::Arc;
 
-use wasmi::{
-    CompilationMode, Config, Engine, Error, ExternType, FuncType, Instance, Linker, Module, Store,
-    Val,
-};
+use wasmi::{Engine, Error, ExternType, FuncType, Global, Instance, Linker, Module, Store, Val};
 
 use crate::Result;
 use crate::calls;
 use crate::envoy::Envoy;
+use crate::meter;
 
 /// What a module that counts its allocations exports (`filter/src/allocations.rs`).
 pub(crate) const ALLOCATIONS: &str = "entra_auth_allocations";
 
-/// What one callback may use at most: it ends a hot loop.
-const FUEL: u64 = 10_000_000_000;
-
-/// A module, translated for the interpreter.
+/// A module that counts its instructions, translated for the interpreter.
 #[derive(Debug)]
 pub struct Program {
     module: Module,
@@ -29,11 +24,7 @@ impl Program {
     /// # Errors
     /// When the bytes are no Wasm module.
     pub fn new(wasm: &[u8]) -> Result<Self> {
-        let mut config = Config::default();
-        config.consume_fuel(true);
-        // Else the translation of a function is paid for by whoever calls it first.
-        config.compilation_mode(CompilationMode::Eager);
-        let module = Module::new(&Engine::new(&config), wasm)
+        let module = Module::new(&Engine::default(), meter::metered(wasm)?)
             .map_err(|error| format!("the module cannot be loaded: {error}"))?;
         Ok(Self { module })
     }
@@ -44,6 +35,7 @@ impl Program {
 pub struct Vm {
     store: Store<Envoy>,
     instance: Instance,
+    counter: Global,
 }
 
 /// What a callback returned and used.
@@ -51,8 +43,8 @@ pub struct Vm {
 pub struct Callback {
     /// The value, 0 where it has none.
     pub value: u32,
-    /// The fuel.
-    pub fuel: u64,
+    /// The instructions.
+    pub instructions: u64,
 }
 
 impl Vm {
@@ -71,11 +63,17 @@ impl Vm {
             provide(&mut linker, import.module(), &name, kind)?;
         }
         let mut store = Store::new(module.engine(), envoy);
-        store.set_fuel(FUEL).map_err(|error| error.to_string())?;
         let instance = linker
             .instantiate_and_start(&mut store, module)
             .map_err(|error| format!("the module cannot be started: {error}"))?;
-        Ok(Self { store, instance })
+        let counter = instance
+            .get_global(&store, meter::COUNTER)
+            .ok_or("the module lost its counter")?;
+        Ok(Self {
+            store,
+            instance,
+            counter,
+        })
     }
 
     /// Envoy's side.
@@ -96,18 +94,25 @@ impl Vm {
             .map(|argument| Val::I32(argument.cast_signed()))
             .collect();
         let kind = function.ty(&self.store);
-        let mut results: Vec<_> = kind.results().iter().map(|ty| Val::default_for_ty(*ty)).collect();
-        let mut call = |store: &mut Store<Envoy>| {
-            store.set_fuel(FUEL)?;
-            function.call(&mut *store, &arguments, &mut results)?;
-            store.get_fuel()
-        };
-        let left = call(&mut self.store).map_err(|error| self.obituary(name, &error))?;
+        let mut results: Vec<_> = kind
+            .results()
+            .iter()
+            .map(|ty| Val::default_for_ty(*ty))
+            .collect();
+        let before = self.counted();
+        function
+            .call(&mut self.store, &arguments, &mut results)
+            .map_err(|error| self.obituary(name, &error))?;
         let value = results.first().and_then(Val::i32).unwrap_or_default();
         Ok(Some(Callback {
             value: value.cast_unsigned(),
-            fuel: FUEL - left,
+            instructions: self.counted() - before,
         }))
+    }
+
+    fn counted(&self) -> u64 {
+        let count = self.counter.get(&self.store).i64().unwrap_or_default();
+        count.cast_unsigned()
     }
 
     /// How many allocations the module has made so far, if it counts them.
@@ -139,13 +144,14 @@ fn provide(
     kind: &FuncType,
 ) -> Result<()> {
     let own = Arc::clone(name);
-    let call = move |mut caller: wasmi::Caller<'_, Envoy>, arguments: &[Val], results: &mut [Val]| {
-        let status = calls::answer(&own, &mut caller, arguments)?;
-        if let Some(result) = results.first_mut() {
-            *result = Val::I32(status as i32);
-        }
-        Ok(())
-    };
+    let call =
+        move |mut caller: wasmi::Caller<'_, Envoy>, arguments: &[Val], results: &mut [Val]| {
+            let status = calls::answer(&own, &mut caller, arguments)?;
+            if let Some(result) = results.first_mut() {
+                *result = Val::I32(status as i32);
+            }
+            Ok(())
+        };
     linker
         .func_new(module, name, kind.clone(), call)
         .map(drop)

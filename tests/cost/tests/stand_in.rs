@@ -61,15 +61,31 @@ fn a_callback_that_the_module_does_not_export_is_not_made() {
 }
 
 #[test]
-fn fuel_is_the_number_of_instructions_of_a_callback_and_of_no_other() {
+fn instructions_are_counted_that_are_carried_out_and_no_others() {
     let mut vm = vm(r#"(module
         (func (export "short") (result i32) i32.const 1)
-        (func (export "long") (result i32)
-            i32.const 1 i32.const 2 i32.add i32.const 3 i32.add))"#);
-    let mut fuel = |name| vm.callback(name, &[]).unwrap().unwrap().fuel;
-    let (short, long) = (fuel("short"), fuel("long"));
-    assert_eq!(long - short, 4);
-    assert_eq!(fuel("short"), short);
+        (func (export "long") (param $times i32) (result i32)
+            (block $end
+                (loop $again
+                    (br_if $end (i32.eqz (local.get $times)))
+                    (local.set $times (i32.sub (local.get $times) (i32.const 1)))
+                    (br $again)))
+            (if (result i32) (local.get $times)
+                (then (i32.add (i32.const 1) (i32.const 2)))
+                (else (i32.const 3)))))"#);
+    let mut instructions = |name, arguments: &[u32]| {
+        let done = vm.callback(name, arguments).unwrap().unwrap();
+        done.instructions
+    };
+    assert_eq!(instructions("short", &[]), 1);
+    let (last_look, choice) = (3, 3);
+    assert_eq!(instructions("long", &[0]), last_look + choice);
+    let each_time = 8;
+    assert_eq!(
+        instructions("long", &[5]),
+        5 * each_time + last_look + choice
+    );
+    assert_eq!(instructions("short", &[]), 1);
 }
 
 #[test]

@@ -3,13 +3,13 @@
 use cost::figures::{Allocations, Cost, Costs};
 use cost::verdict::differences;
 
-fn cost(fuel: &[(&str, u64)], host_calls: &[(&str, u64)], own: u64) -> Costs {
+fn cost(instructions: &[(&str, u64)], host_calls: &[(&str, u64)], own: u64) -> Costs {
     let owned = |pairs: &[(&str, u64)]| {
         let owned = |(name, count): &(&str, u64)| ((*name).to_owned(), *count);
         pairs.iter().map(owned).collect()
     };
     let cost = Cost {
-        fuel: owned(fuel),
+        instructions: owned(instructions),
         host_calls: owned(host_calls),
         allocations: Some(Allocations { own, for_host: 1 }),
     };
@@ -21,7 +21,7 @@ const DONE: &str = "proxy_on_done";
 const READ: &str = "proxy_get_header_map_value";
 
 #[test]
-fn ten_percent_more_or_less_fuel_passes() {
+fn ten_percent_more_or_less_instructions_passes() {
     let was = cost(&[(HEADERS, 1000)], &[(READ, 1)], 0);
     for is in [900, 1000, 1100] {
         let is = cost(&[(HEADERS, is)], &[(READ, 1)], 0);
@@ -30,12 +30,12 @@ fn ten_percent_more_or_less_fuel_passes() {
 }
 
 #[test]
-fn more_fuel_than_that_is_told_by_callback_with_how_to_accept_it() {
+fn more_instructions_than_that_is_told_by_callback_with_how_to_accept_it() {
     let was = cost(&[(HEADERS, 900), (DONE, 100)], &[], 0);
     let is = cost(&[(HEADERS, 1001), (DONE, 100)], &[], 0);
     let told = differences(&was, &is).unwrap();
     for part in [
-        "upstream: fuel a request grew by more than 10 %: was 1000, is 1101 (+10.1 %)",
+        "upstream: instructions a request grew by more than 10 %: was 1000, is 1101 (+10.1 %)",
         "proxy_on_request_headers   was    900, is   1001 (+11.2 %)",
         "proxy_on_done              was    100, is    100 (+0.0 %)",
         "make cost-record",
@@ -45,12 +45,12 @@ fn more_fuel_than_that_is_told_by_callback_with_how_to_accept_it() {
 }
 
 #[test]
-fn much_less_fuel_is_to_be_recorded_too() {
+fn much_less_instructions_is_to_be_recorded_too() {
     let was = cost(&[(HEADERS, 900), (DONE, 100)], &[], 0);
     let is = cost(&[(HEADERS, 899)], &[], 0);
     let told = differences(&was, &is).unwrap();
     for part in [
-        "upstream: fuel a request fell by more than 10 %: was 1000, is 899 (-10.1 %)",
+        "upstream: instructions a request fell by more than 10 %: was 1000, is 899 (-10.1 %)",
         "proxy_on_done              was    100, is not exported any more",
         "make cost-record",
     ] {

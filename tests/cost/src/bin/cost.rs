@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use cost::{Result, modules, verdict};
 
-/// Counts fuel, host calls and allocations of requests, and compares them with the record.
+/// Counts instructions, host calls and allocations of requests, and compares them with the record.
 #[derive(Parser)]
 struct Arguments {
     /// The Wasm module; by default the one that ships.
