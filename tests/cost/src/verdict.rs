@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use crate::figures::{Allocations, CALLBACKS, Cost, Costs};
+use crate::figures::{CALLBACKS, Cost, Costs};
 
 /// By how many percent instructions may differ: other compilers and libraries move it a little.
 pub const TOLERANCE: u64 = 10;
@@ -50,14 +50,12 @@ fn of_kind(kind: &str, was: &Cost, is: &Cost) -> String {
                 &format!("{kind}: {verb} calls of {call} a request: was {before}, is {after}\n");
         }
     }
-    let counts = |cost: &Cost| cost.allocations.unwrap_or_default();
-    let (before, after) = (counts(was), counts(is));
-    let parts: [(_, fn(Allocations) -> u64); 2] = [
-        ("of the module's own", |allocations| allocations.own),
-        ("for values of the host", |allocations| allocations.for_host),
-    ];
-    for (whose, count) in parts {
-        let (before, after) = (count(before), count(after));
+    let count = |cost: &Cost| cost.allocations.unwrap_or_default();
+    let (before, after) = (count(was), count(is));
+    for (whose, before, after) in [
+        ("of the module's own", before.own, after.own),
+        ("for values of the host", before.for_host, after.for_host),
+    ] {
         if before != after {
             let verb = if after > before { "more" } else { "fewer" };
             found += &format!(
