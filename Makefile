@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all soak fuzz build traps lint audit setup clean
+.PHONY: help run test test-all cost cost-record soak fuzz build traps lint audit setup clean
 
 CARGO_TARGET_DIR ?= target
 CARGO := cargo --quiet
@@ -19,7 +19,7 @@ MODULE = $(CARGO) build --locked --profile module --package entra-auth-module --
 	$(CARGO_TARGET_DIR)/wasm32-wasip1/module/entra_auth_module.wasm $(2)
 
 help: ## Lists the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: ## Runs the proxy: for TARGET_HOST, else a demo against a simulated Azure. SECONDS=30 ends the demo by itself.
 	@scripts/setup rust envoy $(if $(TARGET_HOST),,prometheus)
@@ -41,10 +41,10 @@ build: ## Fills dist/ with what ships: the launcher, the token-sidecar and the W
 	@install -m 755 $(addprefix $(CARGO_TARGET_DIR)/release/,entra-auth-envoy token-sidecar) dist/
 	@$(call MODULE,,dist/entra_auth_filter.wasm)
 
-traps: ## Builds, for the tests alone, the Wasm module with a switch that kills it.
+traps: ## Builds, for the tests alone, the Wasm module with a switch that kills it and a count of its allocations.
 	@scripts/setup rust
 	@mkdir -p $(CARGO_TARGET_DIR)/traps
-	@$(call MODULE,--features traps,$(CARGO_TARGET_DIR)/traps/entra_auth_filter.wasm)
+	@$(call MODULE,--features 'traps allocations',--for-tests $(CARGO_TARGET_DIR)/traps/entra_auth_filter.wasm)
 
 test: PROMETHEUS3 = $(IF_GO)
 test: ## Runs every test: native, wasm, and end to end on a real Envoy and real Prometheuses. Without Go not on Prometheus 3.
@@ -57,6 +57,16 @@ test test-all:
 	cargo test --locked --package entra-token-core --target wasm32-unknown-unknown
 	cargo test --locked --package entra-token-core --target wasm32-wasip1
 	@$(if $(PROMETHEUS3),,echo 'make $@: NOT RUN: the tests on Prometheus 3 with remote write 1 and 2 because:' >&2; scripts/setup go || true)
+
+cost: ## Prints what a request costs inside the module that ships, and where that differs from the record.
+	@scripts/setup rust
+	@$(MAKE) --no-print-directory build traps
+	@$(CARGO) run --locked --package cost
+
+cost-record: ## Makes these figures the record, tests/cost/recorded.json: for a change that is meant.
+	@scripts/setup rust
+	@$(MAKE) --no-print-directory build traps
+	@$(CARGO) run --locked --package cost -- --record
 
 soak: ## Faults in random order for MINUTES=5 (or more), and the count at the end. SEED=n repeats a run.
 	@scripts/setup rust envoy prometheus $(IF_GO)
@@ -72,7 +82,7 @@ lint: ## Checks format, clippy (native and wasm), docs, licences and duplicates 
 	@scripts/setup rust deny shellcheck
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
-	cargo clippy --locked --package entra-token-core --package entra-auth-module --package entra-auth-filter --features entra-auth-module/traps --all-targets --target wasm32-wasip1 -- -D warnings
+	cargo clippy --locked --package entra-token-core --package entra-auth-module --package entra-auth-filter --features entra-auth-module/traps,entra-auth-module/allocations --all-targets --target wasm32-wasip1 -- -D warnings
 	cargo clippy --locked --package entra-token-core --all-targets --target wasm32-unknown-unknown -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --locked --workspace --no-deps --document-private-items
 	cargo deny --locked check --allow license-exception-not-encountered bans licenses sources

@@ -20,6 +20,8 @@
     reason = "the module has exports for Envoy and none for Rust"
 )]
 
+#[cfg(feature = "allocations")]
+mod allocations;
 mod host;
 mod last_words;
 mod memory;

@@ -25,6 +25,14 @@ const fn keep(name: &'static str, why: &'static str) -> Export {
     }
 }
 
+const fn instead_of_the_sdks(
+    name: &'static str,
+    symbol: &'static str,
+    why: &'static str,
+) -> Export {
+    Export { name, symbol, why }
+}
+
 /// Every export that stays. Of each other one Envoy does by itself what the SDK's would answer, and
 /// need not enter the VM for it: for each chunk of a response, each trailer, each access log.
 pub const EXPORTS: &[Export] = &[
@@ -37,35 +45,49 @@ pub const EXPORTS: &[Export] = &[
         "proxy_abi_version_0_2_1",
         "tells Envoy how to call the others",
     ),
-    keep(
-        "proxy_on_memory_allocate",
-        "room for what host calls return",
-    ),
-    keep(
-        "proxy_on_context_create",
-        "a context for each plugin configuration and request",
-    ),
     keep("proxy_on_configure", "reads the plugin configuration"),
     keep(
         "proxy_on_tick",
         "refreshes tokens, releases parked requests",
     ),
     keep("proxy_on_http_call_response", "a token endpoint's answer"),
-    keep(
+    instead_of_the_sdks(
+        "proxy_on_memory_allocate",
+        "entra_on_memory_allocate",
+        "room for what host calls return",
+    ),
+    instead_of_the_sdks(
+        "proxy_on_context_create",
+        "entra_on_context_create",
+        "a context for each plugin configuration and request",
+    ),
+    instead_of_the_sdks(
         "proxy_on_request_headers",
+        "entra_on_request_headers",
         "puts the token on a request, or parks it",
     ),
-    keep(
+    instead_of_the_sdks(
         "proxy_on_request_body",
+        "entra_on_request_body",
         "holds the body of a parked request back",
     ),
-    keep(
+    instead_of_the_sdks(
         "proxy_on_response_headers",
+        "entra_on_response_headers",
         "judges 401 and 403 in downstream placement",
     ),
-    keep("proxy_on_done", "judges the status in upstream placement"),
-    keep("proxy_on_delete", "forgets a context"),
+    instead_of_the_sdks(
+        "proxy_on_done",
+        "entra_on_done",
+        "judges the status in upstream placement, and forgets a context",
+    ),
 ];
+
+/// What the module of `make traps` exports, too.
+pub const FOR_TESTS: &[Export] = &[keep(
+    "entra_auth_allocations",
+    "tests/cost counts what a request allocates",
+)];
 
 /// What Envoy provides for a module to import. Another import would keep it from loading.
 pub const IMPORTS: &[(&str, &[&str])] = &[
