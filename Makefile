@@ -11,6 +11,13 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 # Prometheus 3 is built by Go, which not everybody has.
 IF_GO = $(if $(shell scripts/setup go 2>/dev/null && echo yes),prometheus3)
 
+# The Wasm module with the features $(1) as the file $(2): compiled, then freed of what Envoy need not
+# call. The place of crates on this machine stays out of it, so that it is the same wherever it is made.
+MODULE = $(CARGO) build --locked --profile module --package entra-auth-module --target wasm32-wasip1 $(1) \
+	--config "target.wasm32-wasip1.rustflags=['--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src=']" && \
+	$(CARGO) run --locked --package entra-auth-link -- \
+	$(CARGO_TARGET_DIR)/wasm32-wasip1/module/entra_auth_module.wasm $(2)
+
 help: ## Lists the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
@@ -30,16 +37,14 @@ build: ## Fills dist/ with what ships: the launcher, the token-sidecar and the W
 	@echo 'building dist/' >&2
 	@$(CARGO) build --locked --release --package entra-auth-envoy
 	@$(CARGO) build --locked --release --package token-sidecar
-	@$(CARGO) build --locked --release --package entra-auth-filter --target wasm32-wasip1
 	@mkdir -p dist
 	@install -m 755 $(addprefix $(CARGO_TARGET_DIR)/release/,entra-auth-envoy token-sidecar) dist/
-	@install -m 644 $(CARGO_TARGET_DIR)/wasm32-wasip1/release/entra_auth_filter.wasm dist/
+	@$(call MODULE,,dist/entra_auth_filter.wasm)
 
 traps: ## Builds, for the tests alone, the Wasm module with a switch that kills it.
 	@scripts/setup rust
-	@$(CARGO) build --locked --release --package entra-auth-filter --target wasm32-wasip1 --features traps
 	@mkdir -p $(CARGO_TARGET_DIR)/traps
-	@install -m 644 $(CARGO_TARGET_DIR)/wasm32-wasip1/release/entra_auth_filter.wasm $(CARGO_TARGET_DIR)/traps/
+	@$(call MODULE,--features traps,$(CARGO_TARGET_DIR)/traps/entra_auth_filter.wasm)
 
 test: PROMETHEUS3 = $(IF_GO)
 test: ## Runs every test: native, wasm, and end to end on a real Envoy and real Prometheuses. Without Go not on Prometheus 3.
@@ -67,7 +72,7 @@ lint: ## Checks format, clippy (native and wasm), docs, licences and duplicates 
 	@scripts/setup rust deny shellcheck
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
-	cargo clippy --locked --package entra-token-core --package entra-auth-filter --features entra-auth-filter/traps --all-targets --target wasm32-wasip1 -- -D warnings
+	cargo clippy --locked --package entra-token-core --package entra-auth-module --package entra-auth-filter --features entra-auth-module/traps --all-targets --target wasm32-wasip1 -- -D warnings
 	cargo clippy --locked --package entra-token-core --all-targets --target wasm32-unknown-unknown -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --locked --workspace --no-deps --document-private-items
 	cargo deny --locked check --allow license-exception-not-encountered bans licenses sources

@@ -23,6 +23,7 @@ pub enum AllowedClusters {
 impl AllowedClusters {
     /// Whether `cluster` may carry the token.
     #[must_use]
+    #[inline]
     pub fn allow(&self, cluster: &str) -> bool {
         match self {
             Self::Any => true,
@@ -39,6 +40,7 @@ impl AllowedClusters {
 
 /// The host, and the port if there is one, that a cluster is named after. Istio calls the cluster
 /// of a service `outbound|<port>|<subset>|<host>`; elsewhere the name may be the host itself.
+#[inline]
 fn endpoint_of(cluster: &str) -> (&str, Option<u16>) {
     let parts: Vec<&str> = cluster.split('|').collect();
     match parts.as_slice() {

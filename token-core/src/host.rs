@@ -36,6 +36,7 @@ impl HostPattern {
     /// Whether the host in the name of a cluster is meant, with the cluster's port if its name
     /// says one. `*` is never meant: whoever writes it names the clusters.
     #[must_use]
+    #[inline]
     pub fn matches_cluster(&self, host: &str, port: Option<u16>) -> bool {
         let host = canonical(host);
         let host_matches = match &self.kind {
@@ -91,6 +92,7 @@ impl FromStr for HostPattern {
 }
 
 /// `host[:port]`, with a default port taken as none; `None` when the port is no port.
+#[inline]
 fn split(authority: &str) -> Option<(&str, Option<u16>)> {
     // The colons of an IPv6 address are in brackets (RFC 3986 §3.2.2).
     let (host, port) = match authority.rsplit_once(':') {
@@ -111,6 +113,7 @@ fn split(authority: &str) -> Option<(&str, Option<u16>)> {
 /// cost a look at each of its thousands of labels.
 const MAX_HOST: usize = 253;
 
+#[inline]
 fn canonical(host: &str) -> Cow<'_, str> {
     let host = host.strip_suffix('.').unwrap_or(host);
     if host.starts_with('[') {
@@ -131,6 +134,7 @@ fn ipv6(bracketed: &str) -> Option<Ipv6Addr> {
     bracketed.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
 }
 
+#[inline]
 fn is_host(text: &str) -> bool {
     if text.starts_with('[') {
         return ipv6(text).is_some();

@@ -133,4 +133,4 @@ pub const IMPORTS: &[(&str, &[&str])] = &[
 ];
 
 /// The module may be this large, in bytes: 5 % above what it is.
-pub const MAX_BYTES: usize = 1_000_000;
+pub const MAX_BYTES: usize = 403_000;
