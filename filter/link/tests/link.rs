@@ -21,7 +21,8 @@ const LINKED: &str = r#"(module
     (func $kept (export "kept") (call $helper))
     (func $dropped (export "dropped") (call $idle))
     (memory (export "memory") 1)
-    (@custom "producers" "a compiler"))"#;
+    (@custom "producers" "\00")
+    (@custom "a note" "of the linker"))"#;
 
 fn linked() -> Vec<u8> {
     wat::parse_str(LINKED).expect("a module")
