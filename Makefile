@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all soak fuzz build traps lint audit setup clean
+.PHONY: help run test test-all soak bench bench-quick fuzz build traps lint audit setup clean
 
 CARGO_TARGET_DIR ?= target
 CARGO := cargo --quiet
@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 IF_GO = $(if $(shell scripts/setup go 2>/dev/null && echo yes),prometheus3)
 
 help: ## Lists the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: ## Runs the proxy: for TARGET_HOST, else a demo against a simulated Azure. SECONDS=30 ends the demo by itself.
 	@scripts/setup rust envoy $(if $(TARGET_HOST),,prometheus)
@@ -59,6 +59,15 @@ soak: ## Faults in random order for MINUTES=5 (or more), and the count at the en
 	@echo 'building the soak' >&2
 	@$(CARGO) build --locked --package e2e --bin soak
 	@exec $(CARGO_TARGET_DIR)/debug/soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
+
+bench: ## Measures what a request costs, beside Envoy's own credential injector (about 15 minutes). RECORD=name keeps it; PEER='command' is measured, too.
+bench-quick: ## The most important of it, in two minutes.
+bench bench-quick:
+	@scripts/setup rust envoy
+	@$(MAKE) --no-print-directory build
+	@echo 'building the benchmark' >&2
+	@$(CARGO) build --locked --profile load --package bench
+	@exec $(CARGO_TARGET_DIR)/load/bench $(if $(filter bench-quick,$@),--quick)
 
 fuzz: ## Searches for inputs that break a parser, for SECONDS=60 in total (the build takes minutes, once). Needs a nightly Rust.
 	@scripts/fuzz $(or $(SECONDS),60)

@@ -1,6 +1,7 @@
 //! What Linux tells about a process and about what it has started.
 
 use std::fs;
+use std::time::Duration;
 
 use rustix::process::Pid;
 
@@ -46,6 +47,30 @@ impl Memory {
             _ => Err(format!("no memory in the status of process {id}: {status}")),
         }
     }
+}
+
+/// The time that a process with all its descendants has had on any core, to the nanosecond. Threads
+/// that have ended do not count.
+///
+/// # Errors
+/// When the process is gone, or the system has no schedstat.
+pub fn cpu_time(id: u32) -> Result<Duration, String> {
+    let mut sum = Duration::ZERO;
+    let tasks = format!("/proc/{id}/task");
+    for task in fs::read_dir(&tasks).map_err(|error| format!("{tasks}: {error}"))? {
+        let task = task.map_err(|error| error.to_string())?.path();
+        let schedstat = read(&format!("{}/schedstat", task.display()))?;
+        // Linux' Documentation/scheduler/sched-stats.rst: the first is the time on a core, in
+        // nanoseconds.
+        let first = schedstat.split(' ').next();
+        let nanos = first.and_then(|nanos| nanos.parse().ok());
+        sum += Duration::from_nanos(nanos.ok_or_else(|| format!("{tasks}: {schedstat:?}"))?);
+    }
+    for child in children(id)? {
+        // One that ends meanwhile uses none.
+        sum += cpu_time(child).unwrap_or_default();
+    }
+    Ok(sum)
 }
 
 /// Whether every thread of a process has been stopped by a signal. They stop one after another,
@@ -109,6 +134,27 @@ mod tests {
     fn the_most_is_no_less_than_what_is_used_now() {
         let memory = Memory::of_tree(process::id()).unwrap();
         assert!(memory.now > 0 && memory.most >= memory.now, "{memory:?}");
+    }
+
+    #[test]
+    fn time_on_a_core_grows_with_work_and_not_with_sleep() {
+        let before = cpu_time(process::id()).unwrap();
+        let mut number = 0_u64;
+        let worked = crate::eventually(Duration::from_secs(20), "50 ms of work", || {
+            for _ in 0..1_000_000 {
+                number = std::hint::black_box(number.wrapping_mul(3).wrapping_add(1));
+            }
+            let worked = cpu_time(process::id())? - before;
+            match worked >= Duration::from_millis(50) {
+                true => Ok(worked),
+                false => Err(format!("{worked:?}")),
+            }
+        });
+        let mut sleeper = Command::new("sleep").arg("60").spawn().unwrap();
+        let slept = cpu_time(sleeper.id()).unwrap();
+        sleeper.kill().unwrap();
+        sleeper.wait().unwrap();
+        assert!(slept < worked, "{slept:?}");
     }
 
     #[test]
