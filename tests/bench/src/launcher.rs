@@ -150,10 +150,17 @@ impl Way {
         Ok(self)
     }
 
+    /// The same without our filter.
+    pub(crate) fn unauthorized(mut self) -> Result<Self, String> {
+        self.upstream_filters()?.retain(|it| it["name"] != WASM);
+        Ok(self)
+    }
+
     /// The same without our filter and without what heals a 401: retries and the body that is kept
     /// for them, the answer that replaces a 401, the removal of the client's `authorization`.
-    pub(crate) fn bare(mut self) -> Result<Self, String> {
-        for route in self.routes()? {
+    pub(crate) fn bare(self) -> Result<Self, String> {
+        let mut bare = self.unauthorized()?;
+        for route in bare.routes()? {
             if let Some(action) = route["route"].as_object_mut() {
                 action.remove("retry_policy");
             }
@@ -162,9 +169,8 @@ impl Way {
                 route.remove("request_headers_to_remove");
             }
         }
-        self.http_filters()?.retain(|it| it["name"] != HEALING);
-        self.upstream_filters()?.retain(|it| it["name"] != WASM);
-        Ok(self)
+        bare.http_filters()?.retain(|it| it["name"] != HEALING);
+        Ok(bare)
     }
 
     /// With this filter in the listener, next to the router.

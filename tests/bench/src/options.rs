@@ -107,7 +107,7 @@ impl Arguments {
     /// How much is measured of a load.
     pub(crate) fn plan(&self, load: &Load) -> Plan {
         let (rounds, slice) = match (self.quick, *load == GET_16) {
-            (true, _) => (7, 300),
+            (true, _) => (9, 200),
             (false, true) => (15, 1000),
             (false, false) => (9, 700),
         };

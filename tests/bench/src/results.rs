@@ -36,6 +36,8 @@ pub(crate) struct LoadResult {
     pub(crate) authorization_bytes: usize,
     /// The native filter in its cheaper place, to which the others are compared.
     pub(crate) injector: String,
+    /// The share of the time in which Envoy had to wait for its core: near 0 where nothing else runs.
+    pub(crate) waited: Spread,
     pub(crate) variants: Vec<VariantResult>,
 }
 
@@ -85,7 +87,10 @@ impl LoadResult {
             .map(|(subject, samples)| VariantResult::new(subject, samples, bare, injectors))
             .collect::<Option<_>>()
             .ok_or("a variant was not measured")?;
+        let waited = samples.iter().flat_map(|samples| &samples.waited);
+        let waited: Vec<f64> = waited.copied().collect();
         Ok(Self {
+            waited: Spread::of(&waited).ok_or("no rounds")?,
             load: load.name,
             title: load.title,
             upstream,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use e2e::cpu_time;
+use e2e::CpuTime;
 
 use crate::load::{self, Load};
 use crate::stage::Stage;
@@ -35,6 +35,8 @@ pub(crate) struct Samples {
     pub(crate) cpu: Vec<f64>,
     /// Requests in a second.
     pub(crate) rate: Vec<f64>,
+    /// The share of the time in which the process had to wait for its core, because others had it.
+    pub(crate) waited: Vec<f64>,
     /// Of every request, in microseconds.
     pub(crate) latencies: Vec<u32>,
 }
@@ -101,15 +103,18 @@ fn slice(
     let measured = stage.run(async {
         let clients = load::clients(load, variant.port).await?;
         let (clients, _) = load::run(clients, &request, WARM_UP).await?;
-        let (before, started) = (cpu_time(*process)?, Instant::now());
+        let (before, started) = (CpuTime::of_tree(*process)?, Instant::now());
         let (_, latencies) = load::run(clients, &request, time).await?;
         let elapsed = started.elapsed();
-        Ok((cpu_time(*process)? - before, elapsed, latencies))
+        Ok((CpuTime::of_tree(*process)? - before, elapsed, latencies))
     });
     let (cpu, elapsed, latencies) =
         measured.map_err(|reason| format!("{}: {reason}", variant.name))?;
     let requests = latencies.len() as f64;
-    samples.cpu.push(cpu.as_secs_f64() * 1e6 / requests);
+    samples.cpu.push(cpu.running.as_secs_f64() * 1e6 / requests);
+    samples
+        .waited
+        .push(cpu.waiting.as_secs_f64() / elapsed.as_secs_f64());
     samples.rate.push(requests / elapsed.as_secs_f64());
     samples.latencies.extend(latencies);
     Ok(())

@@ -1,7 +1,7 @@
 //! The tables on the screen.
 
 use anstream::println;
-use e2e::screen::{BAD, BOLD, DIM, GOOD};
+use e2e::screen::{BAD, BOLD, CARE, DIM, GOOD};
 
 use crate::goals::Goal;
 use crate::machine::Machine;
@@ -53,7 +53,17 @@ pub(crate) fn load(result: &LoadResult) {
             variant.p99_us / 1e3,
         );
     }
+    if result.waited.median > BUSY {
+        println!(
+            "  {CARE}Envoy waited for its core {:.0} % of the time: the machine is busy with \
+             other things{CARE:#}",
+            result.waited.median * 100.0
+        );
+    }
 }
+
+/// Above this share of waiting others had so much of the core that ratios are worth little.
+const BUSY: f64 = 0.05;
 
 /// A ratio with its quartiles.
 pub(crate) fn ratio(spread: &Spread) -> String {

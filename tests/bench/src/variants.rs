@@ -112,6 +112,13 @@ impl SideBySide {
             bare.clone(),
             &Wanted::Nothing,
         )?;
+        let healing = launchers.clone().unauthorized()?;
+        all.add(
+            "healing",
+            "the launcher's, without our filter",
+            healing,
+            &Wanted::Nothing,
+        )?;
         for (name, meaning, filter) in [
             (
                 "injector",

@@ -1,6 +1,7 @@
 //! What Linux tells about a process and about what it has started.
 
 use std::fs;
+use std::ops::{AddAssign, Sub};
 use std::time::Duration;
 
 use rustix::process::Pid;
@@ -49,28 +50,64 @@ impl Memory {
     }
 }
 
-/// The time that a process with all its descendants has had on any core, to the nanosecond. Threads
-/// that have ended do not count.
-///
-/// # Errors
-/// When the process is gone, or the system has no schedstat.
-pub fn cpu_time(id: u32) -> Result<Duration, String> {
-    let mut sum = Duration::ZERO;
-    let tasks = format!("/proc/{id}/task");
-    for task in fs::read_dir(&tasks).map_err(|error| format!("{tasks}: {error}"))? {
-        let task = task.map_err(|error| error.to_string())?.path();
-        let schedstat = read(&format!("{}/schedstat", task.display()))?;
-        // Linux' Documentation/scheduler/sched-stats.rst: the first is the time on a core, in
-        // nanoseconds.
-        let first = schedstat.split(' ').next();
-        let nanos = first.and_then(|nanos| nanos.parse().ok());
-        sum += Duration::from_nanos(nanos.ok_or_else(|| format!("{tasks}: {schedstat:?}"))?);
+/// What one or more processes have had of the machine's cores, to the nanosecond.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CpuTime {
+    /// On a core.
+    pub running: Duration,
+    /// Ready, while others had the core.
+    pub waiting: Duration,
+}
+
+impl CpuTime {
+    /// Of a process with all its descendants. Threads that have ended do not count.
+    ///
+    /// # Errors
+    /// When the process is gone, or the system has no schedstat.
+    pub fn of_tree(id: u32) -> Result<Self, String> {
+        let mut sum = Self::default();
+        let tasks = format!("/proc/{id}/task");
+        for task in fs::read_dir(&tasks).map_err(|error| format!("{tasks}: {error}"))? {
+            let task = task.map_err(|error| error.to_string())?.path();
+            // One that ends meanwhile has had none.
+            if let Ok(schedstat) = read(&format!("{}/schedstat", task.display())) {
+                sum += Self::parse(&schedstat)
+                    .ok_or_else(|| format!("no times in a schedstat of {tasks}: {schedstat}"))?;
+            }
+        }
+        for child in children(id)? {
+            sum += Self::of_tree(child).unwrap_or_default();
+        }
+        Ok(sum)
     }
-    for child in children(id)? {
-        // One that ends meanwhile uses none.
-        sum += cpu_time(child).unwrap_or_default();
+
+    /// Both in nanoseconds, first (Linux' Documentation/scheduler/sched-stats.rst).
+    fn parse(schedstat: &str) -> Option<Self> {
+        let mut nanos = schedstat.split_whitespace().map(str::parse);
+        let mut next = || nanos.next()?.ok().map(Duration::from_nanos);
+        Some(Self {
+            running: next()?,
+            waiting: next()?,
+        })
     }
-    Ok(sum)
+}
+
+impl AddAssign for CpuTime {
+    fn add_assign(&mut self, other: Self) {
+        self.running += other.running;
+        self.waiting += other.waiting;
+    }
+}
+
+impl Sub for CpuTime {
+    type Output = Self;
+
+    fn sub(self, earlier: Self) -> Self {
+        Self {
+            running: self.running.saturating_sub(earlier.running),
+            waiting: self.waiting.saturating_sub(earlier.waiting),
+        }
+    }
 }
 
 /// Whether every thread of a process has been stopped by a signal. They stop one after another,
@@ -138,23 +175,27 @@ mod tests {
 
     #[test]
     fn time_on_a_core_grows_with_work_and_not_with_sleep() {
-        let before = cpu_time(process::id()).unwrap();
-        let mut number = 0_u64;
-        let worked = crate::eventually(Duration::from_secs(20), "50 ms of work", || {
-            for _ in 0..1_000_000 {
-                number = std::hint::black_box(number.wrapping_mul(3).wrapping_add(1));
-            }
-            let worked = cpu_time(process::id())? - before;
-            match worked >= Duration::from_millis(50) {
-                true => Ok(worked),
-                false => Err(format!("{worked:?}")),
-            }
-        });
+        let work = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; echo done; read line";
+        let mut worker = Command::new("sh")
+            .args(["-c", work])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut sleeper = Command::new("sleep").arg("60").spawn().unwrap();
-        let slept = cpu_time(sleeper.id()).unwrap();
-        sleeper.kill().unwrap();
-        sleeper.wait().unwrap();
-        assert!(slept < worked, "{slept:?}");
+        let mut said = [0; 4];
+        let output = worker.stdout.as_mut().unwrap();
+        std::io::Read::read_exact(output, &mut said).unwrap();
+        let worked = CpuTime::of_tree(worker.id()).unwrap().running;
+        let slept = CpuTime::of_tree(sleeper.id()).unwrap().running;
+        for child in [&mut worker, &mut sleeper] {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        assert!(
+            worked > 2 * slept && !slept.is_zero(),
+            "{worked:?} {slept:?}"
+        );
     }
 
     #[test]

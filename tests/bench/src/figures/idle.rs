@@ -6,7 +6,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use anstream::println;
-use e2e::cpu_time;
+use e2e::CpuTime;
 use e2e::screen::BOLD;
 use serde::Serialize;
 
@@ -62,19 +62,18 @@ pub(super) fn measure(stage: &Stage, module: &Path) -> Result<Vec<Idle>, String>
         stage.run(async { Client::open(*port).await?.exchange(request.clone()).await })?;
     }
     sleep(SETTLE);
-    let times = || -> Result<Vec<Duration>, String> {
+    let times = || -> Result<Vec<CpuTime>, String> {
         let times = envoys
             .iter()
-            .map(|(envoy, _)| cpu_time(envoy.process().id()));
+            .map(|(envoy, _)| CpuTime::of_tree(envoy.process().id()));
         times.collect()
     };
     let before = times()?;
     sleep(TIME);
     let after = times()?;
-    let mut percents = before
-        .iter()
-        .zip(&after)
-        .map(|(before, after)| (*after - *before).as_secs_f64() / TIME.as_secs_f64() * 100.0);
+    let mut percents = before.iter().zip(&after).map(|(before, after)| {
+        (*after - *before).running.as_secs_f64() / TIME.as_secs_f64() * 100.0
+    });
     let without_percent = percents.next().ok_or("nothing was measured")?;
     let mut all = Vec::new();
     for (placement, with_percent) in Placement::BOTH.into_iter().zip(percents) {
