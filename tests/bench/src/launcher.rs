@@ -255,3 +255,78 @@ fn take_named(of: &mut Value, name: &str) -> Result<Value, String> {
     let place = all.iter().position(|it| it["name"] == name);
     Ok(all.remove(place.ok_or_else(missing)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn way() -> Way {
+        let target = json!({
+            "match": { "prefix": "/" },
+            "route": { "cluster": "target", "retry_policy": {}, "timeout": "0s" },
+            "request_body_buffer_limit": 1,
+            "request_headers_to_remove": ["authorization"],
+        });
+        let health =
+            json!({ "match": { "path": "/health" }, "direct_response": { "status": 200 } });
+        let manager = json!({
+            "stat_prefix": "proxy",
+            "route_config": { "virtual_hosts": [{ "routes": [health, target] }] },
+            "http_filters": [{ "name": "other" }, { "name": HEALING }, { "name": "router" }],
+        });
+        Way {
+            listener: json!({
+                "address": { "socket_address": { "port_value": 1 } },
+                "filter_chains": [{ "filters": [{ "typed_config": manager }] }],
+            }),
+            cluster: json!({
+                "name": "target",
+                "load_assignment": { "cluster_name": "target" },
+                "typed_extension_protocol_options": {
+                    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                        "http_filters": [{ "name": WASM }, { "name": "codec" }],
+                    },
+                },
+            }),
+        }
+    }
+
+    fn names(filters: &[Value]) -> Vec<&Value> {
+        filters.iter().map(|filter| &filter["name"]).collect()
+    }
+
+    #[test]
+    fn bare_is_without_our_filter_and_without_what_heals_a_401() {
+        let mut bare = way().bare().unwrap();
+        assert_eq!(names(bare.http_filters().unwrap()), ["other", "router"]);
+        assert_eq!(names(bare.upstream_filters().unwrap()), ["codec"]);
+        let left = json!({
+            "match": { "prefix": "/" },
+            "route": { "cluster": "target", "timeout": "0s" },
+        });
+        assert_eq!(bare.routes().unwrap(), [&left]);
+    }
+
+    #[test]
+    fn a_filter_stands_next_to_the_router_or_where_ours_stood() {
+        let new = json!({ "name": "new" });
+        let mut down = way().bare().unwrap().downstream(new.clone()).unwrap();
+        assert_eq!(
+            names(down.http_filters().unwrap()),
+            ["other", "new", "router"]
+        );
+        let mut up = way().bare().unwrap().upstream(new).unwrap();
+        assert_eq!(names(up.upstream_filters().unwrap()), ["new", "codec"]);
+    }
+
+    #[test]
+    fn a_way_with_another_name_leads_to_a_cluster_with_another_name() {
+        let mut named = way().named("two", 2, "cluster-two").unwrap();
+        assert_eq!(named.listener["address"]["socket_address"]["port_value"], 2);
+        assert_eq!(
+            named.cluster["load_assignment"]["cluster_name"],
+            "cluster-two"
+        );
+        assert_eq!(named.routes().unwrap().len(), 1);
+    }
+}

@@ -136,3 +136,53 @@ impl VariantResult {
         1e6 / self.cpu_us.median
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::load::GET_16;
+    use crate::variants::{LAUNCHER, Variant, Wanted};
+
+    /// The native filter in the cluster is the cheaper one here, though not in every round.
+    #[test]
+    fn variants_are_compared_to_the_cheaper_place_of_the_native_filter() {
+        let measured = [
+            (BARE, [100.0, 200.0, 100.0]),
+            (INJECTORS[0], [110.0, 240.0, 112.0]),
+            (INJECTORS[1], [120.0, 210.0, 105.0]),
+            (LAUNCHER, [120.0, 231.0, 126.0]),
+        ];
+        let subjects = measured.map(|(name, _)| Subject {
+            variant: Variant {
+                name: name.to_owned(),
+                meaning: "",
+                port: 0,
+                host: String::new(),
+                wanted: Wanted::Nothing,
+            },
+            process: 0,
+        });
+        let samples = measured.map(|(_, cpu)| Samples {
+            cpu: cpu.into(),
+            rate: vec![1.0; 3],
+            waited: vec![0.0; 3],
+            latencies: vec![1, 2, 3],
+        });
+        let plan = Plan {
+            rounds: 3,
+            slice: Duration::from_secs(1),
+        };
+        let result = LoadResult::new(&GET_16, Upstream::Plain, 0, plan, &subjects, &samples);
+        let result = result.unwrap();
+        assert_eq!(result.injector, INJECTORS[1]);
+        let launcher = result.variant(LAUNCHER).unwrap();
+        assert!((launcher.to_injector.median - 1.1).abs() < 1e-9);
+        assert!((launcher.to_bare.median - 1.2).abs() < 1e-9);
+        assert_eq!(
+            (launcher.p50_us, launcher.per_core_second()),
+            (2.0, 1e6 / 126.0)
+        );
+    }
+}

@@ -69,104 +69,89 @@ impl SideBySide {
         upstream: Upstream,
         modules: &Modules,
     ) -> Result<Self, String> {
-        let render = |module: &Path, access_log| {
-            let choices = Choices {
-                upstream,
-                module,
-                access_log,
-            };
-            Launcher::render(stage, &stage.azure, choices)
-        };
-        let mut bootstrap = render(&modules.ours, "off")?;
+        let mut bootstrap = rendered(stage, upstream, &modules.ours, "off")?;
         let launchers = bootstrap.take()?;
-        let logged = render(&modules.ours, "all")?.take()?;
+        let logged = rendered(stage, upstream, &modules.ours, "all")?.take()?;
         let token = stage.authorization(AZURE_MONITOR)?;
-        // Of the same length, and no secret: where Envoy cannot use its configuration it prints it.
-        let made_up = format!("Bearer {}", "x".repeat(token.len() - "Bearer ".len()));
-        push(
-            &mut bootstrap.0,
-            "/static_resources",
-            "secrets",
-            filters::secret(&made_up),
-        )?;
-        let bare = launchers.clone().bare()?;
         let mut all = Self {
             bootstrap,
             variants: Vec::new(),
             authorization_bytes: token.len(),
         };
-        let ours = Wanted::Value(token);
-        let least = filters::floor(&floor(stage)?, &made_up);
-        let made_up = Wanted::Value(made_up);
-
+        let bare = launchers.clone().bare()?;
         let minimal = minimal(stage, upstream, &launchers);
-        all.add(
-            MINIMAL,
-            "the least that one would write by hand",
-            minimal,
-            &Wanted::Nothing,
-        )?;
-        all.add(
-            BARE,
-            "the launcher's, without our filter and its healing",
-            bare.clone(),
-            &Wanted::Nothing,
-        )?;
         let healing = launchers.clone().unauthorized()?;
-        all.add(
-            "healing",
-            "the launcher's, without our filter",
-            healing,
-            &Wanted::Nothing,
+        for (name, meaning, way) in [
+            (MINIMAL, "the least that one would write by hand", minimal),
+            (
+                BARE,
+                "the launcher's, without our filter and its healing",
+                bare.clone(),
+            ),
+            ("healing", "the launcher's, without our filter", healing),
+        ] {
+            all.add(name, meaning, way, &Wanted::Nothing)?;
+        }
+        all.add_others(stage, &bare)?;
+        let token = Wanted::Value(token);
+        for (name, meaning, way) in [
+            (LAUNCHER, "ours as the launcher configures it", launchers),
+            (
+                "launcher-logged",
+                "the same with its access log, as it is by default",
+                logged,
+            ),
+        ] {
+            all.add(name, meaning, way, &token)?;
+        }
+        all.add_istio("", stage, &modules.ours, &bare, &token)?;
+        if let Some(other) = &modules.other {
+            all.add_launcher_2(rendered(stage, upstream, other, "off")?, &token)?;
+            all.add_istio("-2", stage, other, &bare, &token)?;
+        }
+        Ok(all)
+    }
+
+    /// Envoy's own filter and the floor, each in both places.
+    fn add_others(&mut self, stage: &Stage, bare: &Way) -> Result<(), String> {
+        // As long as a token, and no secret: where Envoy cannot use its configuration it prints it.
+        let value = format!("{:x<1$}", "Bearer ", self.authorization_bytes);
+        let secret = filters::secret(&value);
+        push(
+            &mut self.bootstrap.0,
+            "/static_resources",
+            "secrets",
+            secret,
         )?;
+        let injector = filters::injector();
+        let floor = filters::floor(&floor(stage)?, &value);
+        let value = Wanted::Value(value);
         for (name, meaning, filter) in [
             (
                 "injector",
                 "Envoy's credential_injector, static token",
-                filters::injector(),
+                injector,
             ),
-            ("floor", "the least Wasm filter that sets one header", least),
+            ("floor", "the least Wasm filter that sets one header", floor),
         ] {
-            all.add(
-                name,
-                meaning,
-                bare.clone().downstream(filter.clone())?,
-                &made_up,
-            )?;
+            let downstream = bare.clone().downstream(filter.clone())?;
+            self.add(name, meaning, downstream, &value)?;
+            let upstream = bare.clone().upstream(filter)?;
             let name = format!("{name}-upstream");
-            all.add(
-                &name,
-                "the same, in the cluster",
-                bare.clone().upstream(filter)?,
-                &made_up,
-            )?;
+            self.add(&name, "the same, in the cluster", upstream, &value)?;
         }
-        all.add(
-            LAUNCHER,
-            "ours as the launcher configures it",
-            launchers,
-            &ours,
-        )?;
-        all.add(
-            "launcher-logged",
-            "the same with its access log, as it is by default",
-            logged,
-            &ours,
-        )?;
-        all.add_istio("", stage, &modules.ours, &bare, &ours)?;
-        if let Some(other) = &modules.other {
-            let mut rendered = render(other, "off")?;
-            let mut launchers = rendered.take()?;
-            let mut service = rendered.service()?.clone();
-            // A VM of its own, and shared data of its own.
-            for filter in [launchers.our_filter()?, &mut service] {
-                filter["typed_config"]["config"]["vm_config"]["vm_id"] = json!("entra-auth-2");
-            }
-            push(&mut all.bootstrap.0, "", "bootstrap_extensions", service)?;
-            all.add("launcher-2", "the other module", launchers, &ours)?;
-            all.add_istio("-2", stage, other, &bare, &ours)?;
+        Ok(())
+    }
+
+    /// The other module as the launcher configures it, in a VM and with shared data of its own.
+    fn add_launcher_2(&mut self, mut other: Launcher, token: &Wanted) -> Result<(), String> {
+        let mut way = other.take()?;
+        let mut service = other.service()?.clone();
+        for filter in [way.our_filter()?, &mut service] {
+            filter["typed_config"]["config"]["vm_config"]["vm_id"] = json!("entra-auth-2");
         }
-        Ok(all)
+        push(&mut self.bootstrap.0, "", "bootstrap_extensions", service)?;
+        self.add("launcher-2", "the other module", way, token)
     }
 
     /// Ours as Istio configures it, on a host that is a target and on one that is not.
@@ -176,23 +161,29 @@ impl SideBySide {
         stage: &Stage,
         module: &Path,
         bare: &Way,
-        ours: &Wanted,
+        token: &Wanted,
     ) -> Result<(), String> {
         let imds = stage.azure.addresses().imds.to_string();
         let filter = filters::istio(module, &filters::plugin(&imds));
         let way = bare.clone().downstream(filter)?;
-        // The filter knows a target's cluster by its name: a subset of the service is one, too.
-        let cluster = match suffix {
-            "" => filters::istio_cluster(TARGET),
-            _ => format!("outbound|443|{}|{TARGET}", suffix.trim_start_matches('-')),
+        // The filter knows a target's cluster by its name; one of a subset is the target's, too.
+        let cluster = |host: &str| match suffix {
+            "" => filters::istio_cluster(host),
+            _ => format!("outbound|443|subset{suffix}|{host}"),
         };
-        let name = format!("{ISTIO}{suffix}");
-        let meaning = "ours as Istio configures it";
-        self.add_to(&name, meaning, way.clone(), ours, TARGET, &cluster)?;
-        let name = format!("{NO_TARGET}{suffix}");
-        let cluster = filters::istio_cluster(OTHER) + suffix;
-        let meaning = "the same, on a host that is no target";
-        self.add_to(&name, meaning, way, &Wanted::Nothing, OTHER, &cluster)
+        for (name, meaning, host, wanted) in [
+            (ISTIO, "ours as Istio configures it", TARGET, token),
+            (
+                NO_TARGET,
+                "the same, on a host that is no target",
+                OTHER,
+                &Wanted::Nothing,
+            ),
+        ] {
+            let name = format!("{name}{suffix}");
+            self.add_to(&name, meaning, way.clone(), wanted, host, &cluster(host))?;
+        }
+        Ok(())
     }
 
     fn add(
@@ -225,6 +216,20 @@ impl SideBySide {
         });
         Ok(())
     }
+}
+
+fn rendered(
+    stage: &Stage,
+    upstream: Upstream,
+    module: &Path,
+    access_log: &str,
+) -> Result<Launcher, String> {
+    let choices = Choices {
+        upstream,
+        module,
+        access_log,
+    };
+    Launcher::render(stage, &stage.azure, choices)
 }
 
 /// The smallest way to the target; TLS as the launcher has it.

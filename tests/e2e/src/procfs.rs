@@ -174,6 +174,16 @@ mod tests {
     }
 
     #[test]
+    fn a_schedstat_has_the_time_on_a_core_first() {
+        let time = CpuTime {
+            running: Duration::from_nanos(12),
+            waiting: Duration::from_nanos(34),
+        };
+        assert_eq!(CpuTime::parse("12 34 5\n"), Some(time));
+        assert_eq!(CpuTime::parse("12"), None);
+    }
+
+    #[test]
     fn time_on_a_core_grows_with_work_and_not_with_sleep() {
         let work = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; echo done; read line";
         let mut worker = Command::new("sh")
