@@ -60,9 +60,10 @@ impl Arguments {
     pub(crate) fn files(&self) -> Files {
         let target = env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
         let folder = tools::repository().join(target).join("bench");
-        let name = match self.quick {
-            true => "bench-quick",
-            false => "bench",
+        let name = match (self.loads.is_some() || self.figures.is_some(), self.quick) {
+            (true, _) => "bench-part",
+            (false, true) => "bench-quick",
+            (false, false) => "bench",
         };
         let results = tools::repository().join("tests/bench/results");
         let record = self.record.as_ref();
@@ -108,8 +109,8 @@ impl Arguments {
     pub(crate) fn plan(&self, load: &Load) -> Plan {
         let (rounds, slice) = match (self.quick, *load == GET_16) {
             (true, _) => (9, 200),
-            (false, true) => (15, 1000),
-            (false, false) => (9, 700),
+            (false, true) => (21, 400),
+            (false, false) => (9, 500),
         };
         Plan {
             rounds: self.rounds.unwrap_or(rounds),
