@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all cost cost-record soak fuzz build traps lint audit setup clean
+.PHONY: help run test test-all cost cost-record soak bench bench-quick fuzz build traps lint audit setup clean
 
 CARGO_TARGET_DIR ?= target
 CARGO := cargo --quiet
@@ -74,6 +74,15 @@ soak: ## Faults in random order for MINUTES=5 (or more), and the count at the en
 	@echo 'building the soak' >&2
 	@$(CARGO) build --locked --package e2e --bin soak
 	@exec $(CARGO_TARGET_DIR)/debug/soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
+
+bench: ## Measures what a request costs, beside Envoy's own credential injector (about 15 minutes). RECORD=name keeps it; PEER='command' is measured, too.
+bench-quick: ## The most important of it, in two minutes.
+bench bench-quick:
+	@scripts/setup rust envoy
+	@$(MAKE) --no-print-directory build
+	@echo 'building the benchmark' >&2
+	@$(CARGO) build --locked --profile load --package bench
+	@exec $(CARGO_TARGET_DIR)/load/bench $(if $(filter bench-quick,$@),--quick)
 
 fuzz: ## Searches for inputs that break a parser, for SECONDS=60 in total (the build takes minutes, once). Needs a nightly Rust.
 	@scripts/fuzz $(or $(SECONDS),60)

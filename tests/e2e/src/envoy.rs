@@ -40,7 +40,7 @@ impl Envoy {
     #[must_use]
     #[track_caller]
     pub fn start_with(bootstrap: &str, port: u16, options: &[&str]) -> Self {
-        run(bootstrap, port, options).unwrap_or_else(|reason| panic!("{reason}"))
+        Self::try_start_with(bootstrap, port, options).unwrap_or_else(|reason| panic!("{reason}"))
     }
 
     /// Like [`Envoy::start`], but gives the reason instead of panicking: for a bootstrap that
@@ -49,7 +49,37 @@ impl Envoy {
     /// # Errors
     /// When Envoy ends, or does not listen within a minute; with its last log lines.
     pub fn try_start(bootstrap: &str, port: u16) -> Result<Self, String> {
-        run(bootstrap, port, &[])
+        Self::try_start_with(bootstrap, port, &[])
+    }
+
+    /// The same, with these command-line options.
+    ///
+    /// # Errors
+    /// When Envoy ends, or does not listen within a minute; with its last log lines.
+    pub fn try_start_with(bootstrap: &str, port: u16, options: &[&str]) -> Result<Self, String> {
+        let mut envoy = Self::launch(bootstrap, options)?;
+        envoy.process.wait_ready(START, || {
+            TcpStream::connect((Ipv4Addr::LOCALHOST, port))
+                .map(drop)
+                .map_err(|error| error.to_string())
+        })?;
+        Ok(envoy)
+    }
+
+    /// Starts Envoy and waits for nothing.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn launch(bootstrap: &str, options: &[&str]) -> Result<Self, String> {
+        let process = Process::spawn("envoy", |folder| {
+            let mut command = command(bootstrap, folder)?;
+            command.args(options);
+            Ok(command)
+        })?;
+        Ok(Self {
+            process,
+            secrets: secrecy::known(),
+        })
     }
 
     /// For a log level at which Envoy itself is known to print a token.
@@ -64,23 +94,6 @@ impl Envoy {
     pub fn process(&self) -> &Process {
         &self.process
     }
-}
-
-fn run(bootstrap: &str, port: u16, options: &[&str]) -> Result<Envoy, String> {
-    let mut process = Process::spawn("envoy", |folder| {
-        let mut command = command(bootstrap, folder)?;
-        command.args(options);
-        Ok(command)
-    })?;
-    process.wait_ready(START, || {
-        TcpStream::connect((Ipv4Addr::LOCALHOST, port))
-            .map(drop)
-            .map_err(|error| error.to_string())
-    })?;
-    Ok(Envoy {
-        process,
-        secrets: secrecy::known(),
-    })
 }
 
 impl Drop for Envoy {

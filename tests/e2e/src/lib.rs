@@ -33,7 +33,7 @@ pub use metrics::{Metrics, Sample};
 pub use patience::{eventually, eventually_ok};
 pub use ports::{free_port, is_free};
 pub use process::Process;
-pub use procfs::{Memory, children, is_stopped};
+pub use procfs::{CpuTime, Memory, children, is_stopped};
 pub use prometheus::{Prometheus, PrometheusBuilder, Protocol, Release, RemoteWrite};
 pub use proxy::{Proxy, ProxyBuilder};
 pub use secrecy::Shown;

@@ -1,6 +1,8 @@
 //! What Linux tells about a process and about what it has started.
 
 use std::fs;
+use std::ops::{AddAssign, Sub};
+use std::time::Duration;
 
 use rustix::process::Pid;
 
@@ -44,6 +46,66 @@ impl Memory {
         match (bytes("VmRSS:"), bytes("VmHWM:")) {
             (Some(now), Some(most)) => Ok(Self { now, most }),
             _ => Err(format!("no memory in the status of process {id}: {status}")),
+        }
+    }
+}
+
+/// What one or more processes have had of the machine's cores, to the nanosecond.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CpuTime {
+    /// On a core.
+    pub running: Duration,
+    /// Ready, while others had the core.
+    pub waiting: Duration,
+}
+
+impl CpuTime {
+    /// Of a process with all its descendants. Threads that have ended do not count.
+    ///
+    /// # Errors
+    /// When the process is gone, or the system has no schedstat.
+    pub fn of_tree(id: u32) -> Result<Self, String> {
+        let mut sum = Self::default();
+        let tasks = format!("/proc/{id}/task");
+        for task in fs::read_dir(&tasks).map_err(|error| format!("{tasks}: {error}"))? {
+            let task = task.map_err(|error| error.to_string())?.path();
+            // One that ends meanwhile has had none.
+            if let Ok(schedstat) = read(&format!("{}/schedstat", task.display())) {
+                sum += Self::parse(&schedstat)
+                    .ok_or_else(|| format!("no times in a schedstat of {tasks}: {schedstat}"))?;
+            }
+        }
+        for child in children(id)? {
+            sum += Self::of_tree(child).unwrap_or_default();
+        }
+        Ok(sum)
+    }
+
+    /// Both in nanoseconds, first (Linux' Documentation/scheduler/sched-stats.rst).
+    fn parse(schedstat: &str) -> Option<Self> {
+        let mut nanos = schedstat.split_whitespace().map(str::parse);
+        let mut next = || nanos.next()?.ok().map(Duration::from_nanos);
+        Some(Self {
+            running: next()?,
+            waiting: next()?,
+        })
+    }
+}
+
+impl AddAssign for CpuTime {
+    fn add_assign(&mut self, other: Self) {
+        self.running += other.running;
+        self.waiting += other.waiting;
+    }
+}
+
+impl Sub for CpuTime {
+    type Output = Self;
+
+    fn sub(self, earlier: Self) -> Self {
+        Self {
+            running: self.running.saturating_sub(earlier.running),
+            waiting: self.waiting.saturating_sub(earlier.waiting),
         }
     }
 }
@@ -109,6 +171,41 @@ mod tests {
     fn the_most_is_no_less_than_what_is_used_now() {
         let memory = Memory::of_tree(process::id()).unwrap();
         assert!(memory.now > 0 && memory.most >= memory.now, "{memory:?}");
+    }
+
+    #[test]
+    fn a_schedstat_has_the_time_on_a_core_first() {
+        let time = CpuTime {
+            running: Duration::from_nanos(12),
+            waiting: Duration::from_nanos(34),
+        };
+        assert_eq!(CpuTime::parse("12 34 5\n"), Some(time));
+        assert_eq!(CpuTime::parse("12"), None);
+    }
+
+    #[test]
+    fn time_on_a_core_grows_with_work_and_not_with_sleep() {
+        let work = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; echo done; read line";
+        let mut worker = Command::new("sh")
+            .args(["-c", work])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut sleeper = Command::new("sleep").arg("60").spawn().unwrap();
+        let mut said = [0; 4];
+        let output = worker.stdout.as_mut().unwrap();
+        std::io::Read::read_exact(output, &mut said).unwrap();
+        let worked = CpuTime::of_tree(worker.id()).unwrap().running;
+        let slept = CpuTime::of_tree(sleeper.id()).unwrap().running;
+        for child in [&mut worker, &mut sleeper] {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        assert!(
+            worked > 2 * slept && !slept.is_zero(),
+            "{worked:?} {slept:?}"
+        );
     }
 
     #[test]

@@ -1,0 +1,119 @@
+//! What is measured beside the requests: one file for each figure.
+
+mod first;
+mod idle;
+mod many;
+mod memory;
+mod refresh;
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::goals::Goal;
+use crate::launcher::{Choices, Launcher};
+use crate::rounds::Plan;
+use crate::stage::{Stage, Upstream};
+use crate::{filters, variants};
+
+pub(crate) use many::audiences;
+
+/// One of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Figure {
+    /// 1,000 targets, and 100 slots, to one.
+    Many,
+    /// Token calls per refresh at 1 to 16 workers.
+    Refresh,
+    /// Memory over a bare Envoy's at 1 to 8 workers.
+    Memory,
+    /// The first authorised request after Envoy is up.
+    First,
+    /// Time on a core without a request, at 16 workers.
+    Idle,
+}
+
+/// All of it; what was left out is absent.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Figures {
+    many: Vec<many::Many>,
+    refresh: Vec<refresh::Refresh>,
+    memory: Vec<memory::Memory>,
+    first: Vec<first::First>,
+    idle: Vec<idle::Idle>,
+}
+
+impl Figures {
+    /// Measures one of them.
+    pub(crate) fn measure(
+        &mut self,
+        figure: Figure,
+        stage: &Stage,
+        module: &std::path::Path,
+        plan: Plan,
+        random: &mut fastrand::Rng,
+    ) -> Result<(), String> {
+        match figure {
+            Figure::Many => self.many = many::measure(stage, module, plan, random)?,
+            Figure::Refresh => self.refresh = refresh::measure(stage, module)?,
+            Figure::Memory => self.memory = memory::measure(stage, module)?,
+            Figure::First => self.first = first::measure(stage, module)?,
+            Figure::Idle => self.idle = idle::measure(stage, module)?,
+        }
+        Ok(())
+    }
+
+    /// Those of the goals that belong to them.
+    pub(crate) fn goals(&self) -> Vec<Goal> {
+        let mut goals = Vec::new();
+        goals.extend(self.many.iter().map(many::Many::goal));
+        goals.extend(self.refresh.iter().map(refresh::Refresh::goal));
+        goals.extend(self.memory.iter().map(memory::Memory::goal));
+        goals.extend(self.first.iter().map(first::First::goal));
+        goals.extend(self.idle.iter().map(idle::Idle::goal));
+        goals
+    }
+}
+
+/// Where the filter is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Placement {
+    Launcher,
+    Istio,
+}
+
+impl Placement {
+    const BOTH: [Self; 2] = [Self::Launcher, Self::Istio];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Launcher => variants::LAUNCHER,
+            Self::Istio => variants::ISTIO,
+        }
+    }
+
+    /// An Envoy with nothing but this, in clear to the target, and the port of its listener.
+    fn bootstrap(
+        self,
+        stage: &Stage,
+        azure: &e2e::azure::Azure,
+        module: &std::path::Path,
+    ) -> Result<(Launcher, u16), String> {
+        let choices = Choices {
+            upstream: Upstream::Plain,
+            module,
+            access_log: "off",
+        };
+        let mut launcher = Launcher::render(stage, azure, choices)?;
+        let port = launcher.port()?;
+        if self == Self::Istio {
+            let way = launcher.take()?.bare()?;
+            let imds = azure.addresses().imds.to_string();
+            let filter = filters::istio(module, &filters::plugin(&imds));
+            let cluster = filters::istio_cluster(filters::TARGET);
+            launcher = launcher.without_module()?;
+            launcher.add(way.downstream(filter)?.named("proxy", port, &cluster)?)?;
+        }
+        Ok((launcher, port))
+    }
+}
