@@ -150,13 +150,18 @@ pub(crate) fn buffer(buffer: BufferType) -> Result<Vec<u8>> {
         .map(|bytes| bytes.to_vec())
 }
 
+/// The value of a header as it is; `None` when it is absent.
+pub(crate) fn header_bytes(map: MapType, name: &str) -> Option<Returned> {
+    // SAFETY: `name` outlives the call; both out-pointers are live during it.
+    bytes(|data, size| unsafe {
+        proxy_get_header_map_value(map as u32, name.as_ptr(), name.len(), data, size)
+    })
+    .ok()
+}
+
 /// Hands the value of a header to `read`; `None` when it is absent or not text.
 pub(crate) fn read_header<T>(map: MapType, name: &str, read: impl FnOnce(&str) -> T) -> Option<T> {
-    // SAFETY: `name` outlives the call; both out-pointers are live during it.
-    let value = bytes(|data, size| unsafe {
-        proxy_get_header_map_value(map as u32, name.as_ptr(), name.len(), data, size)
-    });
-    str::from_utf8(&value.ok()?).ok().map(read)
+    str::from_utf8(&header_bytes(map, name)?).ok().map(read)
 }
 
 /// The value of a header; `None` when it is absent or not text.
@@ -187,19 +192,15 @@ fn replace_header(map: MapType, name: &str, value: &str) -> Result<()> {
     })
 }
 
-/// Hands a property of the effective context to `read`; `None` when there is none or it is not
-/// text. The segments of a path are separated by zero bytes.
-pub(crate) fn read_property<T>(path: &str, read: impl FnOnce(&str) -> T) -> Option<T> {
-    str::from_utf8(&property(path)?).ok().map(read)
-}
-
 /// A property of the effective context that is a number.
 pub(crate) fn number_property(path: &str) -> Option<u64> {
     let bytes = property(path)?;
     Some(u64::from_le_bytes(bytes.as_ref().try_into().ok()?))
 }
 
-fn property(path: &str) -> Option<Returned> {
+/// A property of the effective context as it is. The segments of its path are separated by zero
+/// bytes.
+pub(crate) fn property(path: &str) -> Option<Returned> {
     // SAFETY: `path` outlives the call; both out-pointers are live during it.
     bytes(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) }).ok()
 }

@@ -24,6 +24,7 @@
 mod allocations;
 mod host;
 mod last_words;
+mod memo;
 mod memory;
 mod metrics;
 mod parked;

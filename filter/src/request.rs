@@ -60,7 +60,7 @@ impl Request {
         let Some((index, target)) = addressed(&active) else {
             return Action::Continue;
         };
-        if !may_carry_token(&target.spec.clusters) {
+        if !may_carry_token(&target) {
             target.metrics.passed.count();
             return Action::Continue;
         }
@@ -75,8 +75,7 @@ impl Request {
             Placement::Downstream => {
                 self.is_remote_write = target.spec.auth_errors_retryable
                     == AuthErrorsRetryable::RemoteWrite
-                    && host::read_header(MapType::HttpRequestHeaders, REMOTE_WRITE, |_| ())
-                        .is_some();
+                    && host::header_bytes(MapType::HttpRequestHeaders, REMOTE_WRITE).is_some();
                 self.send(index, &target)
             }
         }
@@ -235,12 +234,12 @@ impl Request {
 
 /// The target that a request is for.
 fn addressed(active: &Active) -> Option<(usize, ActiveTarget<'_>)> {
-    let hosts = &active.plugin.hosts;
-    let index = match hosts.of_every_request() {
+    let index = match active.plugin.hosts.of_every_request() {
         Some(index) => index,
-        None => host::read_header(MapType::HttpRequestHeaders, ":authority", |authority| {
-            hosts.find(authority)
-        })??,
+        None => active.find(&host::header_bytes(
+            MapType::HttpRequestHeaders,
+            ":authority",
+        )?)?,
     };
     Some((index, active.target(index)?))
 }
@@ -284,17 +283,16 @@ pub(crate) fn release(waiting: &Waiting, now: Now) {
 /// Whether the target has answered an earlier try, which Envoy retries only on 401; a retry
 /// after a failed connection says nothing of the token.
 fn was_answered() -> bool {
-    host::read_property("response\0code_details", |details| {
-        details == "via_upstream"
-    })
-    .unwrap_or_default()
+    host::property("response\0code_details").is_some_and(|details| *details == *b"via_upstream")
 }
 
 /// Whether Envoy sends the request to a cluster that may have the token. One that cannot be
 /// told may not.
-fn may_carry_token(clusters: &AllowedClusters) -> bool {
+fn may_carry_token(target: &ActiveTarget<'_>) -> bool {
+    let clusters = &target.spec.clusters;
     *clusters == AllowedClusters::Any
-        || host::read_property("xds\0cluster_name", |cluster| clusters.allow(cluster))
+        || host::property("xds\0cluster_name")
+            .and_then(|cluster| target.allowed.get(&cluster, |name| clusters.allow(name)))
             .unwrap_or_default()
 }
 

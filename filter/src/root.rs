@@ -13,6 +13,7 @@ use entra_token_core::slot::CallId;
 use proxy_wasm::traits::{Context, RootContext};
 use proxy_wasm::types::{BufferType, MapType};
 
+use crate::memo::Memo;
 use crate::metrics::RequestMetrics;
 use crate::vm::{self, Keeper};
 use crate::{host, request, streams};
@@ -32,7 +33,16 @@ pub(crate) struct Active {
     /// One for each of `plugin.slots`.
     pub(crate) keepers: Vec<Rc<Keeper>>,
     /// One for each of `plugin.targets`.
-    metrics: Vec<RequestMetrics>,
+    targets: Vec<TargetState>,
+    /// `:authority` → index into `plugin.targets`.
+    found: Memo<Option<usize>>,
+}
+
+/// What a target needs beyond its configuration.
+struct TargetState {
+    metrics: RequestMetrics,
+    /// A cluster's name → whether it may carry the token.
+    allowed: Memo<bool>,
 }
 
 /// A target with all that a request of it needs.
@@ -40,6 +50,7 @@ pub(crate) struct ActiveTarget<'a> {
     pub(crate) spec: &'a TargetSpec,
     pub(crate) keeper: &'a Rc<Keeper>,
     pub(crate) metrics: &'a RequestMetrics,
+    pub(crate) allowed: &'a Memo<bool>,
     pub(crate) identity: &'a str,
 }
 
@@ -47,22 +58,34 @@ impl Active {
     fn new(plugin: Plugin) -> Self {
         Self {
             keepers: plugin.slots.iter().map(vm::keeper).collect(),
-            metrics: plugin
+            targets: plugin
                 .targets
                 .iter()
-                .map(|t| RequestMetrics::new(&t.name))
+                .map(|target| TargetState {
+                    metrics: RequestMetrics::new(&target.name),
+                    allowed: Memo::default(),
+                })
                 .collect(),
+            found: Memo::default(),
             plugin,
         }
+    }
+
+    /// The index of the target that this `:authority` leads to.
+    pub(crate) fn find(&self, authority: &[u8]) -> Option<usize> {
+        let find = |authority: &str| self.plugin.hosts.find(authority);
+        self.found.get(authority, find).flatten()
     }
 
     /// The target with this index.
     pub(crate) fn target(&self, index: usize) -> Option<ActiveTarget<'_>> {
         let spec = self.plugin.targets.get(index)?;
+        let state = self.targets.get(index)?;
         Some(ActiveTarget {
             spec,
             keeper: self.keepers.get(spec.slot)?,
-            metrics: self.metrics.get(index)?,
+            metrics: &state.metrics,
+            allowed: &state.allowed,
             identity: &self.plugin.slots.get(spec.slot)?.identity,
         })
     }
@@ -220,8 +243,8 @@ impl RootContext for Root {
             }
         }
         self.release(&active);
-        for metrics in &active.metrics {
-            metrics.flush();
+        for target in &active.targets {
+            target.metrics.flush();
         }
         Self::plan_next_tick(&active);
     }

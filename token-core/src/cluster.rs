@@ -42,9 +42,10 @@ impl AllowedClusters {
 /// of a service `outbound|<port>|<subset>|<host>`; elsewhere the name may be the host itself.
 #[inline]
 fn endpoint_of(cluster: &str) -> (&str, Option<u16>) {
-    let parts: Vec<&str> = cluster.split('|').collect();
-    match parts.as_slice() {
-        ["outbound", port, _, host] => match port.parse() {
+    let mut parts = cluster.split('|');
+    let mut part = || parts.next();
+    match [part(), part(), part(), part(), part()] {
+        [Some("outbound"), Some(port), Some(_), Some(host), None] => match port.parse() {
             Ok(port) => (host, Some(port)),
             // No cluster of Istio's; it matches nothing.
             Err(_) => ("", None),

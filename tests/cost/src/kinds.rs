@@ -11,6 +11,9 @@ pub const TARGET: &str = "metrics-abcd.westeurope-1.metrics.ingest.monitor.azure
 /// A host that is nobody's target.
 pub const OTHER: &str = "node-exporter.monitoring.svc.cluster.local:9100";
 
+/// Every host, and every cluster.
+const EVERYTHING: &str = "*";
+
 /// A kind of request.
 #[derive(Clone, Copy, Debug)]
 pub struct Kind {
@@ -92,15 +95,19 @@ impl Kind {
     /// When the plugin would refuse it.
     pub fn configuration(&self) -> Result<String> {
         let clusters = match self.placement {
-            Placement::Upstream => Some(["*"]),
+            Placement::Upstream => Some([EVERYTHING]),
             Placement::Downstream => None,
         };
         let others = (1..self.targets).map(|n| format!("metrics-{n}.example.com"));
         let targets: Vec<_> = others
             .chain([TARGET.to_owned()])
             .map(|host| {
+                let mut hosts = vec![host.as_str()];
+                if self.placement == Placement::Upstream {
+                    hosts.push(EVERYTHING);
+                }
                 json!({
-                    "hosts": [host],
+                    "hosts": hosts,
                     "identity": "own",
                     "audience": "https://monitor.azure.com",
                     "clusters": clusters,

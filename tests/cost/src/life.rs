@@ -99,10 +99,9 @@ impl Life {
         };
         life.vm.callback("_initialize", &[])?;
         life.must("proxy_on_context_create", &[ROOT, 0])?;
-        for (callback, size) in [("proxy_on_vm_start", 0), ("proxy_on_configure", size)] {
-            if life.must(callback, &[ROOT, size])?.value != 1 {
-                return Err(format!("{callback} did not return true"));
-            }
+        life.vm.callback("proxy_on_vm_start", &[ROOT, 0])?;
+        if life.must("proxy_on_configure", &[ROOT, size])?.value != 1 {
+            return Err("proxy_on_configure did not return true".into());
         }
         life.tick()?;
         life.answer_the_call()?;
