@@ -284,14 +284,20 @@ fn floor(stage: &Stage) -> Result<PathBuf, String> {
     Ok(path)
 }
 
-/// The smallest Envoy: its bootstrap, and the port of its listener.
+/// The smallest Envoy, and the same with the least Wasm filter: its bootstrap, and the port of its
+/// listener.
 pub(crate) fn alone(
     stage: &Stage,
     upstream: Upstream,
     launchers: &Way,
+    with_floor: bool,
 ) -> Result<(Value, u16), String> {
     let port = free_port();
-    let way = minimal(stage, upstream, launchers).named(MINIMAL, port, MINIMAL)?;
+    let mut way = minimal(stage, upstream, launchers);
+    if with_floor {
+        way = way.downstream(filters::floor(&floor(stage)?, "Bearer x"))?;
+    }
+    let way = way.named(MINIMAL, port, MINIMAL)?;
     let bootstrap = json!({ "static_resources": {
         "listeners": [way.listener],
         "clusters": [way.cluster],

@@ -26,6 +26,8 @@ pub(super) struct Memory {
     workers: u32,
     /// The smallest Envoy.
     minimal_mb: f64,
+    /// The same with the least Wasm filter: what V8 takes.
+    floor_mb: f64,
     /// The launcher's Envoy without our module.
     without_module_mb: f64,
     launcher_mb: f64,
@@ -48,10 +50,11 @@ pub(super) fn measure(stage: &Stage, module: &Path) -> Result<Vec<Memory>, Strin
         .map(|workers| {
             let memory = at(stage, module, *workers)?;
             println!(
-                "  {} workers: launcher {:.1}, the same without our module {:.1}, minimal {:.1}; over minimal {:.1}",
+                "  {} workers: launcher {:.1}, the same without our module {:.1}, floor {:.1}, minimal {:.1}; over minimal {:.1}",
                 memory.workers,
                 memory.launcher_mb,
                 memory.without_module_mb,
+                memory.floor_mb,
                 memory.minimal_mb,
                 memory.over_minimal_mb,
             );
@@ -66,11 +69,16 @@ fn at(stage: &Stage, module: &Path, workers: u32) -> Result<Memory, String> {
     let without = ours.clone().without_module()?;
     let without_module_mb = resident(stage, &without.0, port, workers)?;
     let way = ours.clone().take()?;
-    let (minimal, port) = variants::alone(stage, Upstream::Plain, &way)?;
-    let minimal_mb = resident(stage, &minimal, port, workers)?;
+    let smallest = |with_floor| {
+        let (bootstrap, port) = variants::alone(stage, Upstream::Plain, &way, with_floor)?;
+        resident(stage, &bootstrap, port, workers)
+    };
+    let minimal_mb = smallest(false)?;
+    let floor_mb = smallest(true)?;
     Ok(Memory {
         workers,
         minimal_mb,
+        floor_mb,
         without_module_mb,
         launcher_mb,
         over_minimal_mb: launcher_mb - minimal_mb,
