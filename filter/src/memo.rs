@@ -20,8 +20,8 @@ impl<T: Copy> Memo<T> {
     }
 }
 
-/// `==` goes byte by byte here, in the C library's `memcmp`.
-fn is_same(one: &[u8], other: &[u8]) -> bool {
+/// `==`, which goes byte by byte here, in the C library's `memcmp`.
+pub(crate) fn is_same(one: &[u8], other: &[u8]) -> bool {
     let ((one_words, one_rest), (other_words, other_rest)) =
         (one.as_chunks::<8>(), other.as_chunks::<8>());
     let words = || one_words.iter().zip(other_words);

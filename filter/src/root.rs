@@ -5,6 +5,7 @@ use core::time::Duration;
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use entra_token_core::Now;
 use entra_token_core::config::{self, Plugin, TargetSpec};
 use entra_token_core::failure::NoAnswer;
 use entra_token_core::http::{Body, Response};
@@ -142,25 +143,27 @@ impl Root {
     }
 
     /// Lets go of the parked requests that need wait no longer.
-    fn release(&self, active: &Active) {
-        let now = host::now();
+    fn release(&self, active: &Active, now: Now) {
+        let mut any = false;
         for keeper in &active.keepers {
             for context in keeper.released(now) {
                 let Some(waiting) = keeper.take(context) else {
                     continue;
                 };
+                any = true;
                 // A client that has left took its context along.
                 if host::set_effective_context(context).is_ok() {
                     request::release(&waiting, now);
                 }
             }
         }
-        // Of this root itself, which exists.
-        let _ = host::set_effective_context(self.id);
+        if any {
+            // Of this root itself, which exists.
+            let _ = host::set_effective_context(self.id);
+        }
     }
 
-    fn plan_next_tick(active: &Active) {
-        let now = host::now();
+    fn plan_next_tick(active: &Active, now: Now) {
         let waiting = active.keepers.iter().any(|keeper| keeper.held_count() > 0);
         let next = active
             .keepers
@@ -206,8 +209,8 @@ impl Context for Root {
             self.dispatch(&keeper, &call);
         }
         if let Some(active) = self.active.clone() {
-            self.release(&active);
-            Self::plan_next_tick(&active);
+            self.release(&active, now);
+            Self::plan_next_tick(&active, now);
         }
     }
 }
@@ -242,11 +245,11 @@ impl RootContext for Root {
                 self.dispatch(keeper, &call);
             }
         }
-        self.release(&active);
+        self.release(&active, now);
         for target in &active.targets {
             target.metrics.flush();
         }
-        Self::plan_next_tick(&active);
+        Self::plan_next_tick(&active, now);
     }
 }
 

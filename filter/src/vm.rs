@@ -20,6 +20,7 @@ use entra_token_core::state::{Denials, Refusal};
 use entra_token_core::{Audience, Generation, Mono, Now, Wall};
 
 use crate::host::{self, Shared};
+use crate::memo::is_same;
 use crate::metrics::{HeldGauge, TokenMetrics};
 use crate::parked::{Parked, Waiting};
 
@@ -34,6 +35,13 @@ pub(crate) struct Header {
     pub(crate) generation: Generation,
     /// The end of the token as both clocks saw it at the last tick.
     until: Wall,
+}
+
+impl Header {
+    fn carries(&self, secret: &str) -> bool {
+        let sent = self.value.strip_prefix(SCHEME).unwrap_or_default();
+        is_same(sent.as_bytes(), secret.as_bytes())
+    }
 }
 
 /// One slot in this VM.
@@ -181,6 +189,9 @@ impl Keeper {
 
     /// The contexts of the parked requests that need wait no longer.
     pub(crate) fn released(&self, now: Now) -> Vec<u32> {
+        if self.held_count() == 0 {
+            return Vec::new();
+        }
         let has_token = self.header().is_some();
         let member = self.member.borrow();
         self.parked.borrow().over(now, |waiting| {
@@ -272,7 +283,7 @@ impl Keeper {
         let until = token.sendable_until(now);
         let secret = token.secret.expose();
         match header.as_mut() {
-            Some(header) if header.value.strip_prefix(SCHEME) == Some(secret) => {
+            Some(header) if header.carries(secret) => {
                 header.until = until;
             }
             _ => {

@@ -73,6 +73,9 @@ pub struct Member {
     /// reason may lie with this context. (Envoy's main thread reaches none of its internal
     /// listeners, by which credentials and forward proxies are reached.)
     out_of_reach: bool,
+    /// The version of the record that the machine's state is that of; none when the machine has
+    /// gone on since.
+    seen: Option<Cas>,
 }
 
 impl Member {
@@ -87,7 +90,14 @@ impl Member {
             held_until: Mono::default(),
             lease: Lease::default(),
             out_of_reach: false,
+            seen: None,
         }
+    }
+
+    /// The machine, to be changed.
+    fn machine(&mut self) -> &mut Slot {
+        self.seen = None;
+        &mut self.slot
     }
 
     /// Takes a new configuration of the same slot. A call in flight under another one is dropped,
@@ -98,7 +108,7 @@ impl Member {
         }
         let was_calling = self.slot.is_calling();
         self.lease_for = lease_for(&plan, policy);
-        self.slot.reconfigure(plan, policy, now);
+        self.machine().reconfigure(plan, policy, now);
         if was_calling {
             self.release(now, shared);
         }
@@ -142,7 +152,7 @@ impl Member {
     pub fn step(&mut self, now: Now, shared: &impl SharedData) -> Outcome {
         let cas = self.sync(shared);
         if self.slot.is_calling() {
-            self.slot.handle(now, Input::Tick);
+            self.machine().handle(now, Input::Tick);
             return self.publish(now, shared);
         }
         if now.mono < self.next_wakeup(now) {
@@ -157,7 +167,7 @@ impl Member {
         }
         self.lease = lease;
         self.held_until = lease.until;
-        self.slot.handle(now, Input::Tick);
+        self.machine().handle(now, Input::Tick);
         self.drain()
     }
 
@@ -187,7 +197,7 @@ impl Member {
     /// that the next call need not wait for its end.
     pub fn abandoned(&mut self, now: Now, id: CallId, shared: &impl SharedData) {
         self.sync(shared);
-        if self.slot.abandon(id, now) {
+        if self.machine().abandon(id, now) {
             self.release(now, shared);
         }
     }
@@ -225,7 +235,7 @@ impl Member {
         for _ in 0..WRITE_ATTEMPTS {
             let cas = self.sync(shared);
             let before = self.slot.state().clone();
-            self.slot.handle(now, input.clone());
+            self.machine().handle(now, input.clone());
             if *self.slot.state() == before
                 || shared.write(self.key.as_str(), &self.record(self.lease).encode(), cas)
             {
@@ -236,7 +246,7 @@ impl Member {
 
     fn finish(&mut self, now: Now, input: Input, shared: &impl SharedData) -> Outcome {
         self.sync(shared);
-        self.slot.handle(now, input);
+        self.machine().handle(now, input);
         self.publish(now, shared)
     }
 
@@ -244,6 +254,9 @@ impl Member {
     /// lease that is still its own; in every other case the record's does.
     fn sync(&mut self, shared: &impl SharedData) -> Option<Cas> {
         let (bytes, cas) = shared.read(self.key.as_str())?;
+        if self.seen == Some(cas) {
+            return Some(cas);
+        }
         let Some(record) = Record::decode(&bytes) else {
             return Some(cas);
         };
@@ -253,6 +266,7 @@ impl Member {
                 self.out_of_reach = false;
             }
             self.slot.observe(record.state);
+            self.seen = Some(cas);
         }
         self.lease = record.lease;
         Some(cas)

@@ -41,6 +41,22 @@ fn an_exact_host_matches_in_any_case_with_or_without_a_default_port() {
 }
 
 #[test]
+fn the_host_makes_no_difference_only_where_all_patterns_lead_where_star_leads() {
+    let table = |patterns: &[(&str, u8)]| {
+        HostTable::new(patterns.iter().map(|(text, to)| (pattern(text), *to)))
+    };
+    assert_eq!(table(&[("*", 1)]).of_every_request(), Some(1));
+    let all_alike = [("a.example.com", 1), ("*.b.example.com", 1), ("*:8080", 1)];
+    assert_eq!(table(&all_alike).of_every_request(), None);
+    let with_star = [&all_alike[..], &[("*", 1)]].concat();
+    assert_eq!(table(&with_star).of_every_request(), Some(1));
+    for elsewhere in ["c.example.com", "*.c.example.com", "*:9090"] {
+        let patterns = [&with_star[..], &[(elsewhere, 2)]].concat();
+        assert_eq!(table(&patterns).of_every_request(), None, "{elsewhere}");
+    }
+}
+
+#[test]
 fn a_port_that_is_no_default_is_another_server() {
     let table = table(&["a.example.com:8443"]);
     assert!(table.find("a.example.com:8443").is_some());
