@@ -40,7 +40,11 @@ pub(super) fn authorize(target: &Target, settings: &Settings) -> Value {
             .into_iter()
             .filter(|identity| identity.name == target.identity)
             .collect(),
-        targets: vec![of_target(target)],
+        targets: vec![config::Target {
+            // The first names it. The filter is in the target's cluster, so every request is its.
+            hosts: vec![target.pattern.clone(), parsed("*")],
+            ..of_target(target)
+        }],
         ..all
     };
     http_filter(&own, settings)
@@ -103,8 +107,7 @@ fn configuration(settings: &Settings, mode: Mode) -> PluginConfig {
 
 fn of_target(target: &Target) -> config::Target {
     config::Target {
-        // The first names it. The filter is in the target's cluster, so every request is its.
-        hosts: vec![target.pattern.clone(), parsed("*")],
+        hosts: vec![target.pattern.clone()],
         identity: target.identity.clone(),
         audience: target.audience.clone(),
         clusters: Some(vec![parsed("*")]),

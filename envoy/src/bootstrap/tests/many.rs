@@ -69,7 +69,7 @@ fn each_target_has_a_cluster_whose_filter_knows_it_alone() {
         assert_eq!(own["identities"].as_array().unwrap().len(), 1);
         assert_eq!(own["identities"][0]["name"], identity);
         assert_eq!(own["targets"].as_array().unwrap().len(), 1);
-        assert_eq!(own["targets"][0]["hosts"], json!([host]));
+        assert_eq!(own["targets"][0]["hosts"], json!([host, "*"]));
     }
 }
 
