@@ -3,7 +3,7 @@
 //! The SDK keeps a boxed trait object for each stream and looks it up in up to three maps for each
 //! callback. Here one map holds plain values, and nothing is allocated per request. `filter/link`
 //! gives these functions the names of the ABI in place of the SDK's; what is about root contexts
-//! goes on to the SDK (docs/decisions/0015-a-lean-entry-for-streams.md).
+//! goes on to the SDK (docs/decisions/0016-a-lean-entry-for-streams.md).
 //!
 //! Source of names and signatures: proxy-wasm ABI 0.2.1,
 //! <https://github.com/proxy-wasm/spec/tree/main/abi-versions/v0.2.1>.
