@@ -70,7 +70,7 @@ impl SideBySide {
         modules: &Modules,
     ) -> Result<Self, String> {
         let mut bootstrap = rendered(stage, upstream, &modules.ours, "off")?;
-        let launchers = bootstrap.take()?;
+        let mut launchers = bootstrap.take()?;
         let logged = rendered(stage, upstream, &modules.ours, "all")?.take()?;
         let token = stage.authorization(AZURE_MONITOR)?;
         let mut all = Self {
@@ -88,13 +88,23 @@ impl SideBySide {
                 "the launcher's, without our filter and its healing",
                 bare.clone(),
             ),
-            ("healing", "the launcher's, without our filter", healing),
+            (
+                "healing",
+                "the launcher's, without our filter",
+                healing.clone(),
+            ),
         ] {
             all.add(name, meaning, way, &Wanted::Nothing)?;
         }
-        all.add_others(stage, &bare)?;
+        all.add_others(stage, &bare, healing)?;
         let token = Wanted::Value(token);
+        let unhealed = bare.clone().upstream(launchers.our_filter()?.clone())?;
         for (name, meaning, way) in [
+            (
+                "launcher-unhealed",
+                "ours in the cluster, without healing",
+                unhealed,
+            ),
             (LAUNCHER, "ours as the launcher configures it", launchers),
             (
                 "launcher-logged",
@@ -113,7 +123,7 @@ impl SideBySide {
     }
 
     /// Envoy's own filter and the floor, each in both places.
-    fn add_others(&mut self, stage: &Stage, bare: &Way) -> Result<(), String> {
+    fn add_others(&mut self, stage: &Stage, bare: &Way, healing: Way) -> Result<(), String> {
         // As long as a token, and no secret: where Envoy cannot use its configuration it prints it.
         let value = format!("{:x<1$}", "Bearer ", self.authorization_bytes);
         let secret = filters::secret(&value);
@@ -126,6 +136,13 @@ impl SideBySide {
         let injector = filters::injector();
         let floor = filters::floor(&floor(stage)?, &value);
         let value = Wanted::Value(value);
+        let healed = healing.upstream(floor.clone())?;
+        self.add(
+            "floor-healed",
+            "the least Wasm filter in the cluster, with healing",
+            healed,
+            &value,
+        )?;
         for (name, meaning, filter) in [
             (
                 "injector",
