@@ -14,6 +14,8 @@ mod identities;
 mod identities_guide;
 mod identity_rotation;
 mod imds;
+mod istio_files;
+mod istio_hardened;
 mod load;
 mod main_job;
 mod many;
