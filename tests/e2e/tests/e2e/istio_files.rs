@@ -106,7 +106,7 @@ fn plugin_configurations(documents: &[Value]) -> Vec<String> {
     let wasm_plugins = of_kind(documents, "WasmPlugin");
     let last = wasm_plugins
         .filter_map(|it| it["spec"].get("pluginConfig"))
-        .next_back();
+        .last();
     let mut found: Vec<_> = last.map(Value::to_string).into_iter().collect();
     for filter in of_kind(documents, "EnvoyFilter") {
         string_values(filter, &mut found);
