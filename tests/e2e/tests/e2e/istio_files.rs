@@ -289,6 +289,92 @@ fn prometheus_writes_in_clear_to_the_host_that_gets_tokens() {
     }
 }
 
+/// The blocks in YAML of a guide.
+fn blocks(guide: &str) -> Vec<Value> {
+    let path = tools::repository().join("docs/guides").join(guide);
+    let text = fs::read_to_string(path).expect("a guide");
+    let blocks = text.split("\n```yaml\n").skip(1);
+    blocks
+        .filter_map(|rest| rest.split("```").next())
+        .map(|block| serde_saphyr::from_str(block).expect("YAML"))
+        .collect()
+}
+
+#[test]
+fn the_guides_show_the_remote_write_of_the_files() {
+    let example = yaml(&folder().join("prometheus/example/prometheus.yml")).remove(0);
+    for guide in ["istio-prometheus.md", "istio-egress.md"] {
+        let blocks = blocks(guide);
+        let shown = blocks.iter().find_map(|it| it.get("remote_write"));
+        assert_eq!(shown, Some(&example["remote_write"]), "{guide}");
+    }
+}
+
+#[test]
+fn the_configuration_for_a_waypoint_names_its_clusters() {
+    let blocks = blocks("istio-prometheus.md");
+    let mut ours = blocks.iter().filter(|it| it.get("identities").is_some());
+    let configuration = ours.next().expect("a configuration").to_string();
+    let plugin = config::compile(&read("the guide", &configuration));
+    let target = &plugin.targets[0];
+    let cluster = format!("inbound-vip|80|http|{}", target.name);
+    assert!(target.clusters.allow(&cluster), "{cluster}");
+    for called in called(&configuration) {
+        assert!(called.starts_with("inbound-vip|80|http|"), "{called}");
+        assert!(!target.clusters.allow(&called), "{called}");
+    }
+}
+
+#[test]
+fn what_selects_pods_selects_those_that_are_there() {
+    let mut selectors = 0;
+    for (way, documents) in ways_in() {
+        let labels: Vec<_> = of_kind(&documents, "Deployment")
+            .filter_map(|it| it["spec"]["template"]["metadata"]["labels"].as_object())
+            .collect();
+        let selecting = documents.iter().filter_map(|document| {
+            let spec = &document["spec"];
+            let of_istio = spec["selector"].get("matchLabels");
+            let of_workloads = spec["workloadSelector"].get("labels");
+            let of_network = spec["podSelector"].get("matchLabels");
+            of_istio.or(of_workloads).or(of_network)?.as_object()
+        });
+        for wanted in selecting {
+            // The base alone has no Prometheus.
+            if labels.is_empty() {
+                continue;
+            }
+            selectors += 1;
+            let selects = labels.iter().any(|labels| {
+                wanted
+                    .iter()
+                    .all(|(key, value)| labels.get(key) == Some(value))
+            });
+            assert!(selects, "{way}: {wanted:?} of {labels:?}");
+        }
+    }
+    assert!(selectors > 20, "{selectors} selectors");
+}
+
+#[test]
+fn no_registry_is_named_but_the_placeholder() {
+    let mut count = 0;
+    for (way, documents) in ways_in() {
+        let text = documents.iter().map(Value::to_string).collect::<String>();
+        for field in [r#""image":""#, r#""url":"oci://"#, r#""uri":"oci://"#] {
+            for rest in text.split(field).skip(1) {
+                count += 1;
+                let is_placeholder = rest.starts_with("registry.example.com/");
+                assert!(
+                    is_placeholder || rest.starts_with("auto\""),
+                    "{way}: {field}"
+                );
+            }
+        }
+    }
+    assert!(count > 20, "{count} images");
+}
+
 #[test]
 fn the_readme_lists_every_folder_that_can_be_built_and_no_other() {
     let readme = fs::read_to_string(folder().join("README.md")).expect("a README");
