@@ -372,7 +372,7 @@ fn no_registry_is_named_but_the_placeholder() {
             }
         }
     }
-    assert!(count > 20, "{count} images");
+    assert!(count >= 20, "{count} images");
 }
 
 #[test]
