@@ -39,7 +39,7 @@ fn kustomizations() -> Vec<PathBuf> {
 }
 
 /// What can be applied and has a plugin: neither a part for others nor what stands beside one.
-fn ways_in() -> Vec<(String, Vec<Value>)> {
+pub(crate) fn ways_in() -> Vec<(String, Vec<Value>)> {
     let all = kustomizations().into_iter();
     let named = all.map(|folder_of_it| {
         let name = folder_of_it.strip_prefix(folder()).expect("inside");
@@ -53,11 +53,11 @@ fn ways_in() -> Vec<(String, Vec<Value>)> {
     ways
 }
 
-fn list(value: &Value) -> &[Value] {
+pub(crate) fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-fn text(value: &Value) -> &str {
+pub(crate) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
@@ -102,7 +102,7 @@ pub(crate) fn of_kind<'a>(
 
 /// The texts that istiod gives to a plugin: a WasmPlugin's `pluginConfig` as JSON, and each
 /// StringValue of an EnvoyFilter. A patch that has one has it whole, so the last one counts.
-fn plugin_configurations(documents: &[Value]) -> Vec<String> {
+pub(crate) fn plugin_configurations(documents: &[Value]) -> Vec<String> {
     let wasm_plugins = of_kind(documents, "WasmPlugin");
     let last = wasm_plugins
         .filter_map(|it| it["spec"].get("pluginConfig"))

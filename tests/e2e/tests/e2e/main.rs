@@ -15,6 +15,7 @@ mod identities_guide;
 mod identity_rotation;
 mod imds;
 mod istio_files;
+mod istio_forms;
 mod istio_hardened;
 mod load;
 mod main_job;
