@@ -1,0 +1,234 @@
+//! Each way into a mesh under `istio/` on a real Envoy: the plugin as its WasmPlugin configures it, the
+//! clusters as its ServiceEntries and DestinationRules make them, the token-sidecar as its Deployment
+//! starts it. Only addresses, the tenant and the folders of files are put in.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use azure_sim::{Application, EchoReport, Identity, Options};
+use e2e::azure::{Azure, ECHO};
+use e2e::credentials::certificate;
+use e2e::{Envoy, Process, eventually, free_port, tools};
+use serde_json::{Value, json};
+
+use crate::downstream::{self, NAME};
+use crate::identities::kubernetes;
+use crate::istio_files::{list, of_kind, plugin_configurations, text, ways_in};
+
+/// What stands in the files for the user's own.
+const WORKSPACE: &str = "my-workspace-a1b2.eastus-1.metrics.ingest.monitor.azure.com";
+const CLIENT_ID: &str = "11111111-1111-1111-1111-111111111111";
+const TENANT_ID: &str = "22222222-2222-2222-2222-222222222222";
+
+const ENTRA: &str = "login.microsoftonline.com";
+const CLUSTER: &str = "https://oidc.mesh.example/";
+
+/// An Azure that knows the files' identity, as a managed one and as an application, and a pod's files.
+struct World {
+    azure: Azure,
+    managed: Identity,
+    application: Application,
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        let (pem, registered) = certificate("mesh.example");
+        let managed = Identity {
+            client_id: CLIENT_ID.to_owned(),
+            ..Identity::user_assigned("mesh")
+        };
+        let mut application = Application::new("mesh").with_certificate(registered);
+        application.client_id = CLIENT_ID.to_owned();
+        let azure = Azure::start(Options {
+            applications: vec![application.clone()],
+            user_assigned: vec![managed.clone()],
+            certificate_names: vec![WORKSPACE.to_owned(), ENTRA.to_owned()],
+            ..Options::default()
+        });
+        let (federated, trust) = kubernetes(&azure, CLUSTER);
+        azure.change_application(CLIENT_ID, |it| it.federated_credentials = vec![trust]);
+
+        let folder = tempfile::tempdir().expect("a folder");
+        for (name, content) in [
+            ("tls.crt", &pem),
+            ("tls.key", &pem),
+            ("azure-identity-token", &federated),
+        ] {
+            fs::write(folder.path().join(name), content).expect("a file");
+        }
+        Self {
+            azure,
+            managed,
+            application,
+            folder,
+        }
+    }
+
+    /// Where a pod's path is here.
+    fn file(&self, path: &str) -> PathBuf {
+        let name = Path::new(path).file_name().expect("a file's name");
+        self.folder.path().join(name)
+    }
+
+    fn with_tenant(&self, text: &str) -> String {
+        text.replace(TENANT_ID, &self.azure.state().tenant_id)
+    }
+
+    /// The container of this name, if the pods have one.
+    fn token_sidecar(&self, documents: &[Value]) -> Option<Process> {
+        let containers = of_kind(documents, "Deployment")
+            .flat_map(|it| list(&it["spec"]["template"]["spec"]["containers"]))
+            .filter(|it| it["name"] == "token-sidecar");
+        let mut environment: BTreeMap<&str, String> = containers
+            .flat_map(|it| list(&it["env"]))
+            .map(|it| (text(&it["name"]), self.with_tenant(text(&it["value"]))))
+            .collect();
+        let socket = self.file(environment.get("TOKEN_SIDECAR_SOCKET")?);
+        let webhook = of_kind(documents, "Deployment").any(|it| {
+            it["spec"]["template"]["metadata"]["labels"]["azure.workload.identity/use"] == "true"
+        });
+        if webhook {
+            let path = "/var/run/secrets/azure/tokens/azure-identity-token".to_owned();
+            environment.insert("AZURE_FEDERATED_TOKEN_FILE", path);
+        }
+        let mut sidecar = Process::spawn("token-sidecar", |_| {
+            let mut command = Command::new(tools::token_sidecar());
+            command.env_clear();
+            for (name, value) in &environment {
+                let path = value.starts_with('/').then(|| self.file(value));
+                command.env(name, path.unwrap_or_else(|| value.into()));
+            }
+            Ok(command)
+        })
+        .expect("a token-sidecar");
+        let is_there = || {
+            socket
+                .exists()
+                .then_some(())
+                .ok_or("no socket yet".to_owned())
+        };
+        sidecar
+            .wait_ready(Duration::from_secs(20), is_there)
+            .unwrap_or_else(|reason| panic!("{reason}"));
+        Some(sidecar)
+    }
+
+    /// What Istio makes of each port of each ServiceEntry.
+    fn clusters(&self, documents: &[Value]) -> Vec<Value> {
+        let mut clusters = Vec::new();
+        for entry in of_kind(documents, "ServiceEntry").map(|it| &it["spec"]) {
+            let host = text(&entry["hosts"][0]);
+            for port in list(&entry["ports"]) {
+                let name = format!("outbound|{}||{host}", port["number"]);
+                let mut cluster = json!({
+                    "name": name,
+                    "connect_timeout": "5s",
+                    "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [
+                        {"endpoint": {"address": self.address(entry, host)}},
+                    ]}]},
+                });
+                let rules = of_kind(documents, "DestinationRule").map(|it| &it["spec"]);
+                let settings = rules
+                    .filter(|rule| rule["host"] == host)
+                    .flat_map(|rule| list(&rule["trafficPolicy"]["portLevelSettings"]))
+                    .find(|it| it["port"]["number"] == port["number"]);
+                if let Some(settings) = settings {
+                    cluster["transport_socket"] = self.tls(&settings["tls"]);
+                }
+                clusters.push(cluster);
+            }
+        }
+        clusters
+    }
+
+    fn address(&self, entry: &Value, host: &str) -> Value {
+        let addresses = self.azure.addresses();
+        let tcp = match text(&entry["endpoints"][0]["address"]) {
+            "169.254.169.254" => addresses.imds,
+            "" if host == ENTRA => addresses.entra_tls,
+            "" => addresses.target_tls,
+            unix => {
+                let path = unix.strip_prefix("unix://").expect("a socket");
+                return json!({"pipe": {"path": self.file(path)}});
+            }
+        };
+        json!({"socket_address": {"address": tcp.ip().to_string(), "port_value": tcp.port()}})
+    }
+
+    /// A DestinationRule's TLS, with the authority of the simulated Azure.
+    fn tls(&self, settings: &Value) -> Value {
+        let names = list(&settings["subjectAltNames"]).iter();
+        let names: Vec<_> = names
+            .map(|name| json!({"san_type": "DNS", "matcher": {"exact": name}}))
+            .collect();
+        json!({
+            "name": "envoy.transport_sockets.tls",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+                "sni": settings["sni"],
+                "common_tls_context": {"validation_context": {
+                    "trusted_ca": {"filename": self.azure.authority()},
+                    "match_typed_subject_alt_names": names,
+                }},
+            },
+        })
+    }
+
+    /// A proxy with the plugin's configuration.
+    fn envoy(&self, documents: &[Value], configuration: &str, port: u16) -> Envoy {
+        let configuration = self.with_tenant(configuration);
+        let plugin: Value = serde_json::from_str(&configuration).expect("JSON");
+        let filter = downstream::wasm(&plugin, &tools::module(), "");
+        let filter = json!({"name": NAME, "typed_config": filter});
+        let mut bootstrap = downstream::around(&self.azure, port, &filter);
+        let resources = &mut bootstrap["static_resources"];
+        resources["clusters"] = self.clusters(documents).into();
+        let manager = &mut resources["listeners"][0]["filter_chains"][0]["filters"][0];
+        manager["typed_config"]["route_config"]["virtual_hosts"] = json!([{
+            "name": format!("{WORKSPACE}:80"),
+            "domains": [WORKSPACE],
+            "routes": [{
+                "match": {"prefix": "/"},
+                "route": {"cluster": format!("outbound|80||{WORKSPACE}")},
+            }],
+        }]);
+        Envoy::start(&bootstrap.to_string(), port)
+    }
+}
+
+#[test]
+fn each_wasm_plugin_under_istio_brings_the_token_of_its_identity() {
+    let world = World::new();
+    let mut seen = HashSet::new();
+    for (way, documents) in ways_in() {
+        if of_kind(&documents, "EnvoyFilter").next().is_some() {
+            continue;
+        }
+        let configuration = plugin_configurations(&documents).remove(0);
+        // Pods and gateways are configured alike.
+        if !seen.insert(configuration.clone()) {
+            continue;
+        }
+        let _sidecar = world.token_sidecar(&documents);
+        let port = free_port();
+        let _envoy = world.envoy(&documents, &configuration, port);
+        let echo: EchoReport =
+            eventually(Duration::from_secs(60), &way, || {
+                match downstream::send(port, WORKSPACE, ECHO) {
+                    answer if answer.status == 200 => answer.json(),
+                    answer => Err(format!("{}: {}", answer.status, answer.text())),
+                }
+            });
+        let by_metadata = configuration.contains("userAssigned");
+        let expected = match by_metadata {
+            true => &world.managed.object_id,
+            false => &world.application.object_id,
+        };
+        assert_eq!(&echo.token.oid, expected, "{way}");
+    }
+    assert_eq!(seen.len(), 3, "{seen:?}");
+}
