@@ -1,12 +1,14 @@
 //! A root context: reads the configuration, and on every tick lets the slots go on, carries
-//! out their calls and releases parked requests.
+//! out their calls and releases parked requests. Which configuration it takes says [`standing`].
+//!
+//! [`standing`]: crate::standing
 
 use core::time::Duration;
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use entra_token_core::Now;
-use entra_token_core::config::{self, Plugin, TargetSpec};
+use entra_token_core::config::{self, Mistakes, Mode, Plugin, TargetSpec};
 use entra_token_core::failure::NoAnswer;
 use entra_token_core::http::{Body, Response};
 use entra_token_core::member::Call;
@@ -16,6 +18,8 @@ use proxy_wasm::types::{BufferType, MapType};
 
 use crate::memo::Memo;
 use crate::metrics::RequestMetrics;
+use crate::misfit::Misfit;
+use crate::standing::Standing;
 use crate::vm::{self, Keeper};
 use crate::{host, request, streams};
 
@@ -30,6 +34,7 @@ const MAX_REPLY_BYTES: usize = 64 * 1024;
 
 /// A configuration in use.
 pub(crate) struct Active {
+    pub(crate) duty: Duty,
     pub(crate) plugin: Plugin,
     /// One for each of `plugin.slots`.
     pub(crate) keepers: Vec<Rc<Keeper>>,
@@ -37,6 +42,15 @@ pub(crate) struct Active {
     targets: Vec<TargetState>,
     /// `:authority` → index into `plugin.targets`.
     found: Memo<Option<usize>>,
+}
+
+/// What is done with requests.
+pub(crate) enum Duty {
+    Authorize,
+    /// Answer for the proxy's state.
+    Status,
+    /// Explain to those that were meant why there is no token. The plugin has nothing to do.
+    Explain(Misfit),
 }
 
 /// What a target needs beyond its configuration.
@@ -58,6 +72,10 @@ pub(crate) struct ActiveTarget<'a> {
 impl Active {
     fn new(plugin: Plugin) -> Self {
         Self {
+            duty: match plugin.mode {
+                Mode::Authorize => Duty::Authorize,
+                Mode::Status => Duty::Status,
+            },
             keepers: plugin.slots.iter().map(vm::keeper).collect(),
             targets: plugin
                 .targets
@@ -69,6 +87,13 @@ impl Active {
                 .collect(),
             found: Memo::default(),
             plugin,
+        }
+    }
+
+    fn explaining(misfit: Misfit) -> Self {
+        Self {
+            duty: Duty::Explain(misfit),
+            ..Self::new(Plugin::default())
         }
     }
 
@@ -96,6 +121,8 @@ impl Active {
 pub(crate) struct Root {
     id: u32,
     active: Option<Rc<Active>>,
+    /// Of a filter that shares its listener.
+    standing: Option<Standing>,
     /// The calls made from here, by the host's id.
     calls: HashMap<u32, (Rc<Keeper>, CallId)>,
 }
@@ -105,8 +132,31 @@ impl Root {
         Self {
             id,
             active: None,
+            standing: None,
             calls: HashMap::new(),
         }
+    }
+
+    /// A wrong configuration is refused where there is a good one, which then stays. Without one,
+    /// Envoy would answer every request of the listener with 500.
+    fn accept_for_want_of_a_better_one(
+        &mut self,
+        json: &[u8],
+        mistakes: &Mistakes,
+    ) -> Option<Misfit> {
+        for mistake in &mistakes.0 {
+            log::error!("plugin configuration: {mistake}");
+        }
+        let salvaged = config::salvage(json)?;
+        let standing = Standing::of_this_plugin();
+        if standing.has_a_good_configuration(self.id, host::now().mono) {
+            log::error!("plugin configuration: refused; the one in use stays");
+            return None;
+        }
+        self.standing = Some(standing);
+        let misfit = Misfit::new(salvaged, mistakes);
+        misfit.announce();
+        Some(misfit)
     }
 
     fn dispatch(&mut self, keeper: &Rc<Keeper>, call: &Call) {
@@ -219,20 +269,21 @@ impl RootContext for Root {
     /// Also runs in a throw-away VM whose calls are cancelled, so nothing but the tick is set.
     fn on_configure(&mut self, _: usize) -> bool {
         let json = host::buffer(BufferType::PluginConfiguration).unwrap_or_default();
-        match config::read(&json) {
+        let active = match config::read(&json) {
             Ok(config) => {
-                let active = Rc::new(Active::new(config::compile(&config)));
-                streams::configured(self.id, Rc::clone(&active));
-                self.active = Some(active);
-                host::set_tick_period(Duration::from_millis(1)).is_ok()
+                let plugin = config::compile(&config);
+                self.standing = plugin.shares_its_listener().then(Standing::of_this_plugin);
+                Active::new(plugin)
             }
-            Err(mistakes) => {
-                for mistake in &mistakes.0 {
-                    log::error!("plugin configuration: {mistake}");
-                }
-                false
-            }
-        }
+            Err(mistakes) => match self.accept_for_want_of_a_better_one(&json, &mistakes) {
+                Some(misfit) => Active::explaining(misfit),
+                None => return false,
+            },
+        };
+        let active = Rc::new(active);
+        streams::configured(self.id, Rc::clone(&active));
+        self.active = Some(active);
+        host::set_tick_period(Duration::from_millis(1)).is_ok()
     }
 
     fn on_tick(&mut self) {
@@ -240,6 +291,9 @@ impl RootContext for Root {
             return;
         };
         let now = host::now();
+        if let Some(standing) = &self.standing {
+            standing.tell(&active.duty, now.mono);
+        }
         for keeper in &active.keepers {
             if let Some(call) = keeper.step(now) {
                 self.dispatch(keeper, &call);
@@ -248,6 +302,9 @@ impl RootContext for Root {
         self.release(&active, now);
         for target in &active.targets {
             target.metrics.flush();
+        }
+        if let Duty::Explain(misfit) = &active.duty {
+            misfit.flush();
         }
         Self::plan_next_tick(&active, now);
     }

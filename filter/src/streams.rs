@@ -57,6 +57,11 @@ pub(crate) fn configured(root: u32, active: Rc<Active>) {
     ROOTS.with_borrow_mut(|roots| roots.insert(root, Some(active)));
 }
 
+/// Whether a root context other than this one has a configuration here.
+pub(crate) fn others_are_configured(root: u32) -> bool {
+    ROOTS.with_borrow(|roots| roots.iter().any(|(id, active)| *id != root && active.is_some()))
+}
+
 /// Hands a stream to `use_it`, if it is still there.
 pub(crate) fn with(context: u32, use_it: impl FnOnce(&mut Request)) {
     STREAMS.with_borrow_mut(|streams| streams.get_mut(&context).map(use_it));
