@@ -59,7 +59,11 @@ pub(crate) fn configured(root: u32, active: Rc<Active>) {
 
 /// Whether a root context other than this one has a configuration here.
 pub(crate) fn others_are_configured(root: u32) -> bool {
-    ROOTS.with_borrow(|roots| roots.iter().any(|(id, active)| *id != root && active.is_some()))
+    ROOTS.with_borrow(|roots| {
+        roots
+            .iter()
+            .any(|(id, active)| *id != root && active.is_some())
+    })
 }
 
 /// Hands a stream to `use_it`, if it is still there.

@@ -154,7 +154,13 @@ fn a_filter_that_stands_alone_is_better_refused() {
 #[test]
 fn what_is_no_json_at_all_means_no_request() {
     let deep = "[".repeat(100_000);
-    for text in ["", "{", "\u{0}", "targets:\n- hosts: [a.example.com]", &deep] {
+    for text in [
+        "",
+        "{",
+        "\u{0}",
+        "targets:\n- hosts: [a.example.com]",
+        &deep,
+    ] {
         assert!(salvage(text).targets.is_empty());
     }
 }
@@ -194,14 +200,14 @@ proptest! {
     })]
 
     #[test]
-    fn no_bytes_bring_it_down(bytes: Vec<u8>) {
+    fn no_bytes_bring_it_down(bytes in any::<Vec<u8>>()) {
         let _ = config::salvage(&bytes);
     }
 
     #[test]
     fn a_text_that_is_damaged_somewhere_means_no_other_request(
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
-        cut: prop::sample::Index,
+        cut in any::<prop::sample::Index>(),
         authority in "[a-e](\\.[ab])?\\.example\\.com(:8080)?",
     ) {
         let mut text = right().to_string().into_bytes();
