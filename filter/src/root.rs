@@ -35,6 +35,8 @@ const MAX_REPLY_BYTES: usize = 64 * 1024;
 /// A configuration in use.
 pub(crate) struct Active {
     pub(crate) duty: Duty,
+    /// Of a filter that shares its listener.
+    pub(crate) standing: Option<Standing>,
     pub(crate) plugin: Plugin,
     /// One for each of `plugin.slots`.
     pub(crate) keepers: Vec<Rc<Keeper>>,
@@ -76,6 +78,7 @@ impl Active {
                 Mode::Authorize => Duty::Authorize,
                 Mode::Status => Duty::Status,
             },
+            standing: plugin.shares_its_listener().then(Standing::of_this_plugin),
             keepers: plugin.slots.iter().map(vm::keeper).collect(),
             targets: plugin
                 .targets
@@ -121,8 +124,6 @@ impl Active {
 pub(crate) struct Root {
     id: u32,
     active: Option<Rc<Active>>,
-    /// Of a filter that shares its listener.
-    standing: Option<Standing>,
     /// The calls made from here, by the host's id.
     calls: HashMap<u32, (Rc<Keeper>, CallId)>,
 }
@@ -132,31 +133,33 @@ impl Root {
         Self {
             id,
             active: None,
-            standing: None,
             calls: HashMap::new(),
         }
     }
 
-    /// A wrong configuration is refused where there is a good one, which then stays. Without one,
-    /// Envoy would answer every request of the listener with 500.
-    fn accept_for_want_of_a_better_one(
-        &mut self,
-        json: &[u8],
-        mistakes: &Mistakes,
-    ) -> Option<Misfit> {
+    /// What is done with a wrong configuration. Where there is a good one, that stays: this one is
+    /// refused. Without one, Envoy would answer every request of the listener with 500.
+    fn instead_of_a_wrong_one(&self, json: &[u8], mistakes: &Mistakes) -> Option<Rc<Active>> {
         for mistake in &mistakes.0 {
             log::error!("plugin configuration: {mistake}");
         }
-        let salvaged = config::salvage(json)?;
-        let standing = Standing::of_this_plugin();
-        if standing.has_a_good_configuration(self.id, host::now().mono) {
+        let misfit = Misfit::new(config::salvage(json)?, mistakes);
+        let active = Active::explaining(misfit);
+        let standing = active.standing.as_ref()?;
+        // Where others are configured this is no throw-away VM, and a refusal would come too late.
+        if let Some(good) = streams::find_configured(|other| standing.is_kept_by(other)) {
+            good.standing.as_ref()?.keeps_against(mistakes);
+            log::error!("plugin configuration: the one in use stays");
+            return Some(good);
+        }
+        if !streams::others_are_configured(self.id) && standing.is_good(host::now().mono) {
             log::error!("plugin configuration: refused; the one in use stays");
             return None;
         }
-        self.standing = Some(standing);
-        let misfit = Misfit::new(salvaged, mistakes);
-        misfit.announce();
-        Some(misfit)
+        if let Duty::Explain(misfit) = &active.duty {
+            misfit.announce();
+        }
+        Some(Rc::new(active))
     }
 
     fn dispatch(&mut self, keeper: &Rc<Keeper>, call: &Call) {
@@ -270,17 +273,12 @@ impl RootContext for Root {
     fn on_configure(&mut self, _: usize) -> bool {
         let json = host::buffer(BufferType::PluginConfiguration).unwrap_or_default();
         let active = match config::read(&json) {
-            Ok(config) => {
-                let plugin = config::compile(&config);
-                self.standing = plugin.shares_its_listener().then(Standing::of_this_plugin);
-                Active::new(plugin)
-            }
-            Err(mistakes) => match self.accept_for_want_of_a_better_one(&json, &mistakes) {
-                Some(misfit) => Active::explaining(misfit),
-                None => return false,
-            },
+            Ok(config) => Some(Rc::new(Active::new(config::compile(&config)))),
+            Err(mistakes) => self.instead_of_a_wrong_one(&json, &mistakes),
         };
-        let active = Rc::new(active);
+        let Some(active) = active else {
+            return false;
+        };
         streams::configured(self.id, Rc::clone(&active));
         self.active = Some(active);
         host::set_tick_period(Duration::from_millis(1)).is_ok()
@@ -291,7 +289,7 @@ impl RootContext for Root {
             return;
         };
         let now = host::now();
-        if let Some(standing) = &self.standing {
+        if let Some(standing) = &active.standing {
             standing.tell(&active.duty, now.mono);
         }
         for keeper in &active.keepers {

@@ -9,12 +9,12 @@ use core::cell::Cell;
 use core::time::Duration;
 
 use entra_token_core::Mono;
+use entra_token_core::config::Mistakes;
 use entra_token_core::member::{Cas, SharedData};
 
 use crate::host::{self, Shared};
 use crate::metrics::MistakesGauge;
-use crate::root::Duty;
-use crate::streams;
+use crate::root::{Active, Duty};
 
 /// How often a root context with a good configuration says so.
 const EVERY: Duration = Duration::from_secs(1);
@@ -22,13 +22,15 @@ const EVERY: Duration = Duration::from_secs(1);
 /// For how long that counts: a process that gets no turn for so long has other troubles.
 const COUNTS_FOR: Duration = Duration::from_secs(10);
 
-/// The standing of the plugin that a root context belongs to.
+/// The standing of the plugin that a configuration belongs to.
 pub(crate) struct Standing {
     key: String,
     mistakes: MistakesGauge,
+    /// Mistakes of the wrong configuration that Envoy believes to be in use in place of a good one.
+    refused: Cell<usize>,
     /// When it is told again.
     next: Cell<Mono>,
-    /// Whether the gauge shows mistakes, by this root context.
+    /// Whether the gauge shows mistakes by this configuration.
     shows_mistakes: Cell<bool>,
 }
 
@@ -44,21 +46,27 @@ impl Standing {
         Self {
             key: format!("entra-auth/v1/plugin/{name}/{root_id}"),
             mistakes: MistakesGauge::new(&name),
+            refused: Cell::default(),
             next: Cell::default(),
             shows_mistakes: Cell::default(),
         }
     }
 
-    /// Whether a wrong configuration may be refused, because a good one then stays. Asked by the
-    /// root context `asking`.
-    ///
-    /// Where others are configured in the same VM, it is no throw-away one: Envoy remembers what
-    /// such a VM said of a configuration and does not ask again, and a refusal comes too late.
-    pub(crate) fn has_a_good_configuration(&self, asking: u32, now: Mono) -> bool {
-        !streams::others_are_configured(asking) && self.is_good(now)
+    /// Whether this is a good configuration of the same plugin.
+    pub(crate) fn is_kept_by(&self, other: &Active) -> bool {
+        let is_same = |other: &Self| other.key == self.key;
+        matches!(other.duty, Duty::Authorize) && other.standing.as_ref().is_some_and(is_same)
     }
 
-    fn is_good(&self, now: Mono) -> bool {
+    /// This good configuration stays in use though Envoy takes the wrong one for that: it remembers
+    /// what a throw-away VM answered for it when there was no good one, and has not asked again.
+    pub(crate) fn keeps_against(&self, Mistakes(mistakes): &Mistakes) {
+        self.refused.set(mistakes.len());
+        self.next.set(Mono::default());
+    }
+
+    /// Whether a root context with a good configuration has just said so.
+    pub(crate) fn is_good(&self, now: Mono) -> bool {
         let said = Shared.read(&self.key);
         let said = said.and_then(|(bytes, _)| bytes.try_into().ok());
         said.is_some_and(|at| now.since(Mono(u64::from_le_bytes(at))) < COUNTS_FOR)
@@ -77,7 +85,7 @@ impl Standing {
             Duty::Authorize | Duty::Status => {
                 // Whatever is there: version 0 stands for any.
                 Shared.write(&self.key, &now.0.to_le_bytes(), Some(Cas(0)));
-                self.show(0);
+                self.show(self.refused.get());
             }
         }
     }

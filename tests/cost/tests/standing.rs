@@ -48,6 +48,7 @@ fn vm(program: &Program, envoy: Envoy) -> Vm {
 /// Whether a new root context of the VM accepts this configuration.
 fn accepts(vm: &mut Vm, root: u32, configuration: &str) -> bool {
     configuration.clone_into(&mut vm.envoy().configuration);
+    vm.envoy().may_log_errors = true;
     vm.callback("proxy_on_context_create", &[root, 0]).unwrap();
     let size = u32::try_from(configuration.len()).unwrap();
     let accepted = vm.callback("proxy_on_configure", &[root, size]).unwrap();
@@ -100,11 +101,17 @@ fn a_good_one_of_another_plugin_is_none_of_this_one() {
 
 /// Nobody asks in such a VM but after the throw-away one has accepted.
 #[test]
-fn a_vm_in_which_others_are_configured_accepts_it() {
+fn a_vm_in_which_others_are_configured_accepts_it_and_keeps_the_good_one_of_the_same_plugin() {
     let program = module();
-    let mut vm = vm(&program, after_a_good_one(&program, 0));
-    assert!(accepts(&mut vm, ROOT, &good()));
-    assert!(accepts(&mut vm, ROOT + 1, &wrong()));
+    for (second, is_kept) in [("mine", true), ("yours", false)] {
+        let mut vm = vm(&program, after_a_good_one(&program, 0));
+        assert!(accepts(&mut vm, ROOT, &good()));
+        vm.envoy().properties = envoy(second).properties;
+        assert!(accepts(&mut vm, ROOT + 1, &wrong()));
+        let log = vm.envoy().log.join("\n");
+        assert_eq!(log.contains("the one in use stays"), is_kept, "{log}");
+        assert_eq!(log.contains("no good one to keep"), !is_kept, "{log}");
+    }
 }
 
 #[test]

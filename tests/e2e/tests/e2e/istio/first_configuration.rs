@@ -6,7 +6,7 @@ use e2e::azure::{Azure, ECHO};
 use e2e::{eventually, http};
 use serde_json::{Value, json};
 
-use super::{Istio, PATIENCE, Setup};
+use super::{Istio, PATIENCE, Setup, another};
 use crate::downstream::{self, TARGET, send};
 
 const MISTAKES: &str = "entra_auth_configuration_mistakes";
@@ -134,14 +134,15 @@ fn a_wrong_one_after_a_wrong_one_says_its_own_mistakes() {
             other => Err(other),
         }
     });
+    second["targets"][0]["audience"] = json!("");
     istio.update_refused(&second, "3");
     istio.echo();
 }
 
 /// Envoy remembers what it was told of a configuration as long as the VM is the same, and does not
-/// ask again: then there is no refusal, but other traffic still passes.
+/// ask again: it takes this one for good, and the plugin keeps to the other.
 #[test]
-fn the_same_wrong_one_once_more_in_the_same_vm_takes_nothing_down() {
+fn the_same_wrong_one_once_more_in_the_same_vm_leaves_the_good_one_in_use() {
     let azure = Azure::start(Options::default());
     let istio = Istio::start(&azure, &wrong(&azure));
     passes(istio.port(), OTHER, ECHO);
@@ -153,11 +154,15 @@ fn the_same_wrong_one_once_more_in_the_same_vm_takes_nothing_down() {
         }
     });
     istio.update(&wrong(&azure));
+    istio.wait_for_stat(MISTAKES, 2);
     for _ in 0..10 {
         passes(istio.port(), OTHER, ECHO);
-        let status = send(istio.port(), TARGET, ECHO).status;
-        assert!([200, 503].contains(&status), "{status}");
+        istio.echo();
     }
+    istio.update(&another(&downstream::plugin(&azure), 1));
+    istio.wait_for_stat(MISTAKES, 0);
+    istio.echo();
+    assert_eq!(azure.state().imds.calls, 1);
 }
 
 #[test]
