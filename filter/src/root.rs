@@ -52,7 +52,7 @@ pub(crate) enum Duty {
     /// Answer for the proxy's state.
     Status,
     /// Explain to those that were meant why there is no token. The plugin has nothing to do.
-    Explain(Misfit),
+    Explain(Box<Misfit>),
 }
 
 /// What a target needs beyond its configuration.
@@ -95,7 +95,7 @@ impl Active {
 
     fn explaining(misfit: Misfit) -> Self {
         Self {
-            duty: Duty::Explain(misfit),
+            duty: Duty::Explain(Box::new(misfit)),
             ..Self::new(Plugin::default())
         }
     }
