@@ -46,7 +46,9 @@ impl Misfit {
         );
     }
 
-    /// One request's headers.
+    /// One request's headers. Kept out of the way of those that there is nothing to explain to.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn answer(&self) -> Action {
         let Some((target, metrics)) = self.addressed() else {
             return Action::Continue;

@@ -299,6 +299,7 @@ fn may_carry_token(target: &ActiveTarget<'_>) -> bool {
 }
 
 /// 503 with `Retry-After`: Prometheus keeps its samples and comes back.
+#[cold]
 fn refuse(target: &ActiveTarget<'_>, why: NoToken, now: Now) -> Action {
     target.metrics.unavailable.count();
     let member = target.keeper.member();
