@@ -11,9 +11,9 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 # Prometheus 3 is built by Go, which not everybody has.
 IF_GO = $(if $(shell scripts/setup go 2>/dev/null && echo yes),prometheus3)
 
-# Not the launcher's: 1.36 knows no `tcp_keepalive` of a listener, and no files that it serves to the
-# plugin (`%FILE_CONTENT%`, from 1.38). And not
-# that an edit of a WasmPlugin makes new VMs: there its environment is no part of what makes a VM.
+# Not the launcher's: 1.36 knows no `tcp_keepalive` of a listener, and no files that Envoy serves to the
+# plugin (`%FILE_CONTENT%`, from 1.38). And not that an edit of a WasmPlugin makes new VMs: there its
+# environment is no part of what makes a VM.
 ON_OLDEST = downstream:: istio:: updates:: the_plugin_configuration_of_each_identity \
 	--skip new_vms_find_the_token_of_the_old_ones
 

@@ -123,6 +123,8 @@ fn requests_that_wait_under_the_old_configuration_are_answered_in_time() {
     let istio = Istio::start(&azure, &plugin);
     let asked = Instant::now();
     let mut waiting = [(); 20].map(|()| istio.ask(ECHO));
+    // One that came after the update would wait as long as that says.
+    istio.wait_until_held(20);
     plugin["hold"] = json!({"timeout": "30s"});
     istio.update(&plugin);
     for connection in &mut waiting {
