@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all cost cost-record soak bench bench-quick fuzz build traps lint audit setup clean
+.PHONY: help run test test-all test-oldest cost cost-record soak bench bench-quick fuzz build traps lint audit setup clean
 
 CARGO_TARGET_DIR ?= target
 CARGO := cargo --quiet
@@ -10,6 +10,12 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 # Prometheus 3 is built by Go, which not everybody has.
 IF_GO = $(if $(shell scripts/setup go 2>/dev/null && echo yes),prometheus3)
+
+# Not the launcher's: 1.36 knows no `tcp_keepalive` of a listener, and no files that Envoy serves to the
+# plugin (`%FILE_CONTENT%`, from 1.38). And not that an edit of a WasmPlugin makes new VMs: there its
+# environment is no part of what makes a VM.
+ON_OLDEST = downstream:: istio:: updates:: the_plugin_configuration_of_each_identity \
+	--skip new_vms_find_the_token_of_the_old_ones
 
 # The Wasm module with the features $(1) as the file $(2): compiled, then freed of what Envoy need not
 # call. The place of crates on this machine stays out of it, so that it is the same wherever it is made.
@@ -58,6 +64,11 @@ test test-all:
 	cargo test --locked --package entra-token-core --target wasm32-wasip1
 	@$(if $(PROMETHEUS3),,echo 'make $@: NOT RUN: the tests on Prometheus 3 with remote write 1 and 2 because:' >&2; scripts/setup go || true)
 
+test-oldest: ## Runs the tests of the module as Istio places it on the oldest Envoy that is supported.
+	@scripts/setup rust envoy-oldest
+	@$(MAKE) --no-print-directory build
+	E2E_ENVOY=.tools/bin/envoy-oldest cargo test --locked --package e2e --test e2e -- $(ON_OLDEST)
+
 cost: ## Prints what a request costs inside the module that ships, and where that differs from the record.
 	@scripts/setup rust
 	@$(MAKE) --no-print-directory build traps
@@ -104,7 +115,7 @@ audit: ## Checks dependencies against the RustSec advisory database (fetched fro
 	cargo deny --locked check advisories
 
 setup: ## Installs every tool at once; the other targets install what they need by themselves.
-	@scripts/setup rust envoy prometheus $(IF_GO) squid node wasm-bindgen deny shellcheck
+	@scripts/setup rust envoy envoy-oldest prometheus $(IF_GO) squid node wasm-bindgen deny shellcheck
 
 clean: ## Removes what was built; .tools/ stays.
 	cargo clean

@@ -177,3 +177,25 @@ impl HeldGauge {
         self.metric.add(by);
     }
 }
+
+/// How many mistakes the configuration in use has, by the plugin's name: two of ours may stand side
+/// by side in one proxy.
+pub(crate) struct MistakesGauge {
+    metric: Metric,
+}
+
+impl MistakesGauge {
+    pub(crate) fn new(plugin: &str) -> Self {
+        Self {
+            metric: define(
+                MetricType::Gauge,
+                "configuration_mistakes",
+                &[("plugin", plugin)],
+            ),
+        }
+    }
+
+    pub(crate) fn set(&self, mistakes: usize) {
+        self.metric.set(u64::try_from(mistakes).unwrap_or(u64::MAX));
+    }
+}

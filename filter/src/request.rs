@@ -4,14 +4,14 @@
 use std::rc::Rc;
 
 use entra_token_core::cluster::AllowedClusters;
-use entra_token_core::config::{AuthErrorsRetryable, Mode, Placement};
+use entra_token_core::config::{AuthErrorsRetryable, Placement};
 use entra_token_core::state::Refusal;
 use entra_token_core::status::{NoToken, Unavailable, json};
 use entra_token_core::{Generation, Now};
 use proxy_wasm::types::{Action, MapType};
 
 use crate::parked::Waiting;
-use crate::root::{Active, ActiveTarget, HURRIED_TICK};
+use crate::root::{Active, ActiveTarget, Duty, HURRIED_TICK};
 use crate::{host, status, streams};
 
 const AUTHORIZATION: &str = "authorization";
@@ -54,8 +54,10 @@ impl Request {
 
     pub(crate) fn on_request_headers(&mut self) -> Action {
         let active = Rc::clone(&self.active);
-        if active.plugin.mode == Mode::Status {
-            return status::answer_for_proxy(&active);
+        match &active.duty {
+            Duty::Authorize => {}
+            Duty::Status => return status::answer_for_proxy(&active),
+            Duty::Explain(misfit) => return misfit.answer(),
         }
         let Some((index, target)) = addressed(&active) else {
             return Action::Continue;
@@ -290,23 +292,29 @@ fn was_answered() -> bool {
 /// told may not.
 fn may_carry_token(target: &ActiveTarget<'_>) -> bool {
     let clusters = &target.spec.clusters;
-    *clusters == AllowedClusters::Any
+    matches!(clusters, AllowedClusters::Any)
         || host::property("xds\0cluster_name")
             .and_then(|cluster| target.allowed.get(&cluster, |name| clusters.allow(name)))
             .unwrap_or_default()
 }
 
 /// 503 with `Retry-After`: Prometheus keeps its samples and comes back.
+#[cold]
 fn refuse(target: &ActiveTarget<'_>, why: NoToken, now: Now) -> Action {
     target.metrics.unavailable.count();
     let member = target.keeper.member();
     let answer = Unavailable::new(why, target.identity, member.slot().state(), now);
+    send_unavailable(&answer)
+}
+
+/// The same, for whatever reason the answer gives.
+pub(crate) fn send_unavailable(answer: &Unavailable) -> Action {
     let retry_after = answer.retry_after.to_string();
     let headers = [
         ("content-type", "application/json"),
         ("retry-after", retry_after.as_str()),
     ];
     // Should this fail, the request stays paused and Envoy's own time-outs end it.
-    let _ = host::respond(503, host::NO_TOKEN, &headers, &json(&answer));
+    let _ = host::respond(503, host::NO_TOKEN, &headers, &json(answer));
     Action::Pause
 }

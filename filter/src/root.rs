@@ -1,12 +1,14 @@
 //! A root context: reads the configuration, and on every tick lets the slots go on, carries
-//! out their calls and releases parked requests.
+//! out their calls and releases parked requests. Which configuration it takes says [`standing`].
+//!
+//! [`standing`]: crate::standing
 
 use core::time::Duration;
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use entra_token_core::Now;
-use entra_token_core::config::{self, Plugin, TargetSpec};
+use entra_token_core::config::{self, Mistakes, Mode, Plugin, TargetSpec};
 use entra_token_core::failure::NoAnswer;
 use entra_token_core::http::{Body, Response};
 use entra_token_core::member::Call;
@@ -16,6 +18,8 @@ use proxy_wasm::types::{BufferType, MapType};
 
 use crate::memo::Memo;
 use crate::metrics::RequestMetrics;
+use crate::misfit::Misfit;
+use crate::standing::Standing;
 use crate::vm::{self, Keeper};
 use crate::{host, request, streams};
 
@@ -30,6 +34,9 @@ const MAX_REPLY_BYTES: usize = 64 * 1024;
 
 /// A configuration in use.
 pub(crate) struct Active {
+    pub(crate) duty: Duty,
+    /// Of a filter that shares its listener.
+    pub(crate) standing: Option<Standing>,
     pub(crate) plugin: Plugin,
     /// One for each of `plugin.slots`.
     pub(crate) keepers: Vec<Rc<Keeper>>,
@@ -37,6 +44,15 @@ pub(crate) struct Active {
     targets: Vec<TargetState>,
     /// `:authority` → index into `plugin.targets`.
     found: Memo<Option<usize>>,
+}
+
+/// What is done with requests.
+pub(crate) enum Duty {
+    Authorize,
+    /// Answer for the proxy's state.
+    Status,
+    /// Explain to those that were meant why there is no token. The plugin has nothing to do.
+    Explain(Box<Misfit>),
 }
 
 /// What a target needs beyond its configuration.
@@ -58,6 +74,11 @@ pub(crate) struct ActiveTarget<'a> {
 impl Active {
     fn new(plugin: Plugin) -> Self {
         Self {
+            duty: match plugin.mode {
+                Mode::Authorize => Duty::Authorize,
+                Mode::Status => Duty::Status,
+            },
+            standing: plugin.shares_its_listener().then(Standing::of_this_plugin),
             keepers: plugin.slots.iter().map(vm::keeper).collect(),
             targets: plugin
                 .targets
@@ -69,6 +90,13 @@ impl Active {
                 .collect(),
             found: Memo::default(),
             plugin,
+        }
+    }
+
+    fn explaining(misfit: Misfit) -> Self {
+        Self {
+            duty: Duty::Explain(Box::new(misfit)),
+            ..Self::new(Plugin::default())
         }
     }
 
@@ -107,6 +135,31 @@ impl Root {
             active: None,
             calls: HashMap::new(),
         }
+    }
+
+    /// What is done with a wrong configuration. Where there is a good one, that stays: this one is
+    /// refused. Without one, Envoy would answer every request of the listener with 500.
+    fn instead_of_a_wrong_one(&self, json: &[u8], mistakes: &Mistakes) -> Option<Rc<Active>> {
+        for mistake in &mistakes.0 {
+            log::error!("plugin configuration: {mistake}");
+        }
+        let misfit = Misfit::new(config::salvage(json)?, mistakes);
+        let active = Active::explaining(misfit);
+        let standing = active.standing.as_ref()?;
+        // Where others are configured this is no throw-away VM, and a refusal would come too late.
+        if let Some(good) = streams::find_configured(|other| standing.is_kept_by(other)) {
+            good.standing.as_ref()?.keeps_against(mistakes);
+            log::error!("plugin configuration: the one in use stays");
+            return Some(good);
+        }
+        if !streams::others_are_configured(self.id) && standing.is_good(host::now().mono) {
+            log::error!("plugin configuration: refused; the one in use stays");
+            return None;
+        }
+        if let Duty::Explain(misfit) = &active.duty {
+            misfit.announce();
+        }
+        Some(Rc::new(active))
     }
 
     fn dispatch(&mut self, keeper: &Rc<Keeper>, call: &Call) {
@@ -219,20 +272,16 @@ impl RootContext for Root {
     /// Also runs in a throw-away VM whose calls are cancelled, so nothing but the tick is set.
     fn on_configure(&mut self, _: usize) -> bool {
         let json = host::buffer(BufferType::PluginConfiguration).unwrap_or_default();
-        match config::read(&json) {
-            Ok(config) => {
-                let active = Rc::new(Active::new(config::compile(&config)));
-                streams::configured(self.id, Rc::clone(&active));
-                self.active = Some(active);
-                host::set_tick_period(Duration::from_millis(1)).is_ok()
-            }
-            Err(mistakes) => {
-                for mistake in &mistakes.0 {
-                    log::error!("plugin configuration: {mistake}");
-                }
-                false
-            }
-        }
+        let active = match config::read(&json) {
+            Ok(config) => Some(Rc::new(Active::new(config::compile(&config)))),
+            Err(mistakes) => self.instead_of_a_wrong_one(&json, &mistakes),
+        };
+        let Some(active) = active else {
+            return false;
+        };
+        streams::configured(self.id, Rc::clone(&active));
+        self.active = Some(active);
+        host::set_tick_period(Duration::from_millis(1)).is_ok()
     }
 
     fn on_tick(&mut self) {
@@ -240,6 +289,9 @@ impl RootContext for Root {
             return;
         };
         let now = host::now();
+        if let Some(standing) = &active.standing {
+            standing.tell(&active.duty, now.mono);
+        }
         for keeper in &active.keepers {
             if let Some(call) = keeper.step(now) {
                 self.dispatch(keeper, &call);
@@ -248,6 +300,9 @@ impl RootContext for Root {
         self.release(&active, now);
         for target in &active.targets {
             target.metrics.flush();
+        }
+        if let Duty::Explain(misfit) = &active.duty {
+            misfit.flush();
         }
         Self::plan_next_tick(&active, now);
     }

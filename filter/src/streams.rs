@@ -57,6 +57,22 @@ pub(crate) fn configured(root: u32, active: Rc<Active>) {
     ROOTS.with_borrow_mut(|roots| roots.insert(root, Some(active)));
 }
 
+/// A configuration that some root context here has in use and of which this holds.
+pub(crate) fn find_configured(is_wanted: impl Fn(&Active) -> bool) -> Option<Rc<Active>> {
+    ROOTS.with_borrow(|roots| {
+        let mut found = roots.values().flatten().filter(|active| is_wanted(active));
+        found.next().cloned()
+    })
+}
+
+/// Whether a root context other than this one has a configuration here.
+pub(crate) fn others_are_configured(root: u32) -> bool {
+    ROOTS.with_borrow(|roots| {
+        let mut others = roots.iter().filter(|(id, _)| **id != root);
+        others.any(|(_, active)| active.is_some())
+    })
+}
+
 /// Hands a stream to `use_it`, if it is still there.
 pub(crate) fn with(context: u32, use_it: impl FnOnce(&mut Request)) {
     STREAMS.with_borrow_mut(|streams| streams.get_mut(&context).map(use_it));

@@ -33,6 +33,16 @@ impl HostPattern {
         self.kind == Kind::Any
     }
 
+    /// Whether the pattern is `*`, or as good as that: all of a top-level domain, as `*.com`.
+    #[must_use]
+    pub fn is_wide(&self) -> bool {
+        match &self.kind {
+            Kind::Exact(_) => false,
+            Kind::Suffix(suffix) => !suffix.contains('.'),
+            Kind::Any => true,
+        }
+    }
+
     /// Whether the host in the name of a cluster is meant, with the cluster's port if its name
     /// says one. `*` is never meant: whoever writes it names the clusters.
     #[must_use]
@@ -151,7 +161,7 @@ fn is_host(text: &str) -> bool {
 }
 
 /// Finds what a pattern leads to: the exact host first, then the longest suffix, then `*`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct HostTable<T> {
     exact: HashMap<String, Ports<T>>,
     suffix: HashMap<String, Ports<T>>,

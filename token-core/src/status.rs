@@ -3,11 +3,16 @@
 
 use serde::{Serialize, Serializer};
 
-use crate::config::SlotSpec;
+use crate::config::{Mistakes, SlotSpec};
 use crate::failure::Failure;
 use crate::state::State;
 use crate::trace::Trace;
 use crate::{Now, calendar};
+
+/// How many mistakes of a configuration an answer names, and with how many letters each; the log
+/// has all of them.
+const MISTAKES_NAMED: usize = 3;
+const MISTAKE_LENGTH: usize = 200;
 
 /// The longest `Retry-After` that a client gets: the token may come earlier than planned.
 const MAX_RETRY_AFTER: u64 = 30;
@@ -189,6 +194,33 @@ impl Unavailable {
                 ..Problem::default()
             },
             retry_after: wait.saturating_add(1).min(MAX_RETRY_AFTER),
+        }
+    }
+
+    /// The answer while the only configuration there is has mistakes.
+    #[must_use]
+    pub fn misconfigured(Mistakes(mistakes): &Mistakes) -> Self {
+        let mut message = String::from("the plugin configuration is wrong: ");
+        for (n, mistake) in mistakes.iter().take(MISTAKES_NAMED).enumerate() {
+            if n > 0 {
+                message.push_str("; ");
+            }
+            message.extend(mistake.to_string().chars().take(MISTAKE_LENGTH));
+        }
+        if let Some(more @ 1..) = mistakes.len().checked_sub(MISTAKES_NAMED) {
+            message.push_str("; and ");
+            message.push_str(&more.to_string());
+            message.push_str(" more in the proxy's log");
+        }
+        Self {
+            error: Problem {
+                code: "configuration_invalid".into(),
+                message,
+                advice: "Correct the plugin's configuration; it takes effect without a restart."
+                    .into(),
+                ..Problem::default()
+            },
+            retry_after: MAX_RETRY_AFTER,
         }
     }
 }

@@ -237,6 +237,18 @@ fn what_is_no_configuration_is_refused() {
             "`*` means every host",
         ),
         (
+            &target(r#""hosts":["*.com"]"#),
+            "targets[0].hosts[0]: `*.com` means every host of a top-level domain; say in `clusters`",
+        ),
+        (
+            &target(r#""hosts":["*"],"clusters":["one","*"]"#),
+            "`*` means every host; with `*` in `clusters` the token would go anywhere",
+        ),
+        (
+            &target(r#""hosts":["*.com"],"clusters":["*"]"#),
+            "top-level domain; with `*` in `clusters`",
+        ),
+        (
             &target(r#""hosts":["a.com"],"clusters":[]"#),
             "targets[0].clusters: is empty",
         ),
@@ -272,6 +284,22 @@ fn only_who_authorizes_nothing_may_know_two_targets_of_one_host() {
     assert_eq!(mistakes(&of("authorize")), [twice]);
     let within = of("status").replace(r#"["a.com"]"#, r#"["a.com", "a.com"]"#);
     assert_eq!(mistakes(&within).len(), 2);
+}
+
+#[test]
+fn a_wildcard_as_wide_as_any_goes_with_named_clusters_or_a_cluster_of_its_own() {
+    for fields in [
+        r#""hosts":["*","*.com:8080"],"clusters":["one"]"#,
+        r#""hosts":["*.a.com"]"#,
+        r#""hosts":["a.com"],"clusters":["*"]"#,
+    ] {
+        assert_eq!(plugin(&target(fields)).targets.len(), 1);
+    }
+    let everywhere = target(r#""hosts":["*"],"clusters":["*"]"#);
+    for placed in [r#"{"placement":"upstream","#, r#"{"mode":"status","#] {
+        let json = everywhere.replacen('{', placed, 1);
+        assert_eq!(plugin(&json).targets.len(), 1);
+    }
 }
 
 #[test]

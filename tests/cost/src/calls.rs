@@ -131,7 +131,7 @@ pub(crate) fn answer(
 
 fn log(guest: &mut Guest<'_, '_>) -> Result<Status, Error> {
     let (level, message) = (guest.word(0)?, guest.text(1)?);
-    if level >= LOG_ERROR {
+    if level >= LOG_ERROR && !guest.envoy().may_log_errors {
         return Err(Error::new(format!("the module logs an error: {message}")));
     }
     guest.envoy().log.push(message);

@@ -34,6 +34,8 @@ pub struct Envoy {
     pub allocated_for_host: u64,
     /// What the module has logged.
     pub log: Vec<String>,
+    /// Whether an error among it is expected.
+    pub may_log_errors: bool,
     /// How many calls to other clusters the module has made.
     pub dispatched: u32,
     /// How many metrics are defined.
@@ -59,6 +61,7 @@ impl Envoy {
             calls: BTreeMap::new(),
             allocated_for_host: 0,
             log: Vec::new(),
+            may_log_errors: false,
             dispatched: 0,
             metrics: 0,
             random: 0,

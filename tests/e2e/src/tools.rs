@@ -11,13 +11,16 @@ pub fn repository() -> PathBuf {
     here.ancestors().nth(2).unwrap_or(here).to_path_buf()
 }
 
-/// Envoy's own binary.
+/// Envoy's own binary: the one that we ship with, or what `E2E_ENVOY` names in its place (a path, as
+/// seen from the root of the repository).
 ///
 /// # Panics
 /// When it is missing.
 #[must_use]
 pub fn envoy() -> PathBuf {
-    existing(repository().join(".tools/bin/envoy"), "make setup")
+    let other = env::var_os("E2E_ENVOY").filter(|path| !path.is_empty());
+    let path = other.unwrap_or_else(|| ".tools/bin/envoy".into());
+    existing(repository().join(path), "make setup")
 }
 
 /// The launcher as it ships.

@@ -2,9 +2,14 @@
 
 use entra_token_core::Secret;
 use entra_token_core::config;
+use entra_token_core::status::{self, Unavailable};
 
 /// Its text.
 pub(crate) fn plugin_config(text: &[u8]) {
+    let salvaged = config::salvage(text);
+    if let Some(salvaged) = &salvaged {
+        assert!(salvaged.targets.iter().all(|it| !it.name.is_empty()));
+    }
     match config::read(text) {
         Ok(config) => {
             let written = serde_json::to_vec(&config).expect("JSON");
@@ -13,6 +18,10 @@ pub(crate) fn plugin_config(text: &[u8]) {
             });
             assert_eq!(read, config);
             let plugin = config::compile(&config);
+            // Nothing is lost of a text that is right.
+            let salvaged = salvaged.map(|it| it.targets.len());
+            let shares = plugin.shares_its_listener();
+            assert_eq!(salvaged, shares.then_some(plugin.targets.len()));
             for target in &plugin.targets {
                 assert!(target.slot < plugin.slots.len());
                 let _ = target.clusters.allow("outbound|443||a.example.com");
@@ -27,6 +36,9 @@ pub(crate) fn plugin_config(text: &[u8]) {
         Err(mistakes) => {
             assert!(!mistakes.0.is_empty(), "refused without a reason");
             assert!(mistakes.0.iter().all(|it| !it.message.is_empty()));
+            let answer = status::json(&Unavailable::misconfigured(&mistakes));
+            // Each letter of a mistake is six bytes at most: a control character, escaped.
+            assert!(answer.len() < 8 * 1024, "{}", answer.len());
         }
     }
 }

@@ -12,8 +12,8 @@ use crate::slot::Policy;
 /// How long one call to an endpoint may take. Two of them fit into the default hold time-out.
 const CALL_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// A configuration, ready for use.
-#[derive(Clone, Debug)]
+/// A configuration, ready for use. The default one has nothing to do.
+#[derive(Clone, Debug, Default)]
 pub struct Plugin {
     /// What this instance does.
     pub mode: Mode,
@@ -65,6 +65,14 @@ pub struct HoldLimits {
     pub timeout: Duration,
     /// At most so many in one worker.
     pub max_requests: usize,
+}
+
+impl Plugin {
+    /// Whether the filter puts tokens on requests of a listener, which has others, too.
+    #[must_use]
+    pub fn shares_its_listener(&self) -> bool {
+        self.mode == Mode::Authorize && self.placement == Placement::Downstream
+    }
 }
 
 impl From<&Hold> for HoldLimits {

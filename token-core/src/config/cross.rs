@@ -20,12 +20,14 @@ pub(super) fn check(config: &Value) -> Vec<Mistake> {
     // Who answers for the tokens' state and authorizes nothing may know two targets of one host:
     // in upstream placement each has a filter of its own, which knows it alone.
     let authorizes = text(config, "mode") != Some("status");
+    // Upstream a filter is bound to one cluster already.
+    let is_bound = !authorizes || text(config, "placement") == Some("upstream");
     let mut patterns = HashSet::new();
     for (n, target) in list("targets").iter().enumerate() {
         if !authorizes {
             patterns.clear();
         }
-        hosts(n, target, &mut patterns, &mut say);
+        hosts(n, target, is_bound, &mut patterns, &mut say);
     }
     mistakes
 }
@@ -33,6 +35,7 @@ pub(super) fn check(config: &Value) -> Vec<Mistake> {
 fn hosts(
     n: usize,
     target: &Value,
+    is_bound: bool,
     patterns: &mut HashSet<HostPattern>,
     say: &mut impl FnMut(String, String),
 ) {
@@ -52,13 +55,10 @@ fn hosts(
             continue;
         };
         let path = format!("targets[{n}].hosts[{h}]");
-        if pattern.is_any() && given(target, "clusters").is_none() {
-            say(
-                path.clone(),
-                "`*` means every host; say in `clusters` which clusters may carry the token".into(),
-            );
-        }
         let text = pattern.to_string();
+        if let Some(why) = too_wide(&pattern, target, is_bound) {
+            say(path.clone(), format!("`{text}` means every host{why}"));
+        }
         if !patterns.insert(pattern) {
             say(
                 path,
@@ -66,4 +66,24 @@ fn hosts(
             );
         }
     }
+}
+
+/// What a token that every host gets would need, or must not have.
+fn too_wide(pattern: &HostPattern, target: &Value, is_bound: bool) -> Option<String> {
+    let of_what = if pattern.is_any() {
+        ""
+    } else {
+        " of a top-level domain"
+    };
+    let clusters = elements(target, "clusters").unwrap_or_default();
+    let advice = if !pattern.is_wide() {
+        return None;
+    } else if given(target, "clusters").is_none() {
+        "say in `clusters` which clusters may carry the token"
+    } else if !is_bound && clusters.iter().any(|cluster| cluster == "*") {
+        "with `*` in `clusters` the token would go anywhere; name the clusters that may carry it"
+    } else {
+        return None;
+    };
+    Some(format!("{of_what}; {advice}"))
 }

@@ -1,13 +1,15 @@
 //! The plugin configuration: the JSON that users write, as types.
 //!
 //! The types hold parsed values, so that one which exists is right in itself; [`read`] lists
-//! every mistake of a text at once, and [`compile()`] makes the working form of it. The JSON
-//! Schema under `docs/` is generated from these types.
+//! every mistake of a text at once, [`compile()`] makes the working form of it, and [`salvage()`]
+//! finds what a text with mistakes was meant for. The JSON Schema under `docs/` is generated from
+//! these types.
 
 mod compile;
 mod cross;
 mod identity;
 pub mod raw;
+mod salvage;
 mod sources;
 mod strict;
 mod text;
@@ -22,6 +24,7 @@ use serde::Serialize;
 
 pub use compile::{HoldLimits, Plugin, SlotSpec, TargetSpec, compile};
 pub use identity::{AppService, Credential, Entra, Identity, IdentityType, Imds, Selector, Tsiam};
+pub use salvage::{Salvage, SalvagedTarget, salvage};
 pub use strict::{Mistake, Mistakes, read, typed, unambiguous};
 pub use text::{
     Authority, ClusterName, HoldTimeout, IdentityName, Percent, ResourceId, Tenant, UrlPath, Uuid,

@@ -14,6 +14,7 @@ mod identities;
 mod identities_guide;
 mod identity_rotation;
 mod imds;
+mod istio;
 mod istio_files;
 mod istio_forms;
 mod istio_hardened;

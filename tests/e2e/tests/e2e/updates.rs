@@ -1,142 +1,17 @@
 //! The configuration changes while Envoy runs, by ECDS as from istiod: a file here, a server
 //! there. Each update makes new root contexts; the old ones live until their last request ends.
 
-use std::cell::Cell;
-use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use azure_sim::{EchoReport, Fault, FaultKind, Identity, Options, Service, Settings};
 use e2e::azure::{Azure, ECHO};
 use e2e::raw::Connection;
-use e2e::{Envoy, Memory, eventually, free_port, http, tools};
+use e2e::{Memory, eventually};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-use crate::downstream::{self, NAME, TARGET, WASM, send};
-
-const FILE: &str = "ecds.json";
-
-/// Envoy with a filter that comes from a file.
-struct Istio {
-    envoy: Envoy,
-    folder: TempDir,
-    port: u16,
-    admin: u16,
-    version: Cell<u32>,
-}
-
-impl Istio {
-    /// Starts it with this plugin configuration.
-    fn start(azure: &Azure, plugin: &Value) -> Self {
-        Self::with_workers(2, azure, plugin)
-    }
-
-    fn with_workers(workers: usize, azure: &Azure, plugin: &Value) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        write(&folder, 1, &downstream::wasm(plugin, &tools::module(), ""));
-        let (port, admin) = (free_port(), free_port());
-        let filter = json!({"name": NAME, "config_discovery": {
-            "config_source": {
-                "path_config_source": {"path": folder.path().join(FILE)},
-                "resource_api_version": "V3",
-            },
-            "type_urls": [WASM],
-        }});
-        let mut bootstrap = downstream::around(azure, port, &filter);
-        bootstrap["node"] = json!({"id": "a-pod", "cluster": "a-deployment"});
-        bootstrap["admin"] = json!({"address": {"socket_address": {
-            "address": "127.0.0.1",
-            "port_value": admin,
-        }}});
-        let options = ["--concurrency", &workers.to_string()];
-        Self {
-            envoy: Envoy::start_with(&bootstrap.to_string(), port, &options),
-            folder,
-            port,
-            admin,
-            version: Cell::new(1),
-        }
-    }
-
-    /// Has Envoy take another plugin configuration.
-    fn update(&self, plugin: &Value) {
-        self.update_at(plugin, "");
-    }
-
-    /// The same from a WasmPlugin of this resource version.
-    fn update_at(&self, plugin: &Value, resource_version: &str) {
-        let taken = self.stat(&format!("{NAME}.config_reload"));
-        self.offer(plugin, resource_version);
-        eventually(
-            Duration::from_secs(20),
-            "the update is taken",
-            || match self.stat(&format!("{NAME}.config_reload")) {
-                count if count > taken => Ok(()),
-                _ => Err(self.envoy.process().tail()),
-            },
-        );
-    }
-
-    fn offer(&self, plugin: &Value, resource_version: &str) {
-        self.version.set(self.version.get() + 1);
-        let wasm = downstream::wasm(plugin, &tools::module(), resource_version);
-        write(&self.folder, self.version.get(), &wasm);
-    }
-
-    /// The metric of Envoy's whose name ends so.
-    fn stat(&self, name: &str) -> u64 {
-        let last = name.rsplit('.').next().unwrap_or_default();
-        let url = format!("http://127.0.0.1:{}/stats?filter={last}$", self.admin);
-        let stats = http::get(&url).expect("an answer").text();
-        let values = stats.lines().filter_map(|line| line.split_once(": "));
-        let mut values = values.filter(|(found, _)| found.ends_with(name));
-        let (_, value) = values
-            .next()
-            .unwrap_or_else(|| panic!("no {name} in {stats:?}"));
-        value.parse().expect("a number")
-    }
-
-    /// Sends a request to the target and does not wait for its answer.
-    fn ask(&self, path: &str) -> Connection {
-        let mut connection = Connection::open(self.port).expect("a connection");
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {TARGET}\r\n\r\n");
-        connection.send(request).expect("sent");
-        connection
-    }
-
-    /// What the target sees of a request.
-    fn echo(&self) -> EchoReport {
-        let answer = send(self.port, TARGET, ECHO);
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        answer.json().expect("an echo")
-    }
-}
-
-/// Puts a filter in the place of the last one, in one step.
-fn write(folder: &TempDir, version: u32, wasm: &Value) {
-    let response = json!({
-        "version_info": version.to_string(),
-        "resources": [{
-            "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
-            "name": NAME,
-            "typed_config": wasm,
-        }],
-    });
-    let new = folder.path().join("new.json");
-    fs::write(&new, response.to_string()).expect("written");
-    fs::rename(new, folder.path().join(FILE)).expect("renamed");
-}
-
-/// A configuration that differs from `plugin` in nothing that concerns tokens.
-fn another(plugin: &Value, number: usize) -> Value {
-    let mut plugin = plugin.clone();
-    let hosts = plugin["targets"][0]["hosts"].as_array_mut();
-    hosts
-        .expect("hosts")
-        .push(json!(format!("host{number}.example.com")));
-    plugin
-}
+use crate::downstream::{self, TARGET, send};
+use crate::istio::{Istio, another, echo_of};
 
 fn with_identity(plugin: &Value, identity: &Identity) -> Value {
     let mut plugin = plugin.clone();
@@ -157,34 +32,6 @@ fn ask_until_one_waits(istio: &Istio) -> Vec<Connection> {
         }
     });
     asked
-}
-
-/// Waits until so many requests wait for a token.
-fn wait_until_held(istio: &Istio, count: u64) {
-    eventually(Duration::from_secs(9), "all wait", || {
-        match istio.stat("entra_auth_held_requests") {
-            held if held == count => Ok(()),
-            held => Err(held),
-        }
-    });
-}
-
-fn wait_until_served_as(istio: &Istio, identity: &Identity) {
-    eventually(Duration::from_secs(20), "this identity's token", || {
-        let oid = istio.echo().token.oid;
-        if oid == identity.object_id {
-            Ok(())
-        } else {
-            Err(oid)
-        }
-    });
-}
-
-#[track_caller]
-fn echo_of(mut connection: Connection) -> EchoReport {
-    let answer = connection.answer().expect("an answer");
-    assert_eq!(answer.head.status, 200, "{}", answer.text());
-    serde_json::from_slice(&answer.body).expect("an echo")
 }
 
 fn azure_with_two_identities() -> (Azure, Identity, Identity) {
@@ -251,12 +98,12 @@ fn requests_of_an_old_configuration_end_as_they_began() {
     azure.inject(hanging).expect("a fault");
     istio.update(&plugins[1]);
     drop(ask_until_one_waits(&istio));
-    wait_until_held(&istio, 0);
+    istio.wait_until_held(0);
     let waiting = [(); 20].map(|()| istio.ask(ECHO));
-    wait_until_held(&istio, 20);
+    istio.wait_until_held(20);
 
     istio.update(&plugins[0]);
-    wait_until_served_as(&istio, &one);
+    istio.wait_until_served_as(&one);
     for connection in at_target {
         assert_eq!(echo_of(connection).token.oid, one.object_id);
     }
@@ -276,6 +123,8 @@ fn requests_that_wait_under_the_old_configuration_are_answered_in_time() {
     let istio = Istio::start(&azure, &plugin);
     let asked = Instant::now();
     let mut waiting = [(); 20].map(|()| istio.ask(ECHO));
+    // One that came after the update would wait as long as that says.
+    istio.wait_until_held(20);
     plugin["hold"] = json!({"timeout": "30s"});
     istio.update(&plugin);
     for connection in &mut waiting {
@@ -300,15 +149,7 @@ fn an_update_that_is_wrong_is_refused_and_the_log_names_the_path() {
     istio.echo();
     let mut wrong = plugin.clone();
     wrong["targets"][0]["hosts"] = json!(["https://x"]);
-    istio.offer(&wrong, "");
-    eventually(
-        Duration::from_secs(20),
-        "the update is refused",
-        || match istio.stat(&format!("{NAME}.update_rejected")) {
-            0 => Err(istio.envoy.process().tail()),
-            _ => Ok(()),
-        },
-    );
+    istio.update_refused(&wrong, "");
     let log = istio.envoy.process().logs();
     assert!(log.contains("targets[0].hosts[0]: "), "{log}");
     for _ in 0..20 {
@@ -359,7 +200,7 @@ fn a_change_of_identity_or_audience_is_another_token_and_never_the_old_one() {
     }
     // Its record is still there.
     istio.update(&plugin);
-    wait_until_served_as(&istio, &one);
+    istio.wait_until_served_as(&one);
     assert_eq!(azure.state().imds.tokens_issued, 3);
 }
 
@@ -376,7 +217,7 @@ fn a_change_of_hosts_takes_effect() {
     istio.update(&others);
     let becomes = |host: &str, status| {
         eventually(Duration::from_secs(20), host, || {
-            match send(istio.port, host, ECHO).status {
+            match send(istio.port(), host, ECHO).status {
                 now if now == status => Ok(()),
                 now => Err(now),
             }

@@ -1,0 +1,106 @@
+//! How this plugin stands in the process: whether a good configuration of it is in use.
+//!
+//! Envoy tries each configuration in a throw-away VM on the main thread. That VM knows nothing but
+//! shared data, so those who have a good one say so there, again and again: it outlives what it
+//! speaks of. Every other VM gets only what was accepted there
+//! (docs/decisions/0017-a-first-configuration-that-is-wrong.md).
+
+use core::cell::Cell;
+use core::time::Duration;
+
+use entra_token_core::Mono;
+use entra_token_core::config::Mistakes;
+use entra_token_core::member::{Cas, SharedData};
+
+use crate::host::{self, Shared};
+use crate::metrics::MistakesGauge;
+use crate::root::{Active, Duty};
+
+/// How often a root context with a good configuration says so.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// For how long that counts: a process that gets no turn for so long has other troubles.
+const COUNTS_FOR: Duration = Duration::from_secs(10);
+
+/// The standing of the plugin that a configuration belongs to.
+pub(crate) struct Standing {
+    key: String,
+    mistakes: MistakesGauge,
+    /// Mistakes of the wrong configuration that Envoy believes to be in use in place of a good one.
+    refused: Cell<usize>,
+    /// When it is told again.
+    next: Cell<Mono>,
+    /// Whether the gauge shows mistakes by this configuration.
+    shows_mistakes: Cell<bool>,
+}
+
+impl Standing {
+    /// Of the effective root context, by the names that its owner gave it: `config.name`, which
+    /// Istio makes of the WasmPlugin's, and `root_id`.
+    pub(crate) fn of_this_plugin() -> Self {
+        let text = |path| {
+            let bytes = host::property(path);
+            bytes.map_or_else(String::new, |it| String::from_utf8_lossy(&it).into_owned())
+        };
+        let (name, root_id) = (text("plugin_name"), text("plugin_root_id"));
+        Self {
+            key: format!("entra-auth/v1/plugin/{name}/{root_id}"),
+            mistakes: MistakesGauge::new(&name),
+            refused: Cell::default(),
+            next: Cell::default(),
+            shows_mistakes: Cell::default(),
+        }
+    }
+
+    /// Whether this is a good configuration of the same plugin.
+    pub(crate) fn is_kept_by(&self, other: &Active) -> bool {
+        let is_same = |other: &Self| other.key == self.key;
+        matches!(other.duty, Duty::Authorize) && other.standing.as_ref().is_some_and(is_same)
+    }
+
+    /// This good configuration stays in use though Envoy takes the wrong one for that: it remembers
+    /// what a throw-away VM answered for it when there was no good one, and has not asked again.
+    pub(crate) fn keeps_against(&self, Mistakes(mistakes): &Mistakes) {
+        self.refused.set(mistakes.len());
+        self.next.set(Mono::default());
+    }
+
+    /// Whether a root context with a good configuration has just said so.
+    pub(crate) fn is_good(&self, now: Mono) -> bool {
+        let said = Shared.read(&self.key);
+        let said = said.and_then(|(bytes, _)| bytes.try_into().ok());
+        said.is_some_and(|at| now.since(Mono(u64::from_le_bytes(at))) < COUNTS_FOR)
+    }
+
+    /// Tells, at a tick, of the configuration that this root context has.
+    pub(crate) fn tell(&self, duty: &Duty, now: Mono) {
+        if now < self.next.get() {
+            return;
+        }
+        self.next.set(now.after(EVERY));
+        match duty {
+            // What a good one has replaced may live on for long, and is not to be seen any more.
+            Duty::Explain(misfit) if !self.is_good(now) => self.show(misfit.mistakes),
+            Duty::Explain(_) => self.shows_mistakes.set(false),
+            Duty::Authorize | Duty::Status => {
+                // Whatever is there: version 0 stands for any.
+                Shared.write(&self.key, &now.0.to_le_bytes(), Some(Cas(0)));
+                self.show(self.refused.get());
+            }
+        }
+    }
+
+    fn show(&self, mistakes: usize) {
+        self.mistakes.set(mistakes);
+        self.shows_mistakes.set(mistakes > 0);
+    }
+}
+
+impl Drop for Standing {
+    /// What is gone has no mistakes. One that is as bad and takes its place shows its own soon.
+    fn drop(&mut self) {
+        if self.shows_mistakes.get() {
+            self.mistakes.set(0);
+        }
+    }
+}
