@@ -4,11 +4,11 @@ use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use azure_sim::{Fault, FaultKind, Service};
-use e2e::azure::WRITE;
+use azure_sim::{CachedTokens, Fault, FaultKind, Service};
+use e2e::azure::{ECHO, WRITE};
 use e2e::raw::Connection;
 use e2e::verdict::problems;
-use e2e::{Prometheus, eventually, free_port};
+use e2e::{Prometheus, eventually, free_port, http};
 use images_tests::{azure, proxy};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -91,7 +91,15 @@ fn with_256_mb_and_a_read_only_file_system_a_flood_of_large_bodies_does_not_kill
     let memory = container.inspect("{{.HostConfig.Memory}}");
     assert_eq!(memory, (256 << 20).to_string());
 
-    let late = Fault::new(Service::Target, FaultKind::DelayMs(3000));
+    // The token has worked, so each of them is kept to be sent again with the next one, which is late.
+    assert_eq!(
+        http::get(&container.proxy_url(ECHO))
+            .expect("an answer")
+            .status,
+        200
+    );
+    azure.revoke(CachedTokens::Forget);
+    let late = Fault::new(Service::Imds, FaultKind::DelayMs(2000)).times(1);
     azure.inject(late).expect("a fault");
     let (port, body) = (container.proxy_port(), vec![b'x'; 8_000_000]);
     let statuses: Vec<u16> = thread::scope(|scope| {
