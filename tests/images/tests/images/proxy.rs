@@ -106,9 +106,8 @@ fn with_256_mb_and_a_read_only_file_system_a_flood_of_large_bodies_does_not_kill
         let clients: Vec<_> = (0..CLIENTS)
             .map(|_| scope.spawn(|| post(port, &body)))
             .collect();
-        let answers = clients.into_iter().map(|client| client.join());
-        answers
-            .map(|answer| answer.expect("no panic").expect("an answer"))
+        (clients.into_iter())
+            .map(|client| client.join().expect("no panic").expect("an answer"))
             .collect()
     });
     azure.end_all_faults();
