@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-oldest cost cost-record soak bench bench-quick fuzz build traps lint audit setup clean
+.PHONY: help run test test-all test-oldest images test-images cost cost-record soak bench bench-quick fuzz build traps lint audit setup clean
 
 CARGO_TARGET_DIR ?= target
 CARGO := cargo --quiet
@@ -51,6 +51,20 @@ traps: ## Builds, for the tests alone, the Wasm module with a switch that kills 
 	@scripts/setup rust
 	@mkdir -p $(CARGO_TARGET_DIR)/traps
 	@$(call MODULE,--features 'traps allocations',--for-tests $(CARGO_TARGET_DIR)/traps/entra_auth_filter.wasm)
+
+# The machine that images are for, by Debian's name.
+THIS_ARCH = $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,amd64)
+ARCH ?= $(THIS_ARCH)
+
+images: ## Builds the container images and the module's OCI artifacts, for ARCH=amd64 or arm64, into dist/images/. Without Docker.
+	@scripts/images $(ARCH)
+
+test-images: ## Runs them: the proxy and the token-sidecar as containers, on a local Docker engine.
+	@scripts/setup rust prometheus docker
+	@$(MAKE) --no-print-directory images ARCH=$(THIS_ARCH)
+	@echo 'building the tests' >&2
+	@$(CARGO) test --locked --package images-tests --features docker --no-run
+	@scripts/with-docker cargo test --locked --package images-tests --features docker
 
 test: PROMETHEUS3 = $(IF_GO)
 test: ## Runs every test: native, wasm, and end to end on a real Envoy and real Prometheuses. Without Go not on Prometheus 3.
@@ -102,13 +116,14 @@ lint: ## Checks format, clippy (native and wasm), docs, licences and duplicates 
 	@scripts/setup rust deny shellcheck
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --package images-tests --features docker --all-targets -- -D warnings
 	cargo clippy --locked --package entra-token-core --package entra-auth-module --package entra-auth-filter --features entra-auth-module/traps,entra-auth-module/allocations --all-targets --target wasm32-wasip1 -- -D warnings
 	cargo clippy --locked --package entra-token-core --all-targets --target wasm32-unknown-unknown -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --locked --workspace --no-deps --document-private-items
 	cargo deny --locked check --allow license-exception-not-encountered bans licenses sources
 	cargo fmt --manifest-path tests/fuzz/libfuzzer/Cargo.toml --check
 	cargo deny --locked --manifest-path tests/fuzz/libfuzzer/Cargo.toml --config deny.toml check --allow unmatched-skip --allow license-not-encountered bans licenses sources
-	shellcheck --external-sources scripts/setup scripts/fuzz .ci/run
+	shellcheck --external-sources scripts/setup scripts/fuzz scripts/images scripts/with-docker .ci/run
 
 audit: ## Checks dependencies against the RustSec advisory database (fetched from the internet).
 	@scripts/setup rust deny

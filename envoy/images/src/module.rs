@@ -1,0 +1,60 @@
+//! The Wasm module in both forms that Istio's agent takes from a registry
+//! (`pkg/wasm/imagefetcher.go` of Istio). Both give the same module; a registry or a policy that
+//! knows container images only wants the first.
+
+use std::io;
+
+use serde_json::json;
+
+use crate::arch::Arch;
+use crate::archive::Archive;
+use crate::image::{Image, MANIFEST};
+use crate::layer::Layer;
+use crate::origin::Origin;
+
+/// The media type of the layer that is the module, not compressed.
+pub const CONTENT: &str = "application/vnd.module.wasm.content.layer.v1+wasm";
+/// The media type of the layer beside it.
+pub const RUNTIME: &str = "application/vnd.module.wasm.config.v1+json";
+
+const TITLE: &str = "Entra Auth filter";
+const DESCRIPTION: &str = "Proxy-Wasm module that puts Microsoft Entra tokens on requests";
+
+/// The form of a container image: `plugin.wasm` at the root of the last layer.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn image(name: &str, version: &str, module: &[u8], origin: &Origin) -> io::Result<Archive> {
+    let image = Image {
+        name,
+        title: TITLE,
+        description: DESCRIPTION,
+        version,
+        // The module runs anywhere; a puller asks for the machine it is on, most often this one.
+        arch: Arch::Amd64,
+        origin,
+        layers: vec![("the module", Layer::default().file("plugin.wasm", module))],
+        run: None,
+    };
+    image.archive()
+}
+
+/// The form of an artifact: exactly two layers, one of them the module as it is.
+#[must_use]
+pub fn artifact(name: &str, version: &str, module: &[u8], origin: &Origin) -> Archive {
+    let mut archive = Archive::new(name, version);
+    let config = archive.add(RUNTIME, b"{}".to_vec());
+    let runtime = json!({ "type": "envoy_proxy", "abiVersions": ["v0-2-1"], "name": TITLE });
+    let layers = [
+        archive.add(RUNTIME, runtime.to_string().into_bytes()),
+        archive.add(CONTENT, module.to_vec()),
+    ];
+    archive.set_manifest(&json!({
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": config,
+        "layers": layers,
+        "annotations": origin.labels(TITLE, DESCRIPTION, version),
+    }));
+    archive
+}
