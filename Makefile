@@ -2,13 +2,13 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all cost cost-record soak bench bench-quick fuzz build traps lint audit setup clean
+.PHONY: help run test test-all test-deploy cost cost-record soak bench bench-quick fuzz build traps lint audit setup clean
 
 CARGO_TARGET_DIR ?= target
 CARGO := cargo --quiet
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
-# Prometheus 3 is built by Go, which not everybody has.
+# Prometheus 3, Helm and kustomize are built by Go, which not everybody has.
 IF_GO = $(if $(shell scripts/setup go 2>/dev/null && echo yes),prometheus3)
 
 # The Wasm module with the features $(1) as the file $(2): compiled, then freed of what Envoy need not
@@ -58,6 +58,11 @@ test test-all:
 	cargo test --locked --package entra-token-core --target wasm32-wasip1
 	@$(if $(PROMETHEUS3),,echo 'make $@: NOT RUN: the tests on Prometheus 3 with remote write 1 and 2 because:' >&2; scripts/setup go || true)
 
+test-deploy: ## Checks the chart, the Kubernetes examples and istio/ by Helm, kustomize and the schemas of Kubernetes and Istio. Needs Go.
+	@scripts/setup rust helm kustomize schemas
+	@$(MAKE) --no-print-directory build
+	cargo test --locked --package deploy --features tools
+
 cost: ## Prints what a request costs inside the module that ships, and where that differs from the record.
 	@scripts/setup rust
 	@$(MAKE) --no-print-directory build traps
@@ -104,7 +109,7 @@ audit: ## Checks dependencies against the RustSec advisory database (fetched fro
 	cargo deny --locked check advisories
 
 setup: ## Installs every tool at once; the other targets install what they need by themselves.
-	@scripts/setup rust envoy prometheus $(IF_GO) squid node wasm-bindgen deny shellcheck
+	@scripts/setup rust envoy prometheus $(if $(IF_GO),$(IF_GO) helm kustomize schemas) squid node wasm-bindgen deny shellcheck
 
 clean: ## Removes what was built; .tools/ stays.
 	cargo clean
