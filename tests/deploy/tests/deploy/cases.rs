@@ -47,10 +47,13 @@ struct Case {
 pub(crate) fn trials() -> Result<Vec<Trial>, String> {
     let folder = tools::repository("tests/deploy/cases");
     let files = fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let mut trials = vec![Trial::test(
-        "chart::has_the_version_of_what_it_deploys",
-        || Ok(has_our_version()?),
-    )];
+    let guide = of_the_guide()?;
+    let mut trials = vec![
+        Trial::test("chart::has_the_version_of_what_it_deploys", || {
+            Ok(has_our_version()?)
+        }),
+        crate::trial("chart::of_the_guide".to_owned(), move || check(&guide)),
+    ];
     for file in files {
         let path = file.map_err(|error| error.to_string())?.path();
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -61,6 +64,32 @@ pub(crate) fn trials() -> Result<Vec<Trial>, String> {
         }));
     }
     Ok(trials)
+}
+
+/// The values that docs/guides/deploy-with-helm.md tells to write down.
+fn of_the_guide() -> Result<Case, String> {
+    let guide = tools::read(&tools::repository("docs/guides/deploy-with-helm.md"))?;
+    let block = guide.split("```yaml\n# values.yaml\n").nth(1);
+    let block = block.and_then(|rest| rest.split("```").next());
+    let block = block.ok_or("the guide to Helm has no values.yaml")?;
+    let host = "amw-example-a1b2.eastus-1.metrics.ingest.monitor.azure.com";
+    let values = block
+        .replace("<host of the endpoint>", host)
+        .replace("<client id>", "11111111-1111-1111-1111-111111111111");
+    let made = [
+        "NetworkPolicy",
+        "PodDisruptionBudget",
+        "ServiceAccount",
+        "ServiceMonitor",
+    ];
+    Ok(Case {
+        about: "docs/guides/deploy-with-helm.md".to_owned(),
+        values: serde_saphyr::from_str(&values).map_err(|error| format!("{error}: {values}"))?,
+        files: BTreeMap::new(),
+        beside: made.map(str::to_owned).to_vec(),
+        environment: BTreeMap::new(),
+        warnings: Vec::new(),
+    })
 }
 
 fn has_our_version() -> Result<(), String> {
