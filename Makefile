@@ -2,13 +2,13 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-oldest images test-images cost cost-record soak bench bench-quick fuzz build traps lint audit setup clean
+.PHONY: help run test test-all test-oldest test-deploy test-images images cost cost-record soak bench bench-quick fuzz build traps lint audit setup clean
 
 CARGO_TARGET_DIR ?= target
 CARGO := cargo --quiet
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
-# Prometheus 3 is built by Go, which not everybody has.
+# Prometheus 3, Helm and kustomize are built by Go, which not everybody has.
 IF_GO = $(if $(shell scripts/setup go 2>/dev/null && echo yes),prometheus3)
 
 # Not the launcher's: 1.36 knows no `tcp_keepalive` of a listener, and no files that Envoy serves to the
@@ -83,6 +83,11 @@ test-oldest: ## Runs the tests of the module as Istio places it on the oldest En
 	@$(MAKE) --no-print-directory build
 	E2E_ENVOY=.tools/bin/envoy-oldest cargo test --locked --package e2e --test e2e -- $(ON_OLDEST)
 
+test-deploy: ## Checks the chart, the Kubernetes examples and istio/ by Helm, kustomize and the schemas of Kubernetes and Istio. Needs Go.
+	@scripts/setup rust helm kustomize schemas
+	@$(MAKE) --no-print-directory build
+	cargo test --locked --package deploy --features tools
+
 cost: ## Prints what a request costs inside the module that ships, and where that differs from the record.
 	@scripts/setup rust
 	@$(MAKE) --no-print-directory build traps
@@ -130,7 +135,7 @@ audit: ## Checks dependencies against the RustSec advisory database (fetched fro
 	cargo deny --locked check advisories
 
 setup: ## Installs every tool at once; the other targets install what they need by themselves.
-	@scripts/setup rust envoy envoy-oldest prometheus $(IF_GO) squid node wasm-bindgen deny shellcheck
+	@scripts/setup rust envoy envoy-oldest prometheus $(if $(IF_GO),$(IF_GO) helm kustomize schemas) squid node wasm-bindgen deny shellcheck
 
 clean: ## Removes what was built; .tools/ stays.
 	cargo clean

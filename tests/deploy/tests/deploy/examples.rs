@@ -1,0 +1,76 @@
+//! The Deployments that Microsoft published for aad-auth-proxy, which run our image with nothing else
+//! changed. `published/` holds them as they were published.
+
+use std::collections::BTreeMap;
+
+use libtest_mimic::Trial;
+
+use crate::manifests::Manifests;
+use crate::pod::Files;
+use crate::rendered::Expected;
+use crate::{coherence, rendered, tools};
+
+const EXAMPLES: [&str; 2] = ["proxy-ingestion.yaml", "proxy-query.yaml"];
+
+/// What a user puts in place of each placeholder.
+const FILLED_IN: [(&str, &str); 5] = [
+    (
+        "<workspace-endpoint-hostname>",
+        "amw-example-a1b2.eastus-1.metrics.ingest.monitor.azure.com",
+    ),
+    (
+        "<Query endpoint host>",
+        "amw-example-a1b2.eastus.prometheus.monitor.azure.com",
+    ),
+    ("<clientId>", "11111111-1111-1111-1111-111111111111"),
+    (
+        "<YOUR-OTEL-GRPC-ENDPOINT>",
+        "otel-collector.observability.svc.cluster.local:4317",
+    ),
+    ("<YOUE-SERVICE-NAME>", "azuremonitor_ingestion"),
+];
+
+pub(crate) fn trials() -> Result<Vec<Trial>, String> {
+    let trial = |name: &'static str| {
+        crate::trial(format!("kubernetes::{name}"), move || {
+            let ours = tools::read(&tools::repository("envoy/kubernetes").join(name))?;
+            let published = tools::repository("tests/deploy/published").join(name);
+            only_the_image_differs(&tools::read(&published)?, &ours)?;
+            takes_the_published_settings(&ours)
+        })
+    };
+    Ok(EXAMPLES.into_iter().map(trial).collect())
+}
+
+fn only_the_image_differs(published: &str, ours: &str) -> Result<(), String> {
+    if published.lines().count() != ours.lines().count() {
+        return Err("not as many lines as were published".to_owned());
+    }
+    let pairs = published.lines().zip(ours.lines());
+    let changed: Vec<_> = pairs.filter(|(theirs, ours)| theirs != ours).collect();
+    let is_image = |line: &str| line.trim_start().starts_with("image: ");
+    match changed.as_slice() {
+        [(theirs, ours)] if is_image(theirs) && is_image(ours) => Ok(()),
+        _ => Err(format!("more than the image differs: {changed:#?}")),
+    }
+}
+
+fn takes_the_published_settings(ours: &str) -> Result<(), String> {
+    let fill = |text: String, (placeholder, value): &(&str, &str)| text.replace(placeholder, value);
+    let filled = FILLED_IN.iter().fold(ours.to_owned(), fill);
+    let manifests = Manifests::parse(&filled)?;
+    tools::meets_its_schemas(&manifests)?;
+    coherence::check(&manifests)?;
+    let mut warnings = vec!["OTEL_SERVICE_NAME and OTEL_GRPC_ENDPOINT are not served".to_owned()];
+    if ours.contains("http://<") {
+        warnings.push("TARGET_HOST says http://".to_owned());
+    }
+    rendered::check(
+        &manifests,
+        &Files::new(&BTreeMap::new()),
+        &Expected {
+            environment: &BTreeMap::new(),
+            warnings: &warnings,
+        },
+    )
+}

@@ -1,0 +1,48 @@
+//! What the launcher makes of an environment.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::manifests::{at, list};
+use crate::tools;
+
+/// A bootstrap, and what was said about the settings.
+pub(crate) struct Rendered {
+    bootstrap: Value,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Gives the launcher exactly these variables; it must take them.
+pub(crate) fn render(environment: &BTreeMap<String, String>) -> Result<Rendered, String> {
+    let mut launcher = tools::program("dist/entra-auth-envoy", "make build")?;
+    let output = tools::run(launcher.arg("render").env_clear().envs(environment))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        return Err(format!("the launcher refuses {environment:#?}\n{said}"));
+    }
+    let bootstrap = serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?;
+    let warnings = said.lines().filter(|line| line.contains("warning: "));
+    Ok(Rendered {
+        bootstrap,
+        warnings: warnings.map(str::to_owned).collect(),
+    })
+}
+
+impl Rendered {
+    /// The ports that Envoy listens on.
+    pub(crate) fn ports(&self) -> BTreeSet<u64> {
+        let listeners = list(&self.bootstrap, "/static_resources/listeners");
+        listeners
+            .filter_map(|l| at(l, "/address/socket_address/port_value").as_u64())
+            .collect()
+    }
+
+    /// Whether Envoy's memory is bounded.
+    pub(crate) fn bounds_memory(&self) -> bool {
+        let monitors = list(&self.bootstrap, "/overload_manager/resource_monitors");
+        monitors
+            .into_iter()
+            .any(|m| m.to_string().contains("max_heap_size_bytes"))
+    }
+}

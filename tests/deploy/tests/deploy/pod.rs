@@ -1,0 +1,194 @@
+//! What a container finds when it starts: the variables and files that its Deployment gives it, and
+//! what Kubernetes and the webhook of workload identity add.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::manifests::{Manifests, at, list, text};
+
+/// `{"alg":"none"}.{}.`, in base64url.
+const JWT: &str = "eyJhbGciOiJub25lIn0.e30.";
+
+/// What is in Secrets and CSI volumes: text by file by name.
+pub(crate) struct Files<'c>(&'c BTreeMap<String, BTreeMap<String, String>>);
+
+impl<'c> Files<'c> {
+    pub(crate) fn new(files: &'c BTreeMap<String, BTreeMap<String, String>>) -> Self {
+        Self(files)
+    }
+
+    fn of(&self, name: &str) -> Result<&BTreeMap<String, String>, String> {
+        self.0
+            .get(name)
+            .ok_or_else(|| format!("no Secret or class is called {name:?}"))
+    }
+}
+
+/// The one container of the one Deployment, with its volumes laid out in a folder.
+pub(crate) struct Container<'m> {
+    manifests: &'m Manifests,
+    template: &'m Value,
+    pub(crate) spec: &'m Value,
+    root: TempDir,
+}
+
+impl<'m> Container<'m> {
+    pub(crate) fn of(manifests: &'m Manifests, files: &Files<'_>) -> Result<Self, String> {
+        let template = at(manifests.only("Deployment")?, "/spec/template");
+        let container = Self {
+            manifests,
+            template,
+            spec: at(template, "/spec/containers/0"),
+            root: tempfile::tempdir().map_err(|error| error.to_string())?,
+        };
+        for mount in list(container.spec, "/volumeMounts") {
+            container.lay_out(mount, files)?;
+        }
+        Ok(container)
+    }
+
+    fn lay_out(&self, mount: &Value, files: &Files<'_>) -> Result<(), String> {
+        let name = text(mount, "/name");
+        let volume = list(self.template, "/spec/volumes").find(|v| text(v, "/name") == name);
+        let volume = volume.ok_or_else(|| format!("no volume is called {name:?}"))?;
+        let folder = self.under_root(text(mount, "/mountPath"));
+        let content = match volume
+            .as_object()
+            .into_iter()
+            .flatten()
+            .find(|(k, _)| *k != "name")
+        {
+            Some((kind, _)) if kind == "emptyDir" => BTreeMap::new(),
+            Some((kind, secret)) if kind == "secret" => {
+                files.of(text(secret, "/secretName"))?.clone()
+            }
+            Some((kind, csi)) if kind == "csi" => files
+                .of(text(csi, "/volumeAttributes/secretProviderClass"))?
+                .clone(),
+            Some((kind, projected)) if kind == "projected" => {
+                projected_token(at(projected, "/sources/0/serviceAccountToken"))?
+            }
+            other => return Err(format!("volume {name:?} is {other:?}")),
+        };
+        write(&folder, &content)
+    }
+
+    /// Where a path of the container is on this machine.
+    fn under_root(&self, path: &str) -> PathBuf {
+        self.root.path().join(path.trim_start_matches('/'))
+    }
+
+    /// The variables as the process sees them. Paths under a mount lead to where it is laid out.
+    pub(crate) fn environment(&self) -> Result<BTreeMap<String, String>, String> {
+        let mut variables = self.webhook()?;
+        for variable in list(self.spec, "/env") {
+            let name = text(variable, "/name");
+            let value = match variable.get("value") {
+                Some(value) => value.as_str().unwrap_or_default().to_owned(),
+                None => self.downward(at(variable, "/valueFrom"))?,
+            };
+            if value.contains("$(") {
+                return Err(format!(
+                    "{name} is {value:?}, which refers to another variable"
+                ));
+            }
+            if variables
+                .insert(name.to_owned(), self.mapped(value))
+                .is_some()
+            {
+                return Err(format!("{name} is there twice"));
+            }
+        }
+        Ok(variables)
+    }
+
+    fn mapped(&self, value: String) -> String {
+        let mounted = |mount| value.starts_with(&format!("{}/", text(mount, "/mountPath")));
+        match list(self.spec, "/volumeMounts").any(mounted) {
+            true => self.under_root(&value).to_string_lossy().into_owned(),
+            false => value,
+        }
+    }
+
+    /// A limit that the downward API hands down, in bytes as the kubelet does.
+    fn downward(&self, source: &Value) -> Result<String, String> {
+        let resource = text(source, "/resourceFieldRef/resource");
+        if resource != "limits.memory" {
+            return Err(format!("a variable comes from {source}"));
+        }
+        let limit = text(self.spec, "/resources/limits/memory");
+        let units = [("Mi", 1_u64 << 20), ("Gi", 1 << 30)];
+        let unit = units.iter().find_map(|(unit, factor)| {
+            let amount: u64 = limit.strip_suffix(unit)?.parse().ok()?;
+            Some((amount * factor).to_string())
+        });
+        unit.ok_or_else(|| format!("the memory limit is {limit:?}"))
+    }
+
+    /// What the webhook of Azure workload identity adds to a pod with its label, from its service
+    /// account (azure.github.io/azure-workload-identity, "Mutating Admission Webhook").
+    fn webhook(&self) -> Result<BTreeMap<String, String>, String> {
+        const LABEL: &str = "/metadata/labels/azure.workload.identity~1use";
+        if text(self.template, LABEL) != "true" {
+            return Ok(BTreeMap::new());
+        }
+        let account = self.manifests.only("ServiceAccount")?;
+        if text(account, "/metadata/name") != text(self.template, "/spec/serviceAccountName") {
+            return Err("the pod has another service account than was made".to_owned());
+        }
+        let annotation = |name: &str| {
+            let pointer = format!("/metadata/annotations/azure.workload.identity~1{name}");
+            text(account, &pointer).to_owned()
+        };
+        let tenant = match annotation("tenant-id") {
+            none if none.is_empty() => "22222222-2222-2222-2222-222222222222".to_owned(),
+            tenant => tenant,
+        };
+        let folder = self.under_root("/var/run/secrets/azure/tokens");
+        let token = BTreeMap::from([("azure-identity-token".to_owned(), JWT.to_owned())]);
+        write(&folder, &token)?;
+        let file = folder.join("azure-identity-token");
+        let variables = [
+            ("AZURE_CLIENT_ID", annotation("client-id")),
+            ("AZURE_TENANT_ID", tenant),
+            (
+                "AZURE_FEDERATED_TOKEN_FILE",
+                file.to_string_lossy().into_owned(),
+            ),
+            (
+                "AZURE_AUTHORITY_HOST",
+                "https://login.microsoftonline.com/".to_owned(),
+            ),
+        ];
+        Ok(variables
+            .into_iter()
+            .map(|(k, v)| (k.to_owned(), v))
+            .collect())
+    }
+}
+
+/// A token that Entra takes, and no other: the default one is for the API server.
+fn projected_token(source: &Value) -> Result<BTreeMap<String, String>, String> {
+    let audience = text(source, "/audience");
+    if !audience.starts_with("api://AzureADTokenExchange") {
+        return Err(format!("a token for {audience:?} is projected"));
+    }
+    Ok(BTreeMap::from([(
+        text(source, "/path").to_owned(),
+        JWT.to_owned(),
+    )]))
+}
+
+fn write(folder: &Path, files: &BTreeMap<String, String>) -> Result<(), String> {
+    let write = || {
+        fs::create_dir_all(folder)?;
+        files
+            .iter()
+            .try_for_each(|(name, content)| fs::write(folder.join(name), content))
+    };
+    write().map_err(|error: std::io::Error| format!("{}: {error}", folder.display()))
+}
