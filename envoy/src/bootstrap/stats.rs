@@ -4,7 +4,9 @@
 use serde_json::{Value, json};
 
 /// Every label of our metrics.
-const LABELS: [&str; 5] = ["identity", "audience", "result", "target", "outcome"];
+const LABELS: [&str; 6] = [
+    "identity", "audience", "result", "target", "outcome", "plugin",
+];
 
 pub(super) fn config() -> Value {
     let tags: Vec<Value> = LABELS

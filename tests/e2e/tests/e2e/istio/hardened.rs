@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::downstream::{self, TARGET};
-use crate::istio_files::{folder, of_kind, yaml};
+use crate::istio::files::{folder, of_kind, yaml};
 
 /// What stands in the files for the user's own.
 const WORKSPACE: &str = "my-workspace-a1b2.eastus-1.metrics.ingest.monitor.azure.com";

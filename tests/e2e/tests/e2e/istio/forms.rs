@@ -11,12 +11,12 @@ use std::time::Duration;
 use azure_sim::{Application, EchoReport, Identity, Options};
 use e2e::azure::{Azure, ECHO};
 use e2e::credentials::certificate;
-use e2e::{Envoy, Process, eventually, free_port, tools};
+use e2e::{Envoy, Process, eventually, free_port, http, tools};
 use serde_json::{Value, json};
 
 use crate::downstream::{self, NAME};
 use crate::identities::kubernetes;
-use crate::istio_files::{list, of_kind, plugin_configurations, text, ways_in};
+use crate::istio::files::{list, of_kind, plugin_configurations, text, ways_in};
 
 /// What stands in the files for the user's own.
 const WORKSPACE: &str = "my-workspace-a1b2.eastus-1.metrics.ingest.monitor.azure.com";
@@ -179,7 +179,7 @@ impl World {
     }
 
     /// A proxy with the plugin's configuration.
-    fn envoy(&self, documents: &[Value], configuration: &str, port: u16) -> Envoy {
+    fn envoy(&self, documents: &[Value], configuration: &str, port: u16, admin: u16) -> Envoy {
         let configuration = self.with_tenant(configuration);
         let plugin: Value = serde_json::from_str(&configuration).expect("JSON");
         let filter = downstream::wasm(&plugin, &tools::module(), "");
@@ -196,8 +196,37 @@ impl World {
                 "route": {"cluster": format!("outbound|80||{WORKSPACE}")},
             }],
         }]);
+        bootstrap["stats_config"] = stats_config(documents);
+        bootstrap["admin"] = json!({"address": {"socket_address": {
+            "address": "127.0.0.1",
+            "port_value": admin,
+        }}});
         Envoy::start(&bootstrap.to_string(), port)
     }
+}
+
+/// What Istio makes of the `extraStatTags` of the pods, if there are pods.
+fn stats_config(documents: &[Value]) -> Value {
+    let pods = of_kind(documents, "Deployment").map(|it| &it["spec"]["template"]["metadata"]);
+    let configurations = pods.map(|it| text(&it["annotations"]["proxy.istio.io/config"]));
+    let tags = configurations.flat_map(|yaml| {
+        let config: Value = serde_saphyr::from_str(yaml).expect("YAML");
+        list(&config["extraStatTags"]).to_vec()
+    });
+    let tags = tags.map(|tag| {
+        let tag = text(&tag);
+        json!({"tag_name": tag, "regex": format!("({tag}=\\.=(.*?);\\.;)")})
+    });
+    json!({"stats_tags": tags.collect::<Vec<_>>()})
+}
+
+/// The names of our metrics that a proxy shows to Prometheus, with what should be labels.
+fn metrics(admin: u16) -> Vec<String> {
+    let url = format!("http://127.0.0.1:{admin}/stats/prometheus?filter=entra_auth");
+    let page = http::get(&url).expect("metrics").text();
+    let lines = page.lines().filter(|line| !line.starts_with('#'));
+    let names = lines.filter_map(|line| line.split(['{', ' ']).next());
+    names.map(str::to_owned).collect()
 }
 
 #[test]
@@ -214,8 +243,8 @@ fn each_wasm_plugin_under_istio_brings_the_token_of_its_identity() {
             continue;
         }
         let _sidecar = world.token_sidecar(&documents);
-        let port = free_port();
-        let _envoy = world.envoy(&documents, &configuration, port);
+        let (port, admin) = (free_port(), free_port());
+        let _envoy = world.envoy(&documents, &configuration, port, admin);
         let echo: EchoReport =
             eventually(Duration::from_secs(60), &way, || {
                 match downstream::send(port, WORKSPACE, ECHO) {
@@ -229,6 +258,11 @@ fn each_wasm_plugin_under_istio_brings_the_token_of_its_identity() {
             false => &world.application.object_id,
         };
         assert_eq!(&echo.token.oid, expected, "{way}");
+        if of_kind(&documents, "Deployment").next().is_some() {
+            let metrics = metrics(admin);
+            let are_labels = metrics.iter().all(|it| it.starts_with("entra_auth_"));
+            assert!(are_labels && metrics.len() > 5, "{way}: {metrics:?}");
+        }
     }
     assert_eq!(seen.len(), 3, "{seen:?}");
 }
