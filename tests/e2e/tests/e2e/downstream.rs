@@ -39,13 +39,21 @@ pub(crate) fn plugin(azure: &Azure) -> Value {
 /// An Envoy that leads `TARGET` to a cluster named after it, `/anywhere` on that host to one
 /// that is not, and every other host to a third; all of them are the simulated target.
 pub(crate) fn bootstrap(azure: &Azure, port: u16, plugin: &Value) -> String {
-    let wasm = wasm(plugin, &tools::module(), "");
+    let wasm = wasm(plugin, &tools::module(), Some(""));
     around(azure, port, &json!({"name": NAME, "typed_config": wasm})).to_string()
 }
 
 /// The filter as istiod writes it. `resource_version` is that of the WasmPlugin, which istiod
-/// leaves empty where its source has none.
-pub(crate) fn wasm(plugin: &Value, module: &Path, resource_version: &str) -> Value {
+/// leaves empty where its source has none. It reaches Envoy with a module in a file alone: of one that
+/// Istio's agent has pulled (`oci://`) the agent takes Istio's own variables away.
+pub(crate) fn wasm(plugin: &Value, module: &Path, resource_version: Option<&str>) -> Value {
+    let variables: serde_json::Map<_, _> = resource_version
+        .map(|version| {
+            let name = "ISTIO_META_WASM_PLUGIN_RESOURCE_VERSION".to_owned();
+            (name, json!(version))
+        })
+        .into_iter()
+        .collect();
     json!({
         "@type": WASM,
         "config": {
@@ -55,9 +63,7 @@ pub(crate) fn wasm(plugin: &Value, module: &Path, resource_version: &str) -> Val
             "vm_config": {
                 "runtime": "envoy.wasm.runtime.v8",
                 "code": {"local": {"filename": module}},
-                "environment_variables": {"key_values": {
-                    "ISTIO_META_WASM_PLUGIN_RESOURCE_VERSION": resource_version,
-                }},
+                "environment_variables": {"key_values": variables},
             },
             "configuration": {
                 "@type": "type.googleapis.com/google.protobuf.StringValue",

@@ -42,7 +42,7 @@ impl Product {
         let mut plugin = downstream::plugin(azure);
         plugin["hold"] = json!({"timeout": format!("{}s", HOLD.as_secs())});
         let module = tools::trap_module();
-        let wasm = downstream::wasm(&plugin, &module, "");
+        let wasm = downstream::wasm(&plugin, &module, Some(""));
         let filter = json!({"name": downstream::NAME, "typed_config": wasm});
         let bootstrap = downstream::around(azure, port, &filter).to_string();
         let envoy = Envoy::start_with(&bootstrap, port, &["--concurrency", "1"]);

@@ -182,7 +182,7 @@ impl World {
     fn envoy(&self, documents: &[Value], configuration: &str, port: u16, admin: u16) -> Envoy {
         let configuration = self.with_tenant(configuration);
         let plugin: Value = serde_json::from_str(&configuration).expect("JSON");
-        let filter = downstream::wasm(&plugin, &tools::module(), "");
+        let filter = downstream::wasm(&plugin, &tools::module(), None);
         let filter = json!({"name": NAME, "typed_config": filter});
         let mut bootstrap = downstream::around(&self.azure, port, &filter);
         let resources = &mut bootstrap["static_resources"];

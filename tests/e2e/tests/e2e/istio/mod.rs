@@ -31,6 +31,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) workers: usize,
     /// How many listeners the plugin is on.
     pub(crate) listeners: usize,
+    /// Whether Istio's agent has pulled the module: then no edit makes new VMs.
+    pub(crate) is_pulled: bool,
     /// The filter of another WasmPlugin, before ours.
     pub(crate) neighbour: Option<&'a Value>,
     /// Changes of the bootstrap.
@@ -42,6 +44,7 @@ impl Default for Setup<'_> {
         Self {
             workers: 2,
             listeners: 1,
+            is_pulled: false,
             neighbour: None,
             change: |_| (),
         }
@@ -55,6 +58,7 @@ pub(crate) struct Istio {
     /// Of each listener.
     pub(crate) ports: Vec<u16>,
     admin: u16,
+    is_pulled: bool,
     version: Cell<u32>,
 }
 
@@ -75,7 +79,7 @@ impl Istio {
 
     pub(crate) fn set_up(azure: &Azure, plugin: &Value, setup: &Setup<'_>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let ours = downstream::wasm(plugin, &tools::module(), "");
+        let ours = downstream::wasm(plugin, &tools::module(), (!setup.is_pulled).then_some(""));
         write(&folder, NAME, 1, &ours);
         let admin = free_port();
         let ports: Vec<_> = (0..setup.listeners).map(|_| free_port()).collect();
@@ -109,6 +113,7 @@ impl Istio {
             folder,
             ports,
             admin,
+            is_pulled: setup.is_pulled,
             version: Cell::new(1),
         }
     }
@@ -138,6 +143,7 @@ impl Istio {
         let counter = format!("{NAME}.{outcome}");
         let before = self.stat(&counter);
         self.version.set(self.version.get() + 1);
+        let resource_version = (!self.is_pulled).then_some(resource_version);
         let wasm = downstream::wasm(plugin, &tools::module(), resource_version);
         write(&self.folder, NAME, self.version.get(), &wasm);
         eventually(PATIENCE, &counter, || match self.stat(&counter) {

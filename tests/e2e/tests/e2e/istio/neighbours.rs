@@ -88,7 +88,7 @@ fn another_plugin_that_uses_shared_data_of_the_same_namespace_disturbs_nothing()
 
 /// The filter of a WasmPlugin of ours with another name.
 fn called(name: &str, plugin: &Value) -> Value {
-    let mut filter = downstream::wasm(plugin, &e2e::tools::module(), "");
+    let mut filter = downstream::wasm(plugin, &e2e::tools::module(), Some(""));
     filter["config"]["name"] = json!(format!("monitoring.{name}"));
     filter["config"]["root_id"] = json!(name);
     filter
