@@ -178,8 +178,8 @@ impl HeldGauge {
     }
 }
 
-/// How many mistakes the configuration in use has, by the plugin's name: two of ours may stand side
-/// by side in one proxy.
+/// How many mistakes the newest configuration has, in use or refused, by the plugin's name: two of ours
+/// may stand side by side in one proxy.
 pub(crate) struct MistakesGauge {
     metric: Metric,
 }
@@ -195,7 +195,7 @@ impl MistakesGauge {
         }
     }
 
-    pub(crate) fn set(&self, mistakes: usize) {
-        self.metric.set(u64::try_from(mistakes).unwrap_or(u64::MAX));
+    pub(crate) fn set(&self, mistakes: u32) {
+        self.metric.set(mistakes.into());
     }
 }

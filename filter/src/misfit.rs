@@ -17,7 +17,7 @@ pub(crate) struct Misfit {
     /// One for each of `salvaged.targets`.
     metrics: Vec<RequestMetrics>,
     /// How many mistakes it has.
-    pub(crate) mistakes: usize,
+    pub(crate) mistakes: u32,
     answer: Unavailable,
 }
 
@@ -27,7 +27,7 @@ impl Misfit {
         Self {
             metrics: metrics.map(|it| RequestMetrics::new(&it.name)).collect(),
             salvaged,
-            mistakes: mistakes.0.len(),
+            mistakes: mistakes.count(),
             answer: Unavailable::misconfigured(mistakes),
         }
     }

@@ -148,11 +148,14 @@ impl Root {
         let standing = active.standing.as_ref()?;
         // Where others are configured this is no throw-away VM, and a refusal would come too late.
         if let Some(good) = streams::find_configured(|other| standing.is_kept_by(other)) {
-            good.standing.as_ref()?.keeps_against(mistakes);
+            // Envoy believes it to be in use: it remembers what a throw-away VM answered for it when
+            // there was no good one, and has not asked again.
+            standing.refuses(mistakes);
             log::error!("plugin configuration: the one in use stays");
             return Some(good);
         }
         if !streams::others_are_configured(self.id) && standing.is_good(host::now().mono) {
+            standing.refuses(mistakes);
             log::error!("plugin configuration: refused; the one in use stays");
             return None;
         }
@@ -273,7 +276,13 @@ impl RootContext for Root {
     fn on_configure(&mut self, _: usize) -> bool {
         let json = host::buffer(BufferType::PluginConfiguration).unwrap_or_default();
         let active = match config::read(&json) {
-            Ok(config) => Some(Rc::new(Active::new(config::compile(&config)))),
+            Ok(config) => {
+                let active = Active::new(config::compile(&config));
+                if let Some(standing) = &active.standing {
+                    standing.accepts();
+                }
+                Some(Rc::new(active))
+            }
             Err(mistakes) => self.instead_of_a_wrong_one(&json, &mistakes),
         };
         let Some(active) = active else {

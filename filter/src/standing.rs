@@ -24,10 +24,11 @@ const COUNTS_FOR: Duration = Duration::from_secs(10);
 
 /// The standing of the plugin that a configuration belongs to.
 pub(crate) struct Standing {
+    /// Of the time at which a good one was last in use.
     key: String,
+    /// Of the number of mistakes in a wrong one that came after it.
+    refused_key: String,
     mistakes: MistakesGauge,
-    /// Mistakes of the wrong configuration that Envoy believes to be in use in place of a good one.
-    refused: Cell<usize>,
     /// When it is told again.
     next: Cell<Mono>,
     /// Whether the gauge shows mistakes by this configuration.
@@ -43,10 +44,11 @@ impl Standing {
             bytes.map_or_else(String::new, |it| String::from_utf8_lossy(&it).into_owned())
         };
         let (name, root_id) = (text("plugin_name"), text("plugin_root_id"));
+        let key = format!("entra-auth/v1/plugin/{name}/{root_id}");
         Self {
-            key: format!("entra-auth/v1/plugin/{name}/{root_id}"),
+            refused_key: format!("{key}/refused"),
+            key,
             mistakes: MistakesGauge::new(&name),
-            refused: Cell::default(),
             next: Cell::default(),
             shows_mistakes: Cell::default(),
         }
@@ -58,11 +60,28 @@ impl Standing {
         matches!(other.duty, Duty::Authorize) && other.standing.as_ref().is_some_and(is_same)
     }
 
-    /// This good configuration stays in use though Envoy takes the wrong one for that: it remembers
-    /// what a throw-away VM answered for it when there was no good one, and has not asked again.
-    pub(crate) fn keeps_against(&self, Mistakes(mistakes): &Mistakes) {
-        self.refused.set(mistakes.len());
-        self.next.set(Mono::default());
+    /// A wrong configuration is not taken, because there is a good one: those who have that show the
+    /// mistakes, as a throw-away VM leaves nothing behind.
+    pub(crate) fn refuses(&self, mistakes: &Mistakes) {
+        self.remember_refused(mistakes.count());
+    }
+
+    /// A good configuration is taken, so that the last one is none that was refused.
+    pub(crate) fn accepts(&self) {
+        if self.refused() > 0 {
+            self.remember_refused(0);
+        }
+    }
+
+    fn remember_refused(&self, mistakes: u32) {
+        // Whatever is there: version 0 stands for any.
+        Shared.write(&self.refused_key, &mistakes.to_le_bytes(), Some(Cas(0)));
+    }
+
+    fn refused(&self) -> u32 {
+        let said = Shared.read(&self.refused_key);
+        let said = said.and_then(|(bytes, _)| bytes.try_into().ok());
+        said.map_or(0, u32::from_le_bytes)
     }
 
     /// Whether a root context with a good configuration has just said so.
@@ -83,14 +102,13 @@ impl Standing {
             Duty::Explain(misfit) if !self.is_good(now) => self.show(misfit.mistakes),
             Duty::Explain(_) => self.shows_mistakes.set(false),
             Duty::Authorize | Duty::Status => {
-                // Whatever is there: version 0 stands for any.
                 Shared.write(&self.key, &now.0.to_le_bytes(), Some(Cas(0)));
-                self.show(self.refused.get());
+                self.show(self.refused());
             }
         }
     }
 
-    fn show(&self, mistakes: usize) {
+    fn show(&self, mistakes: u32) {
         self.mistakes.set(mistakes);
         self.shows_mistakes.set(mistakes > 0);
     }

@@ -53,6 +53,16 @@ fn means_what_it_was_meant_for(text: &str) {
 }
 
 #[test]
+fn a_target_that_is_no_list_of_them_hides_no_host() {
+    let mut config = right();
+    config["targets"] = json!({"hosts": "a.example.com", "identity": "i"});
+    let salvage = salvage(config.to_string());
+    let cluster = "outbound|443||a.example.com";
+    assert!(is_meant(&salvage, "a.example.com", cluster));
+    assert!(!is_meant(&salvage, "a.example.com", "PassthroughCluster"));
+}
+
+#[test]
 fn mistakes_elsewhere_hide_no_host() {
     for (pointer, wrong) in [
         ("/identities", json!([])),

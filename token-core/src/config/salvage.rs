@@ -189,11 +189,16 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<(), A::Error> {
-        if self.1 == Place::Target {
+        let place = match self.1 {
+            // One target in place of a list of them, where the dash was forgotten.
+            Place::Targets => Place::Target,
+            place => place,
+        };
+        if place == Place::Target {
             self.0.targets.push(FoundTarget::default());
         }
         while let Some(name) = access.next_key::<String>()? {
-            access.next_value_seed(Walk(self.0, self.1.field(&name)))?;
+            access.next_value_seed(Walk(self.0, place.field(&name)))?;
         }
         Ok(())
     }

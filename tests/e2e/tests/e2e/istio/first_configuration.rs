@@ -97,8 +97,13 @@ fn a_later_one_is_refused_and_the_good_one_stays() {
         for _ in 0..5 {
             istio.echo();
         }
+        istio.wait_for_stat(MISTAKES, 2);
+        istio.update_at(
+            &another(&downstream::plugin(&azure), version.len()),
+            version,
+        );
+        istio.wait_for_stat(MISTAKES, 0);
     }
-    istio.wait_for_stat(MISTAKES, 0);
     let log = istio.envoy.process().logs();
     for part in ["identities[0].type: ", "refused; the one in use stays"] {
         assert!(log.contains(part), "no {part:?} in {log}");

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::downstream::{self, NAME};
 use crate::identities::kubernetes;
-use crate::istio::files::{list, of_kind, plugin_configurations, text, ways_in};
+use crate::istio::files::{called, list, of_kind, plugin_configurations, text, ways_in};
 
 /// What stands in the files for the user's own.
 const WORKSPACE: &str = "my-workspace-a1b2.eastus-1.metrics.ingest.monitor.azure.com";
@@ -36,6 +36,11 @@ struct World {
 
 impl World {
     fn new() -> Self {
+        Self::with_certificate_for(&[WORKSPACE, ENTRA])
+    }
+
+    /// The same with servers that show a certificate for these names.
+    fn with_certificate_for(names: &[&str]) -> Self {
         let (pem, registered) = certificate("mesh.example");
         let managed = Identity {
             client_id: CLIENT_ID.to_owned(),
@@ -46,7 +51,7 @@ impl World {
         let azure = Azure::start(Options {
             applications: vec![application.clone()],
             user_assigned: vec![managed.clone()],
-            certificate_names: vec![WORKSPACE.to_owned(), ENTRA.to_owned()],
+            certificate_names: names.iter().map(|&it| it.to_owned()).collect(),
             ..Options::default()
         });
         let (federated, trust) = kubernetes(&azure, CLUSTER);
@@ -188,15 +193,13 @@ impl World {
         let resources = &mut bootstrap["static_resources"];
         resources["clusters"] = self.clusters(documents).into();
         let manager = &mut resources["listeners"][0]["filter_chains"][0]["filters"][0];
-        manager["typed_config"]["route_config"]["virtual_hosts"] = json!([{
-            "name": format!("{WORKSPACE}:80"),
-            "domains": [WORKSPACE],
-            "routes": [{
-                "match": {"prefix": "/"},
-                "route": {"cluster": format!("outbound|80||{WORKSPACE}")},
-            }],
-        }]);
-        bootstrap["stats_config"] = stats_config(documents);
+        manager["typed_config"]["route_config"]["virtual_hosts"] = virtual_hosts(documents);
+        let pods = proxy_configs(documents);
+        bootstrap["stats_config"] = stats_config(&pods);
+        let runtime = pods.first().map(|it| it["runtimeValues"].clone());
+        bootstrap["layered_runtime"] = json!({"layers": [
+            {"name": "static", "static_layer": runtime.unwrap_or_else(|| json!({}))},
+        ]});
         bootstrap["admin"] = json!({"address": {"socket_address": {
             "address": "127.0.0.1",
             "port_value": admin,
@@ -205,16 +208,41 @@ impl World {
     }
 }
 
-/// What Istio makes of the `extraStatTags` of the pods, if there are pods.
-fn stats_config(documents: &[Value]) -> Value {
-    let pods = of_kind(documents, "Deployment").map(|it| &it["spec"]["template"]["metadata"]);
-    let configurations = pods.map(|it| text(&it["annotations"]["proxy.istio.io/config"]));
-    let tags = configurations.flat_map(|yaml| {
-        let config: Value = serde_saphyr::from_str(yaml).expect("YAML");
-        list(&config["extraStatTags"]).to_vec()
+/// What Istio makes of the hosts on port 80: those with a VirtualService that answers itself, and the
+/// others, which lead to their clusters.
+fn virtual_hosts(documents: &[Value]) -> Value {
+    let entries = of_kind(documents, "ServiceEntry").map(|it| text(&it["spec"]["hosts"][0]));
+    let hosts = entries.map(|host| {
+        let services = of_kind(documents, "VirtualService").map(|it| &it["spec"]);
+        let direct = services
+            .filter(|it| it["hosts"][0] == host)
+            .find_map(|it| it["http"][0].get("directResponse"));
+        let mut route = json!({"match": {"prefix": "/"}});
+        match direct {
+            Some(answer) => route["direct_response"] = answer.clone(),
+            None => route["route"] = json!({"cluster": format!("outbound|80||{host}")}),
+        }
+        json!({"name": format!("{host}:80"), "domains": [host], "routes": [route]})
     });
+    hosts.collect()
+}
+
+/// What the annotation of the pods, if there are pods, says of their proxies.
+fn proxy_configs(documents: &[Value]) -> Vec<Value> {
+    let pods = of_kind(documents, "Deployment").map(|it| &it["spec"]["template"]["metadata"]);
+    let texts = pods.map(|it| text(&it["annotations"]["proxy.istio.io/config"]));
+    texts
+        .map(|it| serde_saphyr::from_str(it).expect("YAML"))
+        .collect()
+}
+
+/// What Istio makes of `extraStatTags`.
+fn stats_config(proxy_configs: &[Value]) -> Value {
+    let tags = proxy_configs
+        .iter()
+        .flat_map(|it| list(&it["extraStatTags"]));
     let tags = tags.map(|tag| {
-        let tag = text(&tag);
+        let tag = text(tag);
         json!({"tag_name": tag, "regex": format!("({tag}=\\.=(.*?);\\.;)")})
     });
     json!({"stats_tags": tags.collect::<Vec<_>>()})
@@ -258,6 +286,15 @@ fn each_wasm_plugin_under_istio_brings_the_token_of_its_identity() {
             false => &world.application.object_id,
         };
         assert_eq!(&echo.token.oid, expected, "{way}");
+        if way.starts_with("prometheus") {
+            // What only the plugin calls, and has just called.
+            let own = called(&configuration).into_iter();
+            let own = own.filter_map(|it| it.strip_prefix("outbound|80||").map(str::to_owned));
+            for host in own.filter(|host| host != ENTRA) {
+                let answer = downstream::send(port, &host, "/");
+                assert_eq!(answer.status, 403, "{way}: {host}");
+            }
+        }
         if of_kind(&documents, "Deployment").next().is_some() {
             let metrics = metrics(admin);
             let are_labels = metrics.iter().all(|it| it.starts_with("entra_auth_"));
@@ -265,4 +302,27 @@ fn each_wasm_plugin_under_istio_brings_the_token_of_its_identity() {
         }
     }
     assert_eq!(seen.len(), 3, "{seen:?}");
+}
+
+#[test]
+fn a_workspace_that_shows_a_certificate_for_another_name_gets_no_request() {
+    let world = World::with_certificate_for(&["other.example.com"]);
+    let mut ways = ways_in().into_iter();
+    // Its token comes in clear, from the metadata service.
+    let found = ways.find(|(way, _)| way == "prometheus/overlays/managed-identity");
+    let (way, documents) = found.expect("this overlay");
+    let configuration = plugin_configurations(&documents).remove(0);
+    let (port, admin) = (free_port(), free_port());
+    let _envoy = world.envoy(&documents, &configuration, port, admin);
+    let url = format!("http://127.0.0.1:{admin}/stats?filter=fail_verify_san");
+    eventually(Duration::from_secs(60), &way, || {
+        let answer = downstream::send(port, WORKSPACE, ECHO);
+        assert_eq!(answer.status, 503, "{}", answer.text());
+        let refused = http::get(&url).expect("metrics").text();
+        match refused.lines().any(|line| !line.ends_with(": 0")) {
+            true => Ok(()),
+            false => Err(format!("{}{refused}", answer.text())),
+        }
+    });
+    assert_eq!(world.azure.state().target.requests, 0);
 }

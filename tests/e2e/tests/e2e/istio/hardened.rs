@@ -104,7 +104,7 @@ fn ecds_response(azure: &Azure, identity: &Identity, mut extension: Value) -> Va
     json!({"version_info": "1", "resources": [extension]})
 }
 
-/// What istiod makes of the VirtualService.
+/// What istiod makes of the VirtualService; the predicate and its attempts it adds by itself.
 fn as_in_retries(route: &mut Value, documents: &[Value]) {
     let mut services = of_kind(documents, "VirtualService");
     let http = &services.next().expect("a VirtualService")["spec"]["http"][0];
@@ -117,6 +117,11 @@ fn as_in_retries(route: &mut Value, documents: &[Value]) {
         "retry_on": conditions.join(","),
         "retriable_status_codes": codes,
         "num_retries": http["retries"]["attempts"],
+        "retry_host_predicate": [{
+            "name": "envoy.retry_host_predicates.previous_hosts",
+            "typed_config": {"@type": "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"},
+        }],
+        "host_selection_retry_max_attempts": "5",
     });
     route["request_headers_to_remove"] = http["headers"]["request"]["remove"].clone();
 }
