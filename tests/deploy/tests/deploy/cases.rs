@@ -33,7 +33,7 @@ struct Case {
     /// What is in the Secrets and CSI volumes that the values name: text by file by name.
     #[serde(default)]
     files: BTreeMap<String, BTreeMap<String, String>>,
-    /// What is made beside a Deployment and a Service.
+    /// What is made beside a Deployment and two Services.
     #[serde(default)]
     beside: Vec<String>,
     /// Variables that the container must have.
@@ -42,6 +42,19 @@ struct Case {
     /// What the launcher warns about, a part of each.
     #[serde(default)]
     warnings: Vec<String>,
+    /// What must be made of the values.
+    #[serde(default)]
+    renders: Vec<Part>,
+}
+
+/// A part of an object.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Part {
+    kind: String,
+    /// A JSON pointer.
+    at: String,
+    is: Value,
 }
 
 pub(crate) fn trials() -> Result<Vec<Trial>, String> {
@@ -57,13 +70,22 @@ pub(crate) fn trials() -> Result<Vec<Trial>, String> {
     for file in files {
         let path = file.map_err(|error| error.to_string())?.path();
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        let case = serde_saphyr::from_str::<Case>(&tools::read(&path)?)
+        let mut case = serde_saphyr::from_str::<Case>(&tools::read(&path)?)
             .map_err(|error| format!("{}: {error}", path.display()))?;
+        with_an_image(&mut case.values);
         trials.push(crate::trial(format!("chart::{name}"), move || {
             check(&case).map_err(|why| format!("{}\n{why}", case.about))
         }));
     }
     Ok(trials)
+}
+
+/// Says where the image is, where the values do not.
+pub(crate) fn with_an_image(values: &mut Value) {
+    let repository = &mut values["image"]["repository"];
+    if repository.is_null() {
+        *repository = "registry.example.com/entra-auth/proxy".into();
+    }
 }
 
 /// The values that docs/guides/deploy-with-helm.md tells to write down.
@@ -89,6 +111,7 @@ fn of_the_guide() -> Result<Case, String> {
         beside: made.map(str::to_owned).to_vec(),
         environment: BTreeMap::new(),
         warnings: Vec::new(),
+        renders: Vec::new(),
     })
 }
 
@@ -113,7 +136,7 @@ fn check(case: &Case) -> Result<(), String> {
         )?;
         let manifests = Manifests::parse(&tools::output(&mut template(version, &[&values])?)?)?;
         let mut kinds: Vec<&str> = case.beside.iter().map(String::as_str).collect();
-        kinds.extend(["Deployment", "Service"]);
+        kinds.extend(["Deployment", "Service", "Service"]);
         kinds.sort_unstable();
         if manifests.kinds() != kinds {
             return Err(format!("made {:?}, not {kinds:?}", manifests.kinds()));
@@ -121,6 +144,9 @@ fn check(case: &Case) -> Result<(), String> {
         tools::meets_its_schemas(&manifests)?;
         coherence::check(&manifests)?;
         is_confined(manifests.only("Deployment")?)?;
+        case.renders
+            .iter()
+            .try_for_each(|part| renders(&manifests, part))?;
         rendered::check(
             &manifests,
             &Files::new(&case.files),
@@ -131,6 +157,21 @@ fn check(case: &Case) -> Result<(), String> {
         )?;
     }
     Ok(())
+}
+
+/// Of several objects of a kind one must hold the part.
+fn renders(manifests: &Manifests, part: &Part) -> Result<(), String> {
+    let made: Vec<_> = manifests
+        .of_kind(&part.kind)
+        .map(|object| at(object, &part.at))
+        .collect();
+    match made.contains(&&part.is) {
+        true => Ok(()),
+        false => Err(format!(
+            "{} {} is {made:?}, not {}",
+            part.kind, part.at, part.is
+        )),
+    }
 }
 
 /// The "restricted" profile of Kubernetes' pod security standards, and a read-only root.

@@ -15,6 +15,7 @@ mod refused;
 mod rendered;
 mod schemas;
 mod tools;
+mod values;
 
 use std::process::ExitCode;
 
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     let trials = [
         cases::trials(),
         refused::trials(),
+        values::trials(),
         examples::trials(),
         istio::trials(),
         Ok(schemas::trials()),
