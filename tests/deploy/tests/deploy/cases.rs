@@ -60,13 +60,17 @@ struct Part {
 pub(crate) fn trials() -> Result<Vec<Trial>, String> {
     let folder = tools::repository("tests/deploy/cases");
     let files = fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let guide = of_the_guide()?;
-    let mut trials = vec![
-        Trial::test("chart::has_the_version_of_what_it_deploys", || {
-            Ok(has_our_version()?)
-        }),
-        crate::trial("chart::of_the_guide".to_owned(), move || check(&guide)),
-    ];
+    let mut trials = vec![Trial::test(
+        "chart::has_the_version_of_what_it_deploys",
+        || Ok(has_our_version()?),
+    )];
+    for (begins, beside) in OF_THE_GUIDE {
+        let guide = of_the_guide(begins, beside)?;
+        let name = begins.trim_matches(['#', ' ', '\n']);
+        trials.push(crate::trial(format!("guide::{name}"), move || {
+            check(&guide)
+        }));
+    }
     for file in files {
         let path = file.map_err(|error| error.to_string())?.path();
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -81,34 +85,50 @@ pub(crate) fn trials() -> Result<Vec<Trial>, String> {
 }
 
 /// Says where the image is, where the values do not.
-pub(crate) fn with_an_image(values: &mut Value) {
+fn with_an_image(values: &mut Value) {
     let repository = &mut values["image"]["repository"];
     if repository.is_null() {
         *repository = "registry.example.com/entra-auth/proxy".into();
     }
 }
 
-/// The values that docs/guides/deploy-with-helm.md tells to write down.
-fn of_the_guide() -> Result<Case, String> {
+/// How the values begin that docs/guides/deploy-with-helm.md tells to write down, and what is made of
+/// them beside a Deployment and two Services.
+const OF_THE_GUIDE: [(&str, &[&str]); 2] = [
+    (
+        "# values.yaml\n",
+        &[
+            "NetworkPolicy",
+            "PodDisruptionBudget",
+            "ServiceAccount",
+            "ServiceMonitor",
+        ],
+    ),
+    (
+        "# values.yaml with several targets\n",
+        &["ConfigMap", "PodDisruptionBudget", "ServiceAccount"],
+    ),
+];
+
+fn of_the_guide(begins: &str, beside: &[&str]) -> Result<Case, String> {
     let guide = tools::read(&tools::repository("docs/guides/deploy-with-helm.md"))?;
-    let block = guide.split("```yaml\n# values.yaml\n").nth(1);
-    let block = block.and_then(|rest| rest.split("```").next());
-    let block = block.ok_or("the guide to Helm has no values.yaml")?;
-    let host = "amw-example-a1b2.eastus-1.metrics.ingest.monitor.azure.com";
+    let mut blocks = guide
+        .split("```yaml\n")
+        .filter_map(|rest| rest.split("```").next());
+    let block = blocks.find(|block| block.starts_with(begins));
+    let block = block.ok_or_else(|| format!("the guide to Helm has no {begins:?}"))?;
+    let ingestion = "amw-example-a1b2.eastus-1.metrics.ingest.monitor.azure.com";
+    let query = "amw-example-a1b2.eastus.prometheus.monitor.azure.com";
     let values = block
-        .replace("<host of the endpoint>", host)
+        .replace("<host of the endpoint>", ingestion)
+        .replace("<host of the ingestion endpoint>", ingestion)
+        .replace("<host of the query endpoint>", query)
         .replace("<client id>", "11111111-1111-1111-1111-111111111111");
-    let made = [
-        "NetworkPolicy",
-        "PodDisruptionBudget",
-        "ServiceAccount",
-        "ServiceMonitor",
-    ];
     Ok(Case {
         about: "docs/guides/deploy-with-helm.md".to_owned(),
         values: serde_saphyr::from_str(&values).map_err(|error| format!("{error}: {values}"))?,
         files: BTreeMap::new(),
-        beside: made.map(str::to_owned).to_vec(),
+        beside: beside.iter().map(|kind| (*kind).to_owned()).collect(),
         environment: BTreeMap::new(),
         warnings: Vec::new(),
         renders: Vec::new(),
@@ -223,16 +243,16 @@ impl ValuesFile {
         Ok(file)
     }
 
-    fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.0.path().join("values.yaml")
     }
 }
 
-fn chart() -> PathBuf {
+pub(crate) fn chart() -> PathBuf {
     tools::repository("helm/entra-auth-envoy")
 }
 
-fn helm() -> Result<std::process::Command, String> {
+pub(crate) fn helm() -> Result<std::process::Command, String> {
     let mut helm = tools::program(".tools/bin/helm", "scripts/setup helm")?;
     // Nothing of whoever runs the test.
     helm.env("HELM_CONFIG_HOME", Path::new("/nonexistent"));

@@ -10,6 +10,7 @@ mod examples;
 mod istio;
 mod launcher;
 mod manifests;
+mod notes;
 mod pod;
 mod refused;
 mod rendered;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         cases::trials(),
         refused::trials(),
         values::trials(),
+        Ok(notes::trials()),
         examples::trials(),
         istio::trials(),
         Ok(schemas::trials()),

@@ -87,7 +87,12 @@ impl<'m> Container<'m> {
         let map = map.ok_or_else(|| format!("no ConfigMap is called {name:?}"))?;
         let data = at(map, "/data").as_object().into_iter().flatten();
         Ok(data
-            .map(|(file, content)| (file.clone(), content.as_str().unwrap_or_default().to_owned()))
+            .map(|(file, content)| {
+                (
+                    file.clone(),
+                    content.as_str().unwrap_or_default().to_owned(),
+                )
+            })
             .collect())
     }
 
@@ -139,9 +144,8 @@ impl<'m> Container<'m> {
             Some(made) if text(made, "/metadata/name") == name => at(made, "/metadata/annotations"),
             Some(_) => return Err("the pod has another service account than was made".to_owned()),
         };
-        let annotation = |name: &str| {
-            text(annotations, &format!("/azure.workload.identity~1{name}")).to_owned()
-        };
+        let annotation =
+            |name: &str| text(annotations, &format!("/azure.workload.identity~1{name}")).to_owned();
         let tenant = match annotation("tenant-id") {
             none if none.is_empty() => "22222222-2222-2222-2222-222222222222".to_owned(),
             tenant => tenant,

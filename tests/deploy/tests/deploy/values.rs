@@ -116,7 +116,16 @@ fn other(default: &Value) -> Value {
     }
 }
 
-/// The chart with the least that it wants to know.
+/// What the chart wants to know at least.
+pub(crate) fn least() -> Value {
+    json!({
+        "image": { "repository": "registry.example.com/entra-auth/proxy" },
+        "targetHost": "amw-example-a1b2.eastus-1.metrics.ingest.monitor.azure.com",
+        "identityType": "systemAssigned",
+    })
+}
+
+/// The chart with that alone.
 fn plain() -> Result<&'static String, String> {
     static PLAIN: OnceLock<Result<String, String>> = OnceLock::new();
     PLAIN
@@ -126,12 +135,7 @@ fn plain() -> Result<&'static String, String> {
 }
 
 fn render(values: &[&Value]) -> Result<String, String> {
-    let least = json!({
-        "image": { "repository": "registry.example.com/entra-auth/proxy" },
-        "targetHost": "amw-example-a1b2.eastus-1.metrics.ingest.monitor.azure.com",
-        "identityType": "systemAssigned",
-    });
-    let mut files = vec![ValuesFile::of(&least)?];
+    let mut files = vec![ValuesFile::of(&least())?];
     for values in values {
         files.push(ValuesFile::of(values)?);
     }
