@@ -171,7 +171,7 @@ impl Reader<'_> {
             None if self.variables.value(FEDERATED_TOKEN_FILE).is_some() => {
                 let kind = Kind::WorkloadIdentity;
                 self.warnings.push(format!(
-                    "{TYPE} is not set; it is taken for {0}, because {FEDERATED_TOKEN_FILE} is set. \
+                    "{TYPE} is not set; {0} is assumed, because {FEDERATED_TOKEN_FILE} is set. \
                      Set {TYPE}={0}",
                     kind.name()
                 ));

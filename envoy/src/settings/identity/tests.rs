@@ -282,7 +282,7 @@ fn without_a_type_what_workload_identitys_webhook_sets_says_it() {
     assert_eq!(
         warnings,
         [
-            "IDENTITY_TYPE is not set; it is taken for workloadIdentity, because \
+            "IDENTITY_TYPE is not set; workloadIdentity is assumed, because \
              AZURE_FEDERATED_TOKEN_FILE is set. Set IDENTITY_TYPE=workloadIdentity"
         ]
     );

@@ -11,8 +11,7 @@ use crate::cases::{ValuesFile, chart, helm};
 use crate::tools;
 use crate::values::least;
 
-/// As JSON, which is YAML.
-const NOTES: &str = r#"{{ include "around/charts/entra-auth-envoy/templates/NOTES.txt" (index .Subcharts "entra-auth-envoy") | toJson }}"#;
+const NOTES: &str = r#"notes: {{ include "around/charts/entra-auth-envoy/templates/NOTES.txt" (index .Subcharts "entra-auth-envoy") | toJson }}"#;
 
 const MEMORY: &str = "resources.limits.memory is below 256Mi";
 const OUTSIDE: &str = "whoever reaches it from outside";
