@@ -45,8 +45,7 @@
 {{- $type := lower $said }}
 {{- if not $type }}
 {{- fail (printf "identityType is empty: aad-auth-proxy tried several; say which, e.g. workloadIdentity, of %s" (join ", " $known)) }}
-{{- end }}
-{{- if not (has $type (splitList " " (join " " $known | lower))) }}
+{{- else if not (has $type (splitList " " (join " " $known | lower))) }}
 {{- fail (printf "identityType is %q, which is unknown: say one of %s" $said (join ", " $known)) }}
 {{- end }}
 {{- $needed := list }}

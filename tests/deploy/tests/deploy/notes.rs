@@ -8,7 +8,7 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use crate::cases::{ValuesFile, chart, helm};
-use crate::tools;
+use crate::tools::{self, KUBERNETES};
 use crate::values::least;
 
 const NOTES: &str = r#"notes: {{ include "around/charts/entra-auth-envoy/templates/NOTES.txt" (index .Subcharts "entra-auth-envoy") | toJson }}"#;
@@ -72,6 +72,7 @@ fn of(values: &Value) -> Result<String, String> {
     let mut helm = helm()?;
     helm.arg("template").arg("proxy").arg(around.path());
     helm.args(["--show-only", "templates/notes.yaml"]);
+    helm.args(["--kube-version", KUBERNETES[1]]);
     helm.arg("--values").arg(least.path());
     helm.arg("--values").arg(values.path());
     tools::output(&mut helm)
