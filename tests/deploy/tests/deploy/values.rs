@@ -80,7 +80,7 @@ fn collect(value: &Value, path: &[String], leaves: &mut Vec<(Vec<String>, Value)
     match value {
         Value::Object(members) if !members.is_empty() => {
             for (name, member) in members {
-                collect(member, &[path, &[name.clone()]].concat(), leaves);
+                collect(member, &[path, std::slice::from_ref(name)].concat(), leaves);
             }
         }
         leaf => leaves.push((path.to_vec(), leaf.clone())),
