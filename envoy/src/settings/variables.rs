@@ -70,7 +70,7 @@ pub const SERVED: &[Known] = &[
     ),
     known(
         "IDENTITY_TYPE",
-        "systemAssigned, userAssigned, aadApplication, workloadIdentity, serviceAccountToken, managedIdentityFederated or tsiam, any case (required)",
+        "systemAssigned, userAssigned, aadApplication, workloadIdentity, serviceAccountToken, managedIdentityFederated or tsiam, any case (required, but workloadIdentity where its webhook has set AZURE_FEDERATED_TOKEN_FILE)",
     ),
     known(
         "AAD_CLIENT_ID",

@@ -13,6 +13,7 @@
 {{- end }}
 {{- end }}
 
+{{/* As aad-auth-proxy's chart has them: a Deployment's selector can never change. */}}
 {{- define "entra-auth-envoy.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "entra-auth-envoy.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -23,6 +24,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{ include "entra-auth-envoy.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end }}
+
+{{/* What tells the Service of statusPort from the clients'. */}}
+{{- define "entra-auth-envoy.statusLabels" -}}
+{{ include "entra-auth-envoy.selectorLabels" . }}
+app.kubernetes.io/component: status
 {{- end }}
 
 {{- define "entra-auth-envoy.serviceAccountName" -}}
@@ -41,22 +48,64 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
-{{/* In lower case, because the launcher takes it in any. */}}
+{{/* Whoever asked the old chart for workload identity's label alone meant workload identity. */}}
 {{- define "entra-auth-envoy.identityType" -}}
-{{- .Values.identityType | trim | lower }}
+{{- .Values.identityType | default "" | trim | default (ternary "workloadIdentity" "" (eq .Values.addWorkloadIdentityLabel "azure")) }}
 {{- end }}
 
-{{/* What must hold between values: a schema sees them one by one. */}}
-{{- define "entra-auth-envoy.check" -}}
-{{- if eq (int .Values.listeningPort) (int .Values.statusPort) }}
-{{- fail (printf "listeningPort and statusPort are both %d: give two different ports" (int .Values.statusPort)) }}
+{{/* The types of all identities as JSON, in lower case, because the launcher takes them in any. */}}
+{{- define "entra-auth-envoy.identityTypes" -}}
+{{- $types := list }}
+{{- if .Values.config }}
+{{- range .Values.config.identities }}
+{{- $types = append $types (lower .type) }}
 {{- end }}
-{{- with .Values.terminationGracePeriodSeconds }}
-{{- if le (int .) (int $.Values.drainSeconds) }}
-{{- fail (printf "terminationGracePeriodSeconds is %d, but drainSeconds is %d: the proxy would be killed while it drains; give more" (int .) (int $.Values.drainSeconds)) }}
+{{- else }}
+{{- $types = list (include "entra-auth-envoy.identityType" . | lower) }}
+{{- end }}
+{{- toJson $types }}
+{{- end }}
+
+{{/* The proxy's ports as JSON: with `config` its listeners', each under its own number. */}}
+{{- define "entra-auth-envoy.ports" -}}
+{{- $ports := list }}
+{{- if .Values.config }}
+{{- range .Values.config.listeners }}
+{{- $ports = append $ports (dict "name" (printf "http-%d" (int .port)) "container" (int .port) "service" (int .port)) }}
+{{- end }}
+{{- else }}
+{{- $ports = list (dict "name" "http" "container" (int .Values.listeningPort) "service" (int .Values.service.port)) }}
+{{- end }}
+{{- toJson $ports }}
+{{- end }}
+
+{{/* The ports that targets and tsiam are said to have, and those of networkPolicy.egressPorts; as JSON. */}}
+{{- define "entra-auth-envoy.egressPorts" -}}
+{{- $urls := list .Values.targetHost .Values.tsiamEndpoint }}
+{{- range .Values.config.targets }}
+{{- $urls = append $urls .url }}
+{{- end }}
+{{- range .Values.config.identities }}
+{{- $urls = append $urls .tsiam }}
+{{- end }}
+{{- $ports := list }}
+{{- range .Values.networkPolicy.egressPorts }}
+{{- $ports = append $ports (int .) }}
+{{- end }}
+{{- range $urls }}
+{{- with regexFind ":[0-9]+(/|$)" (. | default "" | trim) }}
+{{- $ports = append $ports (. | trimAll ":/" | int) }}
 {{- end }}
 {{- end }}
-{{- if and .Values.certificate.existingSecret .Values.certificate.csi }}
-{{- fail "certificate.existingSecret and certificate.csi are both set: keep one" }}
+{{- toJson (uniq $ports) }}
+{{- end }}
+
+{{/* Whether the memory limit is below 256Mi. Quantities are numbers, or text with a unit. */}}
+{{- define "entra-auth-envoy.isShortOfMemory" -}}
+{{- with (.Values.resources.limits).memory }}
+{{- $said := ternary (int64 .) . (kindIs "float64" .) | toString }}
+{{- $units := dict "" 1 "k" 1000 "M" 1000000 "G" 1000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 }}
+{{- $unit := get $units (regexFind "[A-Za-z]*$" $said) | default 1073741824 }}
+{{- lt (mulf (regexFind "^[0-9.]+" $said | float64) $unit) 268435456.0 }}
 {{- end }}
 {{- end }}

@@ -4,6 +4,11 @@
   emptyDir:
     medium: Memory
     sizeLimit: 16Mi
+{{- if .Values.config }}
+- name: config
+  configMap:
+    name: {{ include "entra-auth-envoy.fullname" . }}
+{{- end }}
 {{- with .Values.certificate.existingSecret }}
 - name: certificate
   secret:
@@ -21,7 +26,7 @@
     secretName: {{ . }}
     defaultMode: 288 # 0440
 {{- end }}
-{{- if eq (include "entra-auth-envoy.identityType" .) "serviceaccounttoken" }}
+{{- if has "serviceaccounttoken" (include "entra-auth-envoy.identityTypes" . | fromJsonArray) }}
 - name: token
   projected:
     defaultMode: 288 # 0440
@@ -39,6 +44,11 @@
 {{- define "entra-auth-envoy.volumeMounts" -}}
 - name: tmp
   mountPath: /tmp
+{{- if .Values.config }}
+- name: config
+  mountPath: /etc/entra-auth/config
+  readOnly: true
+{{- end }}
 {{- if or .Values.certificate.existingSecret .Values.certificate.csi }}
 - name: certificate
   mountPath: {{ .Values.certificate.mountPath }}
@@ -49,7 +59,7 @@
   mountPath: /etc/entra-auth/client-secret
   readOnly: true
 {{- end }}
-{{- if eq (include "entra-auth-envoy.identityType" .) "serviceaccounttoken" }}
+{{- if has "serviceaccounttoken" (include "entra-auth-envoy.identityTypes" . | fromJsonArray) }}
 - name: token
   mountPath: /var/run/secrets/entra-auth
   readOnly: true

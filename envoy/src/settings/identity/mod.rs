@@ -165,7 +165,20 @@ const ON_PURPOSE: [&str; 7] = [
 impl Reader<'_> {
     /// The identity; `cloud` is what the other variables say about the cloud.
     pub(super) fn identity(&mut self, cloud: Option<&Said>) -> Option<Identity> {
-        let kind = self.note(TYPE, Kind::read(self.variables.value(TYPE)))?;
+        let kind = match self.variables.value(TYPE) {
+            // An aad-auth-proxy that is told no type tries several credentials; published Deployments
+            // rely on it for this one, of which only its webhook sets the file.
+            None if self.variables.value(FEDERATED_TOKEN_FILE).is_some() => {
+                let kind = Kind::WorkloadIdentity;
+                self.warnings.push(format!(
+                    "{TYPE} is not set; {0} is assumed, because {FEDERATED_TOKEN_FILE} is set. \
+                     Set {TYPE}={0}",
+                    kind.name()
+                ));
+                kind
+            }
+            said => self.note(TYPE, Kind::read(said))?,
+        };
         for variable in ON_PURPOSE {
             if self.variables.value(variable).is_some() && !kind.says_something(variable) {
                 self.warnings.push(format!(

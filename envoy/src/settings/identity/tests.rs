@@ -269,6 +269,26 @@ fn the_variables_of_the_webhook_are_enough_for_a_workload_identity() {
 }
 
 #[test]
+fn without_a_type_what_workload_identitys_webhook_sets_says_it() {
+    let files = Files::new();
+    let token = files.name("token");
+    let webhook = [
+        ("AZURE_CLIENT_ID", ID),
+        ("AZURE_TENANT_ID", TENANT),
+        ("AZURE_FEDERATED_TOKEN_FILE", &token),
+    ];
+    let (taken, warnings) = read(&webhook);
+    assert_eq!(taken.unwrap(), identity("workloadIdentity", &webhook));
+    assert_eq!(
+        warnings,
+        [
+            "IDENTITY_TYPE is not set; workloadIdentity is assumed, because \
+             AZURE_FEDERATED_TOKEN_FILE is set. Set IDENTITY_TYPE=workloadIdentity"
+        ]
+    );
+}
+
+#[test]
 fn a_service_accounts_token_is_where_kubernetes_puts_it() {
     let more = [("AAD_CLIENT_ID", ID), ("AAD_TENANT_ID", TENANT)];
     let mistake = mistake("serviceAccountToken", &more);

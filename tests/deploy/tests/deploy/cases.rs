@@ -33,7 +33,7 @@ struct Case {
     /// What is in the Secrets and CSI volumes that the values name: text by file by name.
     #[serde(default)]
     files: BTreeMap<String, BTreeMap<String, String>>,
-    /// What is made beside a Deployment and a Service.
+    /// What is made beside a Deployment and two Services.
     #[serde(default)]
     beside: Vec<String>,
     /// Variables that the container must have.
@@ -42,23 +42,41 @@ struct Case {
     /// What the launcher warns about, a part of each.
     #[serde(default)]
     warnings: Vec<String>,
+    /// What must be made of the values.
+    #[serde(default)]
+    renders: Vec<Part>,
+}
+
+/// A part of an object.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Part {
+    kind: String,
+    /// A JSON pointer.
+    at: String,
+    is: Value,
 }
 
 pub(crate) fn trials() -> Result<Vec<Trial>, String> {
     let folder = tools::repository("tests/deploy/cases");
     let files = fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let guide = of_the_guide()?;
-    let mut trials = vec![
-        Trial::test("chart::has_the_version_of_what_it_deploys", || {
-            Ok(has_our_version()?)
-        }),
-        crate::trial("chart::of_the_guide".to_owned(), move || check(&guide)),
-    ];
+    let mut trials = vec![Trial::test(
+        "chart::has_the_version_of_what_it_deploys",
+        || Ok(has_our_version()?),
+    )];
+    for (begins, beside) in OF_THE_GUIDE {
+        let guide = of_the_guide(begins, beside)?;
+        let name = begins.trim_matches(['#', ' ', '\n']);
+        trials.push(crate::trial(format!("guide::{name}"), move || {
+            check(&guide)
+        }));
+    }
     for file in files {
         let path = file.map_err(|error| error.to_string())?.path();
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        let case = serde_saphyr::from_str::<Case>(&tools::read(&path)?)
+        let mut case = serde_saphyr::from_str::<Case>(&tools::read(&path)?)
             .map_err(|error| format!("{}: {error}", path.display()))?;
+        with_an_image(&mut case.values);
         trials.push(crate::trial(format!("chart::{name}"), move || {
             check(&case).map_err(|why| format!("{}\n{why}", case.about))
         }));
@@ -66,29 +84,54 @@ pub(crate) fn trials() -> Result<Vec<Trial>, String> {
     Ok(trials)
 }
 
-/// The values that docs/guides/deploy-with-helm.md tells to write down.
-fn of_the_guide() -> Result<Case, String> {
+/// Says where the image is, where the values do not.
+fn with_an_image(values: &mut Value) {
+    let repository = &mut values["image"]["repository"];
+    if repository.is_null() {
+        *repository = "registry.example.com/entra-auth/proxy".into();
+    }
+}
+
+/// How the values begin that docs/guides/deploy-with-helm.md tells to write down, and what is made of
+/// them beside a Deployment and two Services.
+const OF_THE_GUIDE: [(&str, &[&str]); 2] = [
+    (
+        "# values.yaml\n",
+        &[
+            "NetworkPolicy",
+            "PodDisruptionBudget",
+            "ServiceAccount",
+            "ServiceMonitor",
+        ],
+    ),
+    (
+        "# values.yaml with several targets\n",
+        &["ConfigMap", "PodDisruptionBudget", "ServiceAccount"],
+    ),
+];
+
+fn of_the_guide(begins: &str, beside: &[&str]) -> Result<Case, String> {
     let guide = tools::read(&tools::repository("docs/guides/deploy-with-helm.md"))?;
-    let block = guide.split("```yaml\n# values.yaml\n").nth(1);
-    let block = block.and_then(|rest| rest.split("```").next());
-    let block = block.ok_or("the guide to Helm has no values.yaml")?;
-    let host = "amw-example-a1b2.eastus-1.metrics.ingest.monitor.azure.com";
+    let mut blocks = guide
+        .split("```yaml\n")
+        .filter_map(|rest| rest.split("```").next());
+    let block = blocks.find(|block| block.starts_with(begins));
+    let block = block.ok_or_else(|| format!("the guide to Helm has no {begins:?}"))?;
+    let ingestion = "amw-example-a1b2.eastus-1.metrics.ingest.monitor.azure.com";
+    let query = "amw-example-a1b2.eastus.prometheus.monitor.azure.com";
     let values = block
-        .replace("<host of the endpoint>", host)
+        .replace("<host of the endpoint>", ingestion)
+        .replace("<host of the ingestion endpoint>", ingestion)
+        .replace("<host of the query endpoint>", query)
         .replace("<client id>", "11111111-1111-1111-1111-111111111111");
-    let made = [
-        "NetworkPolicy",
-        "PodDisruptionBudget",
-        "ServiceAccount",
-        "ServiceMonitor",
-    ];
     Ok(Case {
         about: "docs/guides/deploy-with-helm.md".to_owned(),
         values: serde_saphyr::from_str(&values).map_err(|error| format!("{error}: {values}"))?,
         files: BTreeMap::new(),
-        beside: made.map(str::to_owned).to_vec(),
+        beside: beside.iter().map(|kind| (*kind).to_owned()).collect(),
         environment: BTreeMap::new(),
         warnings: Vec::new(),
+        renders: Vec::new(),
     })
 }
 
@@ -113,7 +156,7 @@ fn check(case: &Case) -> Result<(), String> {
         )?;
         let manifests = Manifests::parse(&tools::output(&mut template(version, &[&values])?)?)?;
         let mut kinds: Vec<&str> = case.beside.iter().map(String::as_str).collect();
-        kinds.extend(["Deployment", "Service"]);
+        kinds.extend(["Deployment", "Service", "Service"]);
         kinds.sort_unstable();
         if manifests.kinds() != kinds {
             return Err(format!("made {:?}, not {kinds:?}", manifests.kinds()));
@@ -121,6 +164,9 @@ fn check(case: &Case) -> Result<(), String> {
         tools::meets_its_schemas(&manifests)?;
         coherence::check(&manifests)?;
         is_confined(manifests.only("Deployment")?)?;
+        case.renders
+            .iter()
+            .try_for_each(|part| renders(&manifests, part))?;
         rendered::check(
             &manifests,
             &Files::new(&case.files),
@@ -131,6 +177,21 @@ fn check(case: &Case) -> Result<(), String> {
         )?;
     }
     Ok(())
+}
+
+/// Of several objects of a kind one must hold the part.
+fn renders(manifests: &Manifests, part: &Part) -> Result<(), String> {
+    let made: Vec<_> = manifests
+        .of_kind(&part.kind)
+        .map(|object| at(object, &part.at))
+        .collect();
+    match made.contains(&&part.is) {
+        true => Ok(()),
+        false => Err(format!(
+            "{} {} is {made:?}, not {}",
+            part.kind, part.at, part.is
+        )),
+    }
 }
 
 /// The "restricted" profile of Kubernetes' pod security standards, and a read-only root.
@@ -182,16 +243,16 @@ impl ValuesFile {
         Ok(file)
     }
 
-    fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.0.path().join("values.yaml")
     }
 }
 
-fn chart() -> PathBuf {
+pub(crate) fn chart() -> PathBuf {
     tools::repository("helm/entra-auth-envoy")
 }
 
-fn helm() -> Result<std::process::Command, String> {
+pub(crate) fn helm() -> Result<std::process::Command, String> {
     let mut helm = tools::program(".tools/bin/helm", "scripts/setup helm")?;
     // Nothing of whoever runs the test.
     helm.env("HELM_CONFIG_HOME", Path::new("/nonexistent"));

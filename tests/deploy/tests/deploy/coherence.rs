@@ -1,5 +1,5 @@
 //! What must hold between objects, which no schema says: selectors select, names of ports lead to
-//! ports, and a pod has more time to end than it takes to drain.
+//! ports, metrics stay inside, and a pod has more time to end than it takes to drain.
 
 use serde_json::Value;
 
@@ -11,9 +11,9 @@ const DEFAULT_DRAIN: u64 = 25;
 
 pub(crate) fn check(manifests: &Manifests) -> Result<(), String> {
     let deployment = manifests.only("Deployment")?;
-    let service = manifests.only("Service")?;
     pods_are_selected(manifests, deployment)?;
-    ports_lead_to_ports(manifests, deployment, service)?;
+    ports_lead_to_ports(manifests, deployment)?;
+    status_stays_inside(manifests)?;
     ends_after_it_has_drained(deployment)?;
     for scaler in manifests.of_kind("HorizontalPodAutoscaler") {
         let scaled = at(scaler, "/spec/scaleTargetRef/name") == at(deployment, "/metadata/name");
@@ -25,10 +25,14 @@ pub(crate) fn check(manifests: &Manifests) -> Result<(), String> {
         }
     }
     for monitor in manifests.of_kind("ServiceMonitor") {
-        let labels = at(service, "/metadata/labels");
-        if !selects(at(monitor, "/spec/selector/matchLabels"), labels) {
-            return Err("the ServiceMonitor does not select the Service".to_owned());
-        }
+        let wanted = at(monitor, "/spec/selector/matchLabels");
+        let services = manifests.of_kind("Service");
+        let selected: Vec<_> = services
+            .filter(|service| selects(wanted, at(service, "/metadata/labels")))
+            .collect();
+        let [service] = selected.as_slice() else {
+            return Err(format!("{wanted} selects {} Services", selected.len()));
+        };
         let names = |port: &Value| list(service, "/spec/ports").any(|p| at(p, "/name") == port);
         if !list(monitor, "/spec/endpoints").all(|e| names(at(e, "/port"))) {
             return Err("the ServiceMonitor names a port that the Service has not".to_owned());
@@ -60,13 +64,11 @@ fn pods_are_selected(manifests: &Manifests, deployment: &Value) -> Result<(), St
     }
 }
 
-fn ports_lead_to_ports(
-    manifests: &Manifests,
-    deployment: &Value,
-    service: &Value,
-) -> Result<(), String> {
+fn ports_lead_to_ports(manifests: &Manifests, deployment: &Value) -> Result<(), String> {
     let container = at(deployment, "/spec/template/spec/containers/0");
-    let targets = list(service, "/spec/ports").map(|p| at(p, "/targetPort"));
+    let services = manifests.of_kind("Service");
+    let targets = services.flat_map(|service| list(service, "/spec/ports"));
+    let targets = targets.map(|p| at(p, "/targetPort"));
     let probes = ["livenessProbe", "readinessProbe", "startupProbe"];
     let probes = probes.iter().filter_map(|probe| container.get(probe));
     let probes = probes.map(|probe| at(probe, "/httpGet/port"));
@@ -85,6 +87,17 @@ fn ports_lead_to_ports(
     {
         None => Ok(()),
         Some(port) => Err(format!("the container has no port {port}")),
+    }
+}
+
+/// Whatever makes the clients' Service public leaves metrics inside.
+fn status_stays_inside(manifests: &Manifests) -> Result<(), String> {
+    let mut services = manifests.of_kind("Service");
+    let leads_to_status =
+        |service: &Value| list(service, "/spec/ports").any(|p| at(p, "/targetPort") == "status");
+    match services.find(|s| leads_to_status(s) && text(s, "/spec/type") != "ClusterIP") {
+        None => Ok(()),
+        Some(service) => Err(format!("status is public: {service}")),
     }
 }
 

@@ -35,14 +35,18 @@ pub(crate) fn trials() -> Result<Vec<Trial>, String> {
         crate::trial(format!("kubernetes::{name}"), move || {
             let ours = tools::read(&tools::repository("envoy/kubernetes").join(name))?;
             let published = tools::repository("tests/deploy/published").join(name);
-            only_the_image_differs(&tools::read(&published)?, &ours)?;
+            let change = the_one_change(&tools::read(&published)?, &ours)?;
+            if name == EXAMPLES[0] {
+                is_in_the_guide(&change)?;
+            }
             takes_the_published_settings(&ours)
         })
     };
     Ok(EXAMPLES.into_iter().map(trial).collect())
 }
 
-fn only_the_image_differs(published: &str, ours: &str) -> Result<(), String> {
+/// The lines of the image, which alone may differ, as a diff shows them.
+fn the_one_change(published: &str, ours: &str) -> Result<String, String> {
     if published.lines().count() != ours.lines().count() {
         return Err("not as many lines as were published".to_owned());
     }
@@ -50,8 +54,18 @@ fn only_the_image_differs(published: &str, ours: &str) -> Result<(), String> {
     let changed: Vec<_> = pairs.filter(|(theirs, ours)| theirs != ours).collect();
     let is_image = |line: &str| line.trim_start().starts_with("image: ");
     match changed.as_slice() {
-        [(theirs, ours)] if is_image(theirs) && is_image(ours) => Ok(()),
+        [(theirs, ours)] if is_image(theirs) && is_image(ours) => {
+            Ok(format!("-{theirs}\n+{ours}\n"))
+        }
         _ => Err(format!("more than the image differs: {changed:#?}")),
+    }
+}
+
+fn is_in_the_guide(change: &str) -> Result<(), String> {
+    let guide = tools::repository("docs/guides/migrate-from-aad-auth-proxy.md");
+    match tools::read(&guide)?.contains(change) {
+        true => Ok(()),
+        false => Err(format!("the guide shows another change than\n{change}")),
     }
 }
 

@@ -37,12 +37,4 @@ impl Rendered {
             .filter_map(|l| at(l, "/address/socket_address/port_value").as_u64())
             .collect()
     }
-
-    /// Whether Envoy's memory is bounded.
-    pub(crate) fn bounds_memory(&self) -> bool {
-        let monitors = list(&self.bootstrap, "/overload_manager/resource_monitors");
-        monitors
-            .into_iter()
-            .any(|m| m.to_string().contains("max_heap_size_bytes"))
-    }
 }

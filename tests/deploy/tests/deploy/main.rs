@@ -10,11 +10,13 @@ mod examples;
 mod istio;
 mod launcher;
 mod manifests;
+mod notes;
 mod pod;
 mod refused;
 mod rendered;
 mod schemas;
 mod tools;
+mod values;
 
 use std::process::ExitCode;
 
@@ -24,6 +26,8 @@ fn main() -> ExitCode {
     let trials = [
         cases::trials(),
         refused::trials(),
+        values::trials(),
+        Ok(notes::trials()),
         examples::trials(),
         istio::trials(),
         Ok(schemas::trials()),

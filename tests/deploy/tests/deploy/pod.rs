@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::manifests::{Manifests, at, list, text};
 
 /// `{"alg":"none"}.{}.`, in base64url.
 const JWT: &str = "eyJhbGciOiJub25lIn0.e30.";
+
+/// Whom a service account speaks for that the chart did not make.
+const CLIENT: &str = "11111111-1111-1111-1111-111111111111";
 
 /// What is in Secrets and CSI volumes: text by file by name.
 pub(crate) struct Files<'c>(&'c BTreeMap<String, BTreeMap<String, String>>);
@@ -72,9 +75,25 @@ impl<'m> Container<'m> {
             Some((kind, projected)) if kind == "projected" => {
                 projected_token(at(projected, "/sources/0/serviceAccountToken"))?
             }
+            Some((kind, map)) if kind == "configMap" => self.config_map(text(map, "/name"))?,
             other => return Err(format!("volume {name:?} is {other:?}")),
         };
         write(&folder, &content)
+    }
+
+    fn config_map(&self, name: &str) -> Result<BTreeMap<String, String>, String> {
+        let mut maps = self.manifests.of_kind("ConfigMap");
+        let map = maps.find(|map| text(map, "/metadata/name") == name);
+        let map = map.ok_or_else(|| format!("no ConfigMap is called {name:?}"))?;
+        let data = at(map, "/data").as_object().into_iter().flatten();
+        Ok(data
+            .map(|(file, content)| {
+                (
+                    file.clone(),
+                    content.as_str().unwrap_or_default().to_owned(),
+                )
+            })
+            .collect())
     }
 
     /// Where a path of the container is on this machine.
@@ -87,10 +106,7 @@ impl<'m> Container<'m> {
         let mut variables = self.webhook()?;
         for variable in list(self.spec, "/env") {
             let name = text(variable, "/name");
-            let value = match variable.get("value") {
-                Some(value) => value.as_str().unwrap_or_default().to_owned(),
-                None => self.downward(at(variable, "/valueFrom"))?,
-            };
+            let value = text(variable, "/value").to_owned();
             if value.contains("$(") {
                 return Err(format!(
                     "{name} is {value:?}, which refers to another variable"
@@ -114,21 +130,6 @@ impl<'m> Container<'m> {
         }
     }
 
-    /// A limit that the downward API hands down, in bytes as the kubelet does.
-    fn downward(&self, source: &Value) -> Result<String, String> {
-        let resource = text(source, "/resourceFieldRef/resource");
-        if resource != "limits.memory" {
-            return Err(format!("a variable comes from {source}"));
-        }
-        let limit = text(self.spec, "/resources/limits/memory");
-        let units = [("Mi", 1_u64 << 20), ("Gi", 1 << 30)];
-        let unit = units.iter().find_map(|(unit, factor)| {
-            let amount: u64 = limit.strip_suffix(unit)?.parse().ok()?;
-            Some((amount * factor).to_string())
-        });
-        unit.ok_or_else(|| format!("the memory limit is {limit:?}"))
-    }
-
     /// What the webhook of Azure workload identity adds to a pod with its label, from its service
     /// account (azure.github.io/azure-workload-identity, "Mutating Admission Webhook").
     fn webhook(&self) -> Result<BTreeMap<String, String>, String> {
@@ -136,14 +137,15 @@ impl<'m> Container<'m> {
         if text(self.template, LABEL) != "true" {
             return Ok(BTreeMap::new());
         }
-        let account = self.manifests.only("ServiceAccount")?;
-        if text(account, "/metadata/name") != text(self.template, "/spec/serviceAccountName") {
-            return Err("the pod has another service account than was made".to_owned());
-        }
-        let annotation = |name: &str| {
-            let pointer = format!("/metadata/annotations/azure.workload.identity~1{name}");
-            text(account, &pointer).to_owned()
+        let before = json!({ "azure.workload.identity/client-id": CLIENT });
+        let name = text(self.template, "/spec/serviceAccountName");
+        let annotations = match self.manifests.of_kind("ServiceAccount").next() {
+            None => &before,
+            Some(made) if text(made, "/metadata/name") == name => at(made, "/metadata/annotations"),
+            Some(_) => return Err("the pod has another service account than was made".to_owned()),
         };
+        let annotation =
+            |name: &str| text(annotations, &format!("/azure.workload.identity~1{name}")).to_owned();
         let tenant = match annotation("tenant-id") {
             none if none.is_empty() => "22222222-2222-2222-2222-222222222222".to_owned(),
             tenant => tenant,

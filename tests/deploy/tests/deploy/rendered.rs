@@ -48,9 +48,5 @@ pub(crate) fn check(
             rendered.ports()
         ));
     }
-    let limited = !at(container.spec, "/resources/limits/memory").is_null();
-    match limited && !rendered.bounds_memory() {
-        true => Err("the container has a memory limit, and Envoy no bound".to_owned()),
-        false => Ok(()),
-    }
+    Ok(())
 }

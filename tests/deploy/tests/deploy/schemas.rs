@@ -6,7 +6,7 @@ use crate::manifests::Manifests;
 use crate::tools;
 
 /// An object that is wrong, and what must be said of it.
-const WRONG: [(&str, &str); 4] = [
+const WRONG: [(&str, &str); 5] = [
     (
         "{ apiVersion: v1, kind: Service, metadata: { name: x }, spec: { port: 1 } }",
         "'port' was unexpected",
@@ -19,6 +19,11 @@ const WRONG: [(&str, &str); 4] = [
         "{ apiVersion: extensions.istio.io/v1alpha1, kind: WasmPlugin, metadata: { name: x },
            spec: { url: x, failStrategie: FAIL_RELOAD } }",
         "'failStrategie' was unexpected",
+    ),
+    (
+        "{ apiVersion: extensions.istio.io/v1alpha1, kind: WasmPlugin,
+           metadata: { name: x, namspace: y }, spec: { url: x } }",
+        "'namspace' was unexpected",
     ),
     (
         "{ apiVersion: monitoring.coreos.com/v1, kind: ServiceMonitor, metadata: { name: x },

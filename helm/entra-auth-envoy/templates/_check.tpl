@@ -1,0 +1,104 @@
+{{/* What must hold between values, and what is easier said here than by a schema. The launcher would
+     refuse all of it, too, but only once a pod runs. */}}
+{{- define "entra-auth-envoy.check" -}}
+{{- $v := .Values }}
+{{- if not $v.image.repository }}
+{{- fail "image.repository is empty: push the image of `make images` to a registry and say where it is" }}
+{{- end }}
+{{- if $v.config }}
+{{- include "entra-auth-envoy.checkFile" . }}
+{{- else }}
+{{- if not $v.targetHost }}
+{{- fail "targetHost is empty: say to which host requests go, or give a whole configuration file in config" }}
+{{- end }}
+{{- include "entra-auth-envoy.checkIdentity" . }}
+{{- include "entra-auth-envoy.checkHeaders" $v.overrideRequestHeaders }}
+{{- end }}
+{{- range include "entra-auth-envoy.ports" . | fromJsonArray }}
+{{- if eq (int .container) (int $v.statusPort) }}
+{{- fail (printf "statusPort is %d, as %s is: give two different ports" (int $v.statusPort) (ternary "a listener of config" "listeningPort" (not (empty $v.config)))) }}
+{{- end }}
+{{- end }}
+{{- with $v.terminationGracePeriodSeconds }}
+{{- if le (int .) (int $v.drainSeconds) }}
+{{- fail (printf "terminationGracePeriodSeconds is %d, but drainSeconds is %d: the proxy would be killed while it drains; give more" (int .) (int $v.drainSeconds)) }}
+{{- end }}
+{{- end }}
+{{- if and $v.certificate.existingSecret $v.certificate.csi }}
+{{- fail "certificate.existingSecret and certificate.csi are both set: keep one" }}
+{{- end }}
+{{- end }}
+
+{{- define "entra-auth-envoy.checkFile" -}}
+{{- $said := list "targetHost" "identityType" "aadClientId" "aadTenantId" "aadClientCertificatePath" "audience" "aadTokenRefreshIntervalInPercentage" "aadTokenRefreshIntervalInMinutes" "overrideRequestHeaders" "aadObjectId" "aadResourceId" "azureCloud" "managedIdentityClientId" "tsiamEndpoint" "authErrorsRetryable" }}
+{{- range $said }}
+{{- if index $.Values . }}
+{{- fail (printf "%s is set beside config, which says it in its file: remove it" .) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "entra-auth-envoy.checkIdentity" -}}
+{{- $v := .Values }}
+{{- $known := list "systemAssigned" "userAssigned" "aadApplication" "workloadIdentity" "serviceAccountToken" "managedIdentityFederated" "tsiam" }}
+{{- $said := include "entra-auth-envoy.identityType" . }}
+{{- $type := lower $said }}
+{{- if not $type }}
+{{- fail (printf "identityType is empty: aad-auth-proxy tried several; say which, e.g. workloadIdentity, of %s" (join ", " $known)) }}
+{{- else if not (has $type (splitList " " (join " " $known | lower))) }}
+{{- fail (printf "identityType is %q, which is unknown: say one of %s" $said (join ", " $known)) }}
+{{- end }}
+{{- $needed := list }}
+{{- if has $type (list "aadapplication" "serviceaccounttoken" "managedidentityfederated") }}
+{{- $needed = list "aadClientId" "aadTenantId" }}
+{{- else if eq $type "tsiam" }}
+{{- $needed = list "tsiamEndpoint" }}
+{{- else if and (eq $type "workloadidentity") $v.serviceAccount.create (not (hasKey ($v.serviceAccount.annotations | default dict) "azure.workload.identity/client-id")) }}
+{{- $needed = list "aadClientId" }}
+{{- end }}
+{{- range $needed }}
+{{- if not (index $v .) }}
+{{- fail (printf "%s is empty, but identityType is %s: set it" . $said) }}
+{{- end }}
+{{- end }}
+{{- if eq $type "userassigned" }}
+{{- $ids := compact (list $v.aadClientId $v.aadObjectId $v.aadResourceId) }}
+{{- if ne (len $ids) 1 }}
+{{- fail (printf "identityType is %s, and %d of aadClientId, aadObjectId and aadResourceId are set: set one" $said (len $ids)) }}
+{{- end }}
+{{- end }}
+{{- if eq $type "aadapplication" }}
+{{- $certificate := or $v.aadClientCertificatePath $v.certificate.existingSecret $v.certificate.csi }}
+{{- $byVariable := $v.extraEnvFrom }}
+{{- range $v.extraEnv }}
+{{- $byVariable = or $byVariable (has .name (list "AAD_CLIENT_SECRET_FILE" "AAD_CLIENT_CERTIFICATE_PATH" "TOKEN_SIDECAR_SOCKET")) }}
+{{- end }}
+{{- if and $certificate $v.clientSecret.existingSecret }}
+{{- fail "clientSecret.existingSecret and a certificate are both set: keep one" }}
+{{- end }}
+{{- if not (or $certificate $v.clientSecret.existingSecret $byVariable) }}
+{{- fail (printf "identityType is %s, but there is neither certificate nor clientSecret: set certificate.existingSecret, certificate.csi, aadClientCertificatePath or clientSecret.existingSecret" $said) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* As the launcher has it (README.md, "Settings"). */}}
+{{- define "entra-auth-envoy.checkHeaders" -}}
+{{- $headers := . | default dict }}
+{{- if kindIs "string" $headers }}
+{{- $text := $headers }}
+{{- $headers = fromJson $text }}
+{{- if and (hasKey $headers "Error") (not (contains `"Error"` $text)) }}
+{{- fail (printf "overrideRequestHeaders is no JSON object: %s" $headers.Error) }}
+{{- end }}
+{{- end }}
+{{- $decided := list "authorization" "host" "connection" "content-length" "expect" "http2-settings" "keep-alive" "proxy-authenticate" "proxy-authorization" "proxy-connection" "te" "trailer" "transfer-encoding" "upgrade" "x-prometheus-remote-write-version" }}
+{{- range $name, $value := $headers }}
+{{- if or (has (lower $name) $decided) (hasPrefix "x-envoy-" (lower $name)) }}
+{{- fail (printf "overrideRequestHeaders names %s, which the proxy sets itself: remove it" $name) }}
+{{- end }}
+{{- if not (kindIs "string" $value) }}
+{{- fail (printf "overrideRequestHeaders gives %s a value that is no text: put it in quotes" $name) }}
+{{- end }}
+{{- end }}
+{{- end }}
