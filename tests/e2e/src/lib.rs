@@ -23,6 +23,7 @@ pub mod raw;
 pub mod screen;
 mod secrecy;
 mod stop;
+mod token_sidecar;
 pub mod tools;
 pub mod verdict;
 
@@ -38,3 +39,4 @@ pub use prometheus::{Prometheus, PrometheusBuilder, Protocol, Release, RemoteWri
 pub use proxy::{Proxy, ProxyBuilder};
 pub use secrecy::Shown;
 pub use stop::stop_signal;
+pub use token_sidecar::token_sidecar;

@@ -4,7 +4,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use azure_sim::{
@@ -12,7 +11,7 @@ use azure_sim::{
 };
 use e2e::azure::{Azure, ECHO};
 use e2e::credentials::certificate;
-use e2e::{Envoy, Process, Proxy, ProxyBuilder, eventually, free_port, http, tools};
+use e2e::{Envoy, Process, Proxy, ProxyBuilder, eventually, free_port, http, token_sidecar, tools};
 use serde_json::{Value, json};
 
 use crate::downstream;
@@ -181,26 +180,10 @@ impl World {
 
     /// A token-sidecar with a section's variables.
     fn token_sidecar(&self, section: &Section, socket: &Path, authority: Option<&str>) -> Process {
-        let mut sidecar = Process::spawn("token-sidecar", |_| {
-            let mut command = Command::new(tools::token_sidecar());
-            command.env_clear().env("TOKEN_SIDECAR_SOCKET", socket);
-            for (name, value) in section.variables() {
-                command.env(name, self.value(name, value));
-            }
-            command.envs(authority.map(|host| ("AZURE_AUTHORITY_HOST", host)));
-            Ok(command)
-        })
-        .expect("a token-sidecar");
-        let is_there = || {
-            socket
-                .exists()
-                .then_some(())
-                .ok_or("no socket yet".to_owned())
-        };
-        sidecar
-            .wait_ready(Duration::from_secs(20), is_there)
-            .unwrap_or_else(|reason| panic!("{reason}"));
-        sidecar
+        let said = section.variables().into_iter();
+        let said = said.map(|(name, value)| (name.to_owned(), self.value(name, value).into()));
+        let authority = authority.map(|host| ("AZURE_AUTHORITY_HOST".to_owned(), host.into()));
+        token_sidecar(socket, said.chain(authority))
     }
 
     /// Checks whose token a request arrived with.

@@ -5,13 +5,12 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use azure_sim::{Application, EchoReport, Identity, Options};
 use e2e::azure::{Azure, ECHO};
 use e2e::credentials::certificate;
-use e2e::{Envoy, Process, eventually, free_port, http, tools};
+use e2e::{Envoy, Process, eventually, free_port, http, token_sidecar, tools};
 use serde_json::{Value, json};
 
 use crate::downstream::{self, NAME};
@@ -100,26 +99,11 @@ impl World {
             let path = "/var/run/secrets/azure/tokens/azure-identity-token".to_owned();
             environment.insert("AZURE_FEDERATED_TOKEN_FILE", path);
         }
-        let mut sidecar = Process::spawn("token-sidecar", |_| {
-            let mut command = Command::new(tools::token_sidecar());
-            command.env_clear();
-            for (name, value) in &environment {
-                let path = value.starts_with('/').then(|| self.file(value));
-                command.env(name, path.unwrap_or_else(|| value.into()));
-            }
-            Ok(command)
-        })
-        .expect("a token-sidecar");
-        let is_there = || {
-            socket
-                .exists()
-                .then_some(())
-                .ok_or("no socket yet".to_owned())
-        };
-        sidecar
-            .wait_ready(Duration::from_secs(20), is_there)
-            .unwrap_or_else(|reason| panic!("{reason}"));
-        Some(sidecar)
+        let here = environment.into_iter().map(|(name, value)| {
+            let path = value.starts_with('/').then(|| self.file(&value).into());
+            (name.to_owned(), path.unwrap_or_else(|| value.into()))
+        });
+        Some(token_sidecar(&socket, here))
     }
 
     /// What Istio makes of each port of each ServiceEntry.
