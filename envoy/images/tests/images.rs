@@ -7,14 +7,15 @@ mod unpack;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use entra_auth_images::arch::Arch;
-use entra_auth_images::archive::{Archive, digest};
+use entra_auth_images::archive::{Archive, digest, hash};
 use entra_auth_images::debian::Debian;
 use entra_auth_images::module::{CONTENT, RUNTIME};
 use entra_auth_images::origin::Origin;
-use entra_auth_images::program::Needs;
-use entra_auth_images::recipe::{BILL, Ingredients, MODULE, Made};
+use entra_auth_images::program::{Needs, compilers};
+use entra_auth_images::recipe::{BILL, Ingredients, MODULE, Made, NOTICES, VERSION};
 use serde_json::Value;
 use tempfile::TempDir;
 use unpack::{File, Layout, files, gunzip};
@@ -62,17 +63,32 @@ fn kitchen(library_folder: &str, backwards: bool) -> TempDir {
         (at("module"), MODULE_CONTENT.to_vec()),
         (at("LICENSE"), b"a licence".to_vec()),
         (
-            at("debian/packages"),
-            b"debian ca-certificates 20230311\ndebian libc6 2.36-9+deb12u14\ndebian libgcc-s1 12.2.0-14\n".to_vec(),
+            root.join("usr/lib/os-release"),
+            b"PRETTY_NAME=\"Debian\"\nVERSION_ID=\"12\"\nID=debian\n".to_vec(),
+        ),
+        (
+            root.join("usr/share/common-licenses/GPL-2"),
+            b"GPL".to_vec(),
         ),
     ];
     for (name, content) in [("B.crt", "second"), ("A.crt", "first\n")] {
         let place = root.join("usr/share/ca-certificates/mozilla").join(name);
         all.push((place, content.into()));
     }
-    for package in ["libc6", "libgcc-s1", "ca-certificates"] {
+    for (package, fields) in [
+        ("base-files", "Version: 12.4+deb12u15"),
+        ("ca-certificates", "Version: 20230311"),
+        ("libc6", "Source: glibc\nVersion: 2.36-9+deb12u14"),
+        (
+            "libgcc-s1",
+            "Source: gcc-12 (12.2.0-13)\nVersion: 1:12.2.0-14",
+        ),
+    ] {
         let place = root.join("usr/share/doc").join(package).join("copyright");
-        all.push((place, package.into()));
+        let licence = format!("{package}: see /usr/share/common-licenses/GPL-2.\n");
+        all.push((place, licence.into()));
+        let control = format!("Package: {package}\n{fields}\n");
+        all.push((at("debian/control").join(package), control.into()));
     }
     for library in loaded_libraries() {
         let name = library.file_name().expect("a name");
@@ -96,10 +112,11 @@ fn ingredients(kitchen: &TempDir, arch: Arch) -> Ingredients {
         module: at("module"),
         envoy: at("envoy"),
         envoy_version: "1.40.0".to_owned(),
+        envoy_sha256: hash(&fs::read(at("envoy")).expect("a program")),
         licence: at("LICENSE"),
         debian: Debian::new(&at("debian"), arch),
         repository: "registry.example.com/entra-auth".to_owned(),
-        version: "0.1.0".to_owned(),
+        tag: "a-tag".to_owned(),
         origin: Origin {
             revision: Some("0123abc".to_owned()),
             ..Origin::default()
@@ -181,7 +198,7 @@ fn docker_finds_the_configuration_and_as_many_layers_as_it_names() {
     for (made, name) in made.iter().zip(["proxy", "token-sidecar"]) {
         let layout = layout(&made.archive);
         let docker = &layout.json("manifest.json")[0];
-        let reference = format!("registry.example.com/entra-auth/{name}:0.1.0");
+        let reference = format!("registry.example.com/entra-auth/{name}:a-tag");
         assert_eq!(docker["RepoTags"], serde_json::json!([reference]));
         let config = layout.json(docker["Config"].as_str().expect("a path"));
         let hashes: Vec<String> = (docker["Layers"].as_array().expect("layers").iter())
@@ -296,6 +313,18 @@ fn istio_finds_the_module_in_both_forms() {
     assert_eq!(layers[0]["mediaType"], RUNTIME);
     assert_eq!(layers[1]["mediaType"], CONTENT);
     assert_eq!(artifact.blob(&layers[1]), MODULE_CONTENT);
+
+    // Whichever is pushed first keeps its tag, and what the agent compares is the manifest's hash.
+    let references = [&made[2], &made[3]].map(|it| it.archive.reference());
+    let name = "registry.example.com/entra-auth/filter";
+    assert_eq!(
+        references,
+        [format!("{name}:a-tag"), format!("{name}:a-tag-oci")]
+    );
+    for (made, layout) in made[2..].iter().zip([&image, &artifact]) {
+        let manifest = layout.blob(&layout.manifest_descriptor());
+        assert_eq!(made.archive.sha256(), hash(manifest));
+    }
 }
 
 #[test]
@@ -305,7 +334,7 @@ fn the_labels_and_the_bill_of_materials_say_what_it_was_made_from() {
     let config = layout.config();
     let label =
         |name: &str| &config["config"]["Labels"][format!("org.opencontainers.image.{name}")];
-    assert_eq!(label("version"), "0.1.0");
+    assert_eq!(label("version"), VERSION);
     assert_eq!(label("revision"), "0123abc");
     assert_eq!(label("created"), "1970-01-01T00:00:00Z");
     assert_eq!(label("licenses"), "Apache-2.0");
@@ -318,16 +347,40 @@ fn the_labels_and_the_bill_of_materials_say_what_it_was_made_from() {
     for purl in [
         "pkg:github/envoyproxy/envoy@v1.40.0".to_owned(),
         format!(
-            "pkg:deb/debian/libc6@2.36-9%2Bdeb12u14?arch={}",
+            "pkg:deb/debian/libc6@2.36-9%2Bdeb12u14?arch={}&distro=debian-12&upstream=glibc",
             this_arch().name()
         ),
-        format!("pkg:cargo/entra-auth-envoy@{}", env!("CARGO_PKG_VERSION")),
-        format!("pkg:cargo/entra-token-core@{}", env!("CARGO_PKG_VERSION")),
+        format!(
+            "pkg:deb/debian/libgcc-s1@1%3A12.2.0-14?arch={}&distro=debian-12&upstream=gcc-12%4012.2.0-13",
+            this_arch().name()
+        ),
+        format!(
+            "pkg:deb/debian/ca-certificates@20230311?arch={}&distro=debian-12&upstream=ca-certificates",
+            this_arch().name()
+        ),
     ] {
         assert!(purls.contains(purl.as_str()), "{purl} is not in {purls:?}");
     }
-    // What only builds or tests it is not in it.
+    assert!(
+        purls.iter().any(|purl| purl.starts_with("pkg:cargo/aws-lc-sys@")),
+        "{purls:?}"
+    );
+    let components = bill["components"].as_array().expect("components");
+    let component = |name: &str| components.iter().find(|it| it["name"] == name).expect(name);
+    assert_eq!(
+        component("envoy")["cpe"],
+        "cpe:2.3:a:envoyproxy:envoy:1.40.0:*:*:*:*:*:*:*"
+    );
+    assert_eq!(component("entra-token-core")["version"], VERSION);
+    let file = component("usr/local/bin/entra-auth-envoy");
+    assert_eq!(file["version"], VERSION);
+    let program = fs::read(PROGRAM).expect("a program");
+    assert_eq!(file["hashes"][0]["content"], hash(&program));
+    // Not in it: ours, which no registry has, and what only builds or tests it.
     for name in [
+        "entra-auth-envoy",
+        "entra-token-core",
+        "token-sidecar",
         "serde_derive",
         "tempfile-macros",
         "wat",
@@ -367,4 +420,132 @@ fn a_library_that_no_package_has_is_named_with_what_to_do() {
         "{why}"
     );
     assert!(why.contains("scripts/setup"), "{why}");
+}
+
+#[test]
+fn the_bill_of_materials_has_a_number_of_its_own_and_says_who_wrote_it() {
+    let kitchen = kitchen(LIBRARY_FOLDERS[0], false);
+    let mut numbers = BTreeSet::new();
+    for made in &made(&kitchen)[..3] {
+        let bill: Value = serde_json::from_slice(&made.bill).expect("JSON");
+        let number = bill["serialNumber"].as_str().expect("a number");
+        assert_eq!(
+            number.len(),
+            "urn:uuid:00000000-0000-8000-8000-000000000000".len()
+        );
+        assert!(numbers.insert(number.to_owned()), "{number}");
+        let tool = &bill["metadata"]["tools"]["components"][0];
+        assert_eq!(tool["name"], "entra-auth-images");
+    }
+}
+
+#[test]
+fn scanners_find_the_system_and_its_packages_and_each_licence_that_is_named_is_there() {
+    for made in &made(&kitchen(LIBRARY_FOLDERS[0], false))[..2] {
+        let files = layout(&made.archive).root();
+        let text = |path: &str| String::from_utf8_lossy(&files[path].content).into_owned();
+        assert!(text("etc/os-release").contains("ID=debian"));
+        let control = text("var/lib/dpkg/status.d/libc6");
+        assert!(control.contains("Version: 2.36-9+deb12u14"), "{control}");
+        assert_eq!(text("usr/share/common-licenses/GPL-2"), "GPL");
+        let notices = text(NOTICES);
+        assert!(notices.contains("\naws-lc-sys 0."), "{notices:.200}");
+        assert!(
+            notices.contains("Permission is hereby granted"),
+            "{notices:.200}"
+        );
+        assert!(!notices.contains("azure-sim") && !notices.contains("token-sidecar"));
+    }
+}
+
+#[test]
+fn the_compilers_of_a_program_are_what_it_says_of_itself() {
+    let this = fs::read(std::env::current_exe().expect("a path")).expect("a program");
+    let names = compilers(&this);
+    let has = |name: &str| names.iter().any(|it| it.contains(name));
+    // Rust's, and the one that made the C library's part of the program.
+    assert!(has("rustc version") && has("GCC: "), "{names:?}");
+    assert!(compilers(MODULE_CONTENT).is_empty());
+}
+
+#[test]
+fn a_program_that_names_the_folder_of_crates_on_this_machine_is_refused() {
+    for (file, image) in [("dist/token-sidecar", "sidecar"), ("module", "modules")] {
+        let kitchen = kitchen(LIBRARY_FOLDERS[0], false);
+        let path = kitchen.path().join(file);
+        let mut content = fs::read(&path).expect("a file");
+        content.extend(b"/home/me/.cargo/registry/src/index.crates.io-1/http-1.0.0/src/lib.rs");
+        write(&path, &content);
+        let ingredients = ingredients(&kitchen, this_arch());
+        let why = match image {
+            "sidecar" => ingredients.sidecar().map(drop),
+            _ => ingredients.modules().map(drop),
+        };
+        let why = why.unwrap_err();
+        assert!(why.contains(file) && why.contains("make build"), "{why}");
+    }
+}
+
+#[test]
+fn an_envoy_with_another_hash_is_refused() {
+    let kitchen = kitchen(LIBRARY_FOLDERS[0], false);
+    let mut ingredients = ingredients(&kitchen, this_arch());
+    ingredients.envoy_sha256 = hash(b"another");
+    let why = ingredients.proxy().unwrap_err();
+    assert!(
+        why.contains(&hash(b"another")) && why.contains("scripts/tools.env"),
+        "{why}"
+    );
+}
+
+#[test]
+fn a_program_that_was_built_with_a_newer_c_library_is_refused() {
+    let kitchen = kitchen(LIBRARY_FOLDERS[0], false);
+    let path = kitchen.path().join("dist/token-sidecar");
+    let mut content = fs::read(&path).expect("a program");
+    // The table of its names says so once, for all symbols of that version.
+    let (old, new) = (b"\0GLIBC_2.34\0", b"\0GLIBC_9.99\0");
+    let at = (content.windows(old.len()).position(|it| it == old)).expect("a version");
+    content[at..at + new.len()].copy_from_slice(new);
+    write(&path, &content);
+    let why = ingredients(&kitchen, this_arch()).sidecar().unwrap_err();
+    assert!(
+        why.contains("wants GLIBC_9.99") && why.contains("libc.so.6"),
+        "{why}"
+    );
+}
+
+#[test]
+fn without_gits_folder_there_is_no_commit_and_where_git_fails_it_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path();
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git")
+            .arg("-C")
+            .arg(root)
+            .args(arguments)
+            .output();
+        assert!(output.expect("git").status.success(), "{arguments:?}");
+    };
+    git(&["init", "--quiet"]);
+    // No commit, so it cannot say which.
+    let why = Origin::detect(root).unwrap_err();
+    assert!(why.contains("git log") && why.contains("commit"), "{why}");
+    write(&root.join("file"), b"content");
+    git(&["add", "file"]);
+    let me = ["-c", "user.name=me", "-c", "user.email=me@example.com"];
+    git(&[&me[..], &["commit", "--quiet", "--message", "first"]].concat());
+    let clean = Origin::detect(root)
+        .expect("a commit")
+        .revision
+        .expect("its hash");
+    assert_eq!(clean.len(), 40, "{clean}");
+    write(&root.join("file"), b"other");
+    let changed = Origin::detect(root).expect("a commit").revision;
+    assert_eq!(changed, Some(format!("{clean}-dirty")));
+
+    // Sources unpacked in another repository.
+    let inside = root.join("unpacked");
+    fs::create_dir(&inside).expect("a folder");
+    assert_eq!(Origin::detect(&inside).expect("none").revision, None);
 }
