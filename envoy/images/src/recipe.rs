@@ -1,6 +1,6 @@
 //! What goes into each image.
 //!
-//! The C library comes from Debian's packages: Envoy's official binary is linked to it, and our
+//! The C library comes from Debian's packages: Envoy's binary is linked to it, and our
 //! programs, which are on the machine anyway, need no second one. Nothing else of Debian's is
 //! there: no shell, no package manager, no file that changes its user.
 
