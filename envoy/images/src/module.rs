@@ -20,11 +20,18 @@ pub const RUNTIME: &str = "application/vnd.module.wasm.config.v1+json";
 const TITLE: &str = "Entra Auth filter";
 const DESCRIPTION: &str = "Proxy-Wasm module that puts Microsoft Entra tokens on requests";
 
-/// The form of a container image: `plugin.wasm` at the root of the last layer.
+/// The form of a container image: `plugin.wasm` at the root of the last layer, before which others
+/// may be: here one with licences.
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn image(name: &str, tag: &str, module: &[u8], origin: &Origin) -> io::Result<Archive> {
+pub fn image(
+    name: &str,
+    tag: &str,
+    module: &[u8],
+    licences: Layer,
+    origin: &Origin,
+) -> io::Result<Archive> {
     let image = Image {
         name,
         title: TITLE,
@@ -33,7 +40,10 @@ pub fn image(name: &str, tag: &str, module: &[u8], origin: &Origin) -> io::Resul
         // The module runs anywhere; a puller asks for the machine it is on, most often this one.
         arch: Arch::Amd64,
         origin,
-        layers: vec![("the module", Layer::default().file("plugin.wasm", module))],
+        layers: vec![
+            ("licences", licences),
+            ("the module", Layer::default().file("plugin.wasm", module)),
+        ],
         run: None,
     };
     image.archive()

@@ -193,7 +193,9 @@ impl Ingredients {
         let components = self.module_components(&content)?;
         let bill = bill("Entra Auth filter", &self.origin, &components);
         let name = format!("{}/filter", self.repository);
-        let image = module::image(&name, &self.tag, &content, &self.origin)
+        let licences =
+            (self.with_licence(Layer::default())?).file(NOTICES, self.notices(&components)?);
+        let image = module::image(&name, &self.tag, &content, licences, &self.origin)
             .map_err(|error| format!("cannot write the module's image: {error}"))?;
         let artifact = module::artifact(&name, &self.tag, &content, &self.origin);
         let made = |file: &str, archive| Made {
@@ -229,10 +231,16 @@ impl Ingredients {
             // Without it the C library asks DNS before it looks into /etc/hosts.
             .file("etc/nsswitch.conf", "hosts: files dns\n")
             .directory("tmp", 0o1777, 0)
-            .directory(SOCKET_FOLDER, 0o770, USER)
-            .file("usr/share/doc/entra-auth/LICENSE", read(&self.licence)?);
-        let base = self.debian.add_libraries(base, programs)?;
+            .directory(SOCKET_FOLDER, 0o770, USER);
+        let base = self
+            .debian
+            .add_libraries(self.with_licence(base)?, programs)?;
         self.debian.add_records(base, packages)
+    }
+
+    /// Adds our own.
+    fn with_licence(&self, layer: Layer) -> Result<Layer, String> {
+        Ok(layer.file("usr/share/doc/entra-auth/LICENSE", read(&self.licence)?))
     }
 
     fn program(&self, name: &str) -> Result<Vec<u8>, String> {

@@ -362,7 +362,9 @@ fn the_labels_and_the_bill_of_materials_say_what_it_was_made_from() {
         assert!(purls.contains(purl.as_str()), "{purl} is not in {purls:?}");
     }
     assert!(
-        purls.iter().any(|purl| purl.starts_with("pkg:cargo/aws-lc-sys@")),
+        purls
+            .iter()
+            .any(|purl| purl.starts_with("pkg:cargo/aws-lc-sys@")),
         "{purls:?}"
     );
     let components = bill["components"].as_array().expect("components");
@@ -456,6 +458,14 @@ fn scanners_find_the_system_and_its_packages_and_each_licence_that_is_named_is_t
         );
         assert!(!notices.contains("azure-sim") && !notices.contains("token-sidecar"));
     }
+}
+
+#[test]
+fn the_modules_image_has_the_licences_of_the_crates_in_it_and_of_no_others() {
+    let files = layout(&made(&kitchen(LIBRARY_FOLDERS[0], false))[2].archive).root();
+    let notices = String::from_utf8_lossy(&files[NOTICES].content).into_owned();
+    assert!(notices.contains("\nproxy-wasm 0."), "{notices:.200}");
+    assert!(!notices.contains("\ntokio 1."), "{notices:.200}");
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
-use e2e::eventually;
 use e2e::azure::ECHO;
+use e2e::eventually;
 use e2e::http;
 use images_tests::running::{Process, bare_proxy, trusting_proxy};
 use images_tests::{Running, Volume, azure, proxy, sidecar};
@@ -57,10 +57,15 @@ fn has_no_rights(processes: &[Process]) {
         let status = fs::read_to_string(&path).unwrap_or_else(|why| panic!("{path}: {why}"));
         let field = |name: &str| {
             let line = status.lines().find(|line| line.starts_with(name));
-            line.and_then(|line| line.split_whitespace().nth(1)).expect(name)
+            line.and_then(|line| line.split_whitespace().nth(1))
+                .expect(name)
         };
         for capabilities in ["CapEff:", "CapPrm:", "CapBnd:", "CapAmb:"] {
-            assert_eq!(field(capabilities), "0000000000000000", "{process:?}: {status}");
+            assert_eq!(
+                field(capabilities),
+                "0000000000000000",
+                "{process:?}: {status}"
+            );
         }
         assert_eq!(field("NoNewPrivs:"), "1", "{process:?}: {status}");
     }
