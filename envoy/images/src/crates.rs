@@ -91,10 +91,7 @@ fn licence_texts(folder: &Path) -> Result<Vec<String>, String> {
     files.retain(|file| {
         let name = file.file_name().unwrap_or_default().to_ascii_uppercase();
         let begins = |with: &&str| name.as_encoded_bytes().starts_with(with.as_bytes());
-        file.is_file()
-            && ["LICENSE", "LICENCE", "COPY", "NOTICE"]
-                .iter()
-                .any(|it| begins(&it))
+        file.is_file() && ["LICENSE", "LICENCE", "COPY", "NOTICE"].iter().any(begins)
     });
     files.sort();
     let text = |file: &PathBuf| Ok(String::from_utf8_lossy(&read(file)?).trim_end().to_owned());
