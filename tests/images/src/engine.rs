@@ -92,13 +92,19 @@ pub(crate) static IMAGES: LazyLock<BTreeMap<&str, (String, String)>> = LazyLock:
     ["proxy", "token-sidecar"].map(load).into()
 });
 
-/// Where containers reach this machine: the gateway of Docker's default network.
+/// Where containers reach this machine: the gateway of Docker's default network. Docker 20.10 does
+/// not name that of a network which it has just made: it is the first address there.
 pub(crate) static GATEWAY: LazyLock<Ipv4Addr> = LazyLock::new(|| {
-    let format = "{{(index .IPAM.Config 0).Gateway}}";
-    let gateway = ask(&["network", "inspect", "bridge", "--format", format]);
-    let gateway: Ipv4Addr = gateway
-        .parse()
-        .unwrap_or_else(|_| panic!("Docker's default network has the gateway {gateway:?}"));
+    let format = "{{with index .IPAM.Config 0}}{{.Gateway}} {{.Subnet}}{{end}}";
+    let network = ask(&["network", "inspect", "bridge", "--format", format]);
+    let addresses: Vec<Ipv4Addr> = (network.split([' ', '/']))
+        .filter_map(|it| it.parse().ok())
+        .collect();
+    let gateway = match *addresses {
+        [gateway, _] => gateway,
+        [subnet] => Ipv4Addr::from_bits(subnet.to_bits() + 1),
+        _ => panic!("Docker's default network has gateway and subnet {network:?}"),
+    };
     // Not where the engine has a network or a machine of its own.
     if let Err(why) = TcpListener::bind((gateway, 0)) {
         panic!(
