@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-oldest test-deploy test-images images cost cost-record soak bench bench-quick fuzz build traps lint audit setup clean
+.PHONY: help run test test-all test-oldest test-deploy test-images test-reproducible images cost cost-record soak bench bench-quick fuzz build programs module traps lint audit setup clean
 
 CARGO_TARGET_DIR ?= target
 CARGO := cargo --quiet
@@ -14,18 +14,21 @@ IF_GO = $(if $(shell scripts/setup go 2>/dev/null && echo yes),prometheus3)
 # Not the launcher's: 1.36 knows no `tcp_keepalive` of a listener, and no files that Envoy serves to the
 # plugin (`%FILE_CONTENT%`, from 1.38). And not that an edit of a WasmPlugin makes new VMs: there its
 # environment is no part of what makes a VM.
-ON_OLDEST = downstream:: istio:: updates:: the_plugin_configuration_of_each_identity \
-	--skip new_vms_find_the_token_of_the_old_ones --skip all_served_in_old_and_new_vms
+ON_OLDEST = downstream:: istio:: updates:: the_plugin_configuration_of_each_identity
+NOT_ON_OLDEST = --skip new_vms_find_the_token_of_the_old_ones --skip all_served_in_old_and_new_vms
+
+# The place of crates on this machine stays out of what ships, so that it is the same wherever it is
+# made. (`RUSTFLAGS` in the environment takes the place of it; `make images` refuses what comes of that.)
+REMAP = --config "target.'cfg(all())'.rustflags=['--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src=']"
 
 # The Wasm module with the features $(1) as the file $(2): compiled, then freed of what Envoy need not
-# call. The place of crates on this machine stays out of it, so that it is the same wherever it is made.
-MODULE = $(CARGO) build --locked --profile module --package entra-auth-module --target wasm32-wasip1 $(1) \
-	--config "target.wasm32-wasip1.rustflags=['--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src=']" && \
+# call.
+MODULE = $(CARGO) build $(REMAP) --locked --profile module --package entra-auth-module --target wasm32-wasip1 $(1) && \
 	$(CARGO) run --locked --package entra-auth-link -- \
 	$(CARGO_TARGET_DIR)/wasm32-wasip1/module/entra_auth_module.wasm $(2)
 
 help: ## Lists the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: ## Runs the proxy: for TARGET_HOST, else a demo against a simulated Azure. SECONDS=30 ends the demo by itself.
 	@scripts/setup rust envoy $(if $(TARGET_HOST),,prometheus)
@@ -38,13 +41,22 @@ else
 	@exec $(CARGO_TARGET_DIR)/debug/demo $(if $(SECONDS),--seconds $(SECONDS))
 endif
 
-build: ## Fills dist/ with what ships: the launcher, the token-sidecar and the Wasm module.
+build: programs module ## Fills dist/ with what ships: the launcher, the token-sidecar and the Wasm module.
+
+# With RUST_TARGET=aarch64-unknown-linux-gnu for another machine, into a folder of that name in dist/.
+# In two calls: in one, each program would get what only the other wants of a crate.
+programs:
 	@scripts/setup rust
-	@echo 'building dist/' >&2
-	@$(CARGO) build --locked --release --package entra-auth-envoy
-	@$(CARGO) build --locked --release --package token-sidecar
+	@echo 'building the launcher and the token-sidecar' >&2
+	@$(CARGO) build $(REMAP) --locked --release $(addprefix --target ,$(RUST_TARGET)) --package entra-auth-envoy
+	@$(CARGO) build $(REMAP) --locked --release $(addprefix --target ,$(RUST_TARGET)) --package token-sidecar
+	@mkdir -p dist/$(RUST_TARGET)
+	@install -m 755 $(addprefix $(CARGO_TARGET_DIR)/$(addsuffix /,$(RUST_TARGET))release/,entra-auth-envoy token-sidecar) dist/$(RUST_TARGET)
+
+module:
+	@scripts/setup rust
+	@echo 'building the Wasm module' >&2
 	@mkdir -p dist
-	@install -m 755 $(addprefix $(CARGO_TARGET_DIR)/release/,entra-auth-envoy token-sidecar) dist/
 	@$(call MODULE,,dist/entra_auth_filter.wasm)
 
 traps: ## Builds, for the tests alone, the Wasm module with a switch that kills it and a count of its allocations.
@@ -60,11 +72,16 @@ images: ## Builds the container images and the module's OCI artifacts, for ARCH=
 	@scripts/images $(ARCH)
 
 test-images: ## Runs them: the proxy and the token-sidecar as containers, on a local Docker engine.
-	@scripts/setup rust prometheus docker
+	@scripts/setup rust prometheus docker cyclonedx
 	@$(MAKE) --no-print-directory images ARCH=$(THIS_ARCH)
+	.tools/venv/bin/python tests/images/bills.py dist/images/*.cdx.json
 	@echo 'building the tests' >&2
 	@$(CARGO) test --locked --package images-tests --features docker --no-run
 	@scripts/with-docker cargo test --locked --package images-tests --features docker
+
+test-reproducible: ## Builds what ships a second time, from another folder with another CARGO_HOME, and compares.
+	@$(MAKE) --no-print-directory build
+	@scripts/reproducible
 
 test: PROMETHEUS3 = $(IF_GO)
 test: ## Runs every test: native, wasm, and end to end on a real Envoy and real Prometheuses. Without Go not on Prometheus 3.
@@ -81,7 +98,11 @@ test test-all:
 test-oldest: ## Runs the tests of the module as Istio places it on the oldest Envoy that is supported.
 	@scripts/setup rust envoy-oldest
 	@$(MAKE) --no-print-directory build
-	E2E_ENVOY=.tools/bin/envoy-oldest cargo test --locked --package e2e --test e2e -- $(ON_OLDEST)
+	@list=$$(cargo test --quiet --locked --package e2e --test e2e -- --list $(ON_OLDEST) $(NOT_ON_OLDEST)); \
+	for group in $(ON_OLDEST); do \
+		grep --quiet "$$group" <<<"$$list" || { echo "make $@: error: no test has $$group in its name" >&2; exit 1; }; \
+	done
+	E2E_ENVOY=.tools/bin/envoy-oldest cargo test --locked --package e2e --test e2e -- $(ON_OLDEST) $(NOT_ON_OLDEST)
 
 test-deploy: ## Checks the chart, the Kubernetes examples and istio/ by Helm, kustomize and the schemas of Kubernetes and Istio. Needs Go.
 	@scripts/setup rust helm kustomize schemas
@@ -128,7 +149,7 @@ lint: ## Checks format, clippy (native and wasm), docs, licences and duplicates 
 	cargo deny --locked check --allow license-exception-not-encountered bans licenses sources
 	cargo fmt --manifest-path tests/fuzz/libfuzzer/Cargo.toml --check
 	cargo deny --locked --manifest-path tests/fuzz/libfuzzer/Cargo.toml --config deny.toml check --allow unmatched-skip --allow license-not-encountered bans licenses sources
-	shellcheck --external-sources scripts/setup scripts/fuzz scripts/images scripts/with-docker .ci/run
+	shellcheck --external-sources scripts/setup scripts/fuzz scripts/images scripts/reproducible scripts/with-docker .ci/run
 
 audit: ## Checks dependencies against the RustSec advisory database (fetched from the internet).
 	@scripts/setup rust deny

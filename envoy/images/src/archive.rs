@@ -10,12 +10,17 @@ use sha2::{Digest, Sha256};
 
 use crate::layer::Layer;
 
-/// `sha256:` and the hash in hexadecimal.
+/// The SHA-256 hash in hexadecimal.
+#[must_use]
+pub fn hash(bytes: &[u8]) -> String {
+    let hash = Sha256::digest(bytes);
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// `sha256:` and the hash.
 #[must_use]
 pub fn digest(bytes: &[u8]) -> String {
-    let hash = Sha256::digest(bytes);
-    let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+    format!("sha256:{}", hash(bytes))
 }
 
 /// Where a blob lies in the layout.
@@ -95,6 +100,12 @@ impl Archive {
     #[must_use]
     pub fn digest(&self) -> &str {
         &self.manifest
+    }
+
+    /// The same in 64 hexadecimal digits alone, as `sha256` in a WasmPlugin wants it.
+    #[must_use]
+    pub fn sha256(&self) -> &str {
+        self.manifest.trim_start_matches("sha256:")
     }
 
     /// The file.

@@ -1,8 +1,13 @@
-//! The crates that a program is linked from, by `cargo tree`.
+//! The crates that a program is linked from, by `cargo tree`, and their licences.
 
-use std::env;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{env, fs};
 
+use serde_json::Value;
+
+use crate::read;
 use crate::sbom::Component;
 
 /// The crates in this package's program for this target: no macros, and nothing that only the
@@ -11,22 +16,86 @@ use crate::sbom::Component;
 /// # Errors
 /// When cargo cannot tell.
 pub fn linked(package: &str, target: &str) -> Result<Vec<Component>, String> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .args(["tree", "--locked", "--package", package, "--target", target])
-        .args(["--edges", "normal,no-proc-macro", "--prefix", "none"])
-        .args(["--format", "{p}|{l}"])
-        .output()
-        .map_err(|error| format!("cannot run cargo tree: {error}"))?;
-    if !output.status.success() {
-        let why = String::from_utf8_lossy(&output.stderr);
-        return Err(format!(
-            "cargo tree --package {package} failed: {}",
-            why.trim()
-        ));
-    }
-    let lines = String::from_utf8_lossy(&output.stdout);
+    let which = ["tree", "--locked", "--package", package, "--target", target];
+    let what = ["--edges", "normal,no-proc-macro", "--prefix", "none"];
+    let lines = cargo(&[&which[..], &what, &["--format", "{p}|{l}"]].concat())?;
     lines.lines().map(component).collect()
+}
+
+/// What cargo prints.
+fn cargo(arguments: &[&str]) -> Result<String, String> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = (Command::new(cargo).args(arguments).output())
+        .map_err(|error| format!("cannot run cargo {}: {error}", arguments[0]))?;
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if !output.status.success() {
+        let why = said(&output.stderr);
+        return Err(format!("cargo {} failed: {why}", arguments.join(" ")));
+    }
+    Ok(said(&output.stdout))
+}
+
+/// The licences of these components that are crates of a registry, for programs for these targets:
+/// a list, and each text once after the crates that it is of.
+///
+/// # Errors
+/// When cargo cannot tell where a crate's sources are, or they cannot be read.
+pub fn notices(components: &[Component], targets: &[&str]) -> Result<Vec<u8>, String> {
+    let mut arguments = vec!["metadata", "--locked", "--format-version", "1"];
+    for target in targets {
+        arguments.extend(["--filter-platform", target]);
+    }
+    let metadata: Value = serde_json::from_str(&cargo(&arguments)?)
+        .map_err(|error| format!("cargo metadata printed what is no JSON: {error}"))?;
+    let mut folders = BTreeMap::new();
+    for package in metadata["packages"].as_array().into_iter().flatten() {
+        let text = |field: &str| package[field].as_str().unwrap_or_default();
+        let folder = Path::new(text("manifest_path")).with_file_name("");
+        folders.insert((text("name"), text("version")), folder);
+    }
+
+    let crates: BTreeMap<_, _> = (components.iter())
+        .filter(|it| (it.purl.as_deref()).is_some_and(|purl| purl.starts_with("pkg:cargo/")))
+        .map(|it| ((it.name.as_str(), it.version.as_str()), it))
+        .collect();
+    let mut list = "Crates in these programs, and their licences\n\n".to_owned();
+    let mut texts: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (crate_, component) in crates {
+        let (name, version) = crate_;
+        let folder = (folders.get(&crate_))
+            .ok_or_else(|| format!("cargo metadata does not know {name} {version}"))?;
+        let licence = component
+            .licence
+            .as_deref()
+            .unwrap_or("a licence of its own");
+        list += &format!("{name} {version}: {licence}\n");
+        for text in licence_texts(folder)? {
+            texts
+                .entry(text)
+                .or_default()
+                .push(format!("{name} {version}"));
+        }
+    }
+    for (text, of) in texts {
+        list += &format!("\n{}\n{}:\n\n{text}\n", "-".repeat(72), of.join(", "));
+    }
+    Ok(list.into_bytes())
+}
+
+/// The files in the folder of a crate's sources that licences are in, by custom.
+fn licence_texts(folder: &Path) -> Result<Vec<String>, String> {
+    let unreadable = |error| format!("cannot read {}: {error}", folder.display());
+    let mut files: Vec<PathBuf> = fs::read_dir(folder)
+        .and_then(|entries| entries.map(|entry| entry.map(|it| it.path())).collect())
+        .map_err(unreadable)?;
+    files.retain(|file| {
+        let name = file.file_name().unwrap_or_default().to_ascii_uppercase();
+        let begins = |with: &&str| name.as_encoded_bytes().starts_with(with.as_bytes());
+        file.is_file() && ["LICENSE", "LICENCE", "COPY", "NOTICE"].iter().any(begins)
+    });
+    files.sort();
+    let text = |file: &PathBuf| Ok(String::from_utf8_lossy(&read(file)?).trim_end().to_owned());
+    files.iter().map(text).collect()
 }
 
 /// Reads a line: `name v1.2.3 (where)|MIT OR Apache-2.0`, with ` (*)` where it stood before.
@@ -39,14 +108,16 @@ fn component(line: &str) -> Result<Component, String> {
         return Err(unknown());
     };
     let version = version.strip_prefix('v').ok_or_else(unknown)?;
+    // Ours have a folder behind the version, and are in no registry.
+    let published = words.next().is_none();
     Ok(Component {
         kind: "library",
         name: name.to_owned(),
         version: version.to_owned(),
-        purl: Some(format!("pkg:cargo/{name}@{}", version.replace('+', "%2B"))),
+        purl: published.then(|| format!("pkg:cargo/{name}@{}", version.replace('+', "%2B"))),
         // The old way to write "or", which is no SPDX expression.
         licence: (!licence.is_empty()).then(|| licence.replace('/', " OR ")),
-        sha256: None,
+        ..Component::default()
     })
 }
 
@@ -72,7 +143,7 @@ mod tests {
             (ours.name.as_str(), ours.version.as_str()),
             ("token-sidecar", "0.1.0")
         );
-        assert_eq!(ours.licence, None);
+        assert_eq!((ours.licence, ours.purl), (None, None));
 
         component("error: something else").unwrap_err();
     }

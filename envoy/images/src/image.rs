@@ -27,8 +27,8 @@ pub struct Image<'a> {
     pub title: &'a str,
     /// For labels.
     pub description: &'a str,
-    /// The tag, and for labels.
-    pub version: &'a str,
+    /// The tag.
+    pub tag: &'a str,
     /// The machine it runs on.
     pub arch: Arch,
     /// What it was made from.
@@ -58,7 +58,7 @@ impl Image<'_> {
     /// # Errors
     /// When a layer cannot be written.
     pub fn archive(&self) -> io::Result<Archive> {
-        let mut archive = Archive::new(self.name, self.version);
+        let mut archive = Archive::new(self.name, self.tag);
         let (mut layers, mut diff_ids, mut history) = (Vec::new(), Vec::new(), Vec::new());
         for (what, layer) in &self.layers {
             let tar = layer.tar()?;
@@ -66,9 +66,7 @@ impl Image<'_> {
             layers.push(archive.add(LAYER, gzip(&tar)?));
             history.push(json!({ "created": self.origin.time(), "created_by": what }));
         }
-        let labels = self
-            .origin
-            .labels(self.title, self.description, self.version);
+        let labels = self.origin.labels(self.title, self.description);
         let config = json!({
             "architecture": self.arch.name(),
             "os": "linux",

@@ -13,6 +13,7 @@ pub mod debian;
 pub mod image;
 pub mod layer;
 pub mod module;
+pub mod name;
 pub mod origin;
 pub mod program;
 pub mod recipe;

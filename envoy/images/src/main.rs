@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
 use entra_auth_images::arch::Arch;
 use entra_auth_images::debian::Debian;
+use entra_auth_images::name;
 use entra_auth_images::origin::Origin;
 use entra_auth_images::recipe::{Ingredients, Made};
 use serde_json::json;
@@ -31,21 +32,20 @@ struct Arguments {
     /// Envoy's version.
     #[arg(long)]
     envoy_version: String,
+    /// The hash that it must have.
+    #[arg(long)]
+    envoy_sha256: String,
     /// The folder where `scripts/setup` has unpacked Debian's packages.
     #[arg(long)]
     debian: PathBuf,
     /// Our licence.
     #[arg(long, default_value = "LICENSE")]
     licence: PathBuf,
-    /// The registry and the path before the images' names.
-    #[arg(
-        long,
-        env = "IMAGE_REPOSITORY",
-        default_value = "registry.example.com/entra-auth"
-    )]
+    /// The registry and the path before the images' names; registry.example.com/entra-auth if empty.
+    #[arg(long, env = "IMAGE_REPOSITORY", default_value = "", value_parser = name::repository)]
     repository: String,
-    /// The tag.
-    #[arg(long, env = "IMAGE_TAG", default_value = env!("CARGO_PKG_VERSION"))]
+    /// The tag; the release if empty.
+    #[arg(long, env = "IMAGE_TAG", default_value = "", value_parser = name::tag)]
     tag: String,
     /// The folder to write to.
     #[arg(long, default_value = "dist/images")]
@@ -70,10 +70,11 @@ fn run(arguments: Arguments) -> Result<(), String> {
         module: arguments.module,
         envoy: arguments.envoy,
         envoy_version: arguments.envoy_version,
+        envoy_sha256: arguments.envoy_sha256,
         licence: arguments.licence,
         repository: arguments.repository,
-        version: arguments.tag,
-        origin: Origin::detect()?,
+        tag: arguments.tag,
+        origin: Origin::detect(Path::new("."))?,
     };
     let [image, artifact] = ingredients.modules()?;
     let all = [
@@ -104,11 +105,18 @@ fn run(arguments: Arguments) -> Result<(), String> {
             archive.reference(),
             archive.digest()
         );
-        let entry = json!({ "reference": archive.reference(), "digest": archive.digest() });
+        let entry = json!({
+            "reference": archive.reference(),
+            "digest": archive.digest(),
+            "sha256": archive.sha256(),
+        });
         digests.insert(format!("{file}.tar"), entry);
     }
+    let [.., image, artifact] = &all;
     println!(
-        "`sha256` in a WasmPlugin is the digest of the form that is pushed, without `sha256:`."
+        "`sha256` in a WasmPlugin: {}, or, if the artifact is pushed: {}",
+        image.archive.sha256(),
+        artifact.archive.sha256()
     );
     let name = format!("digests-{}.json", ingredients.arch.name());
     write(&name, format!("{:#}\n", json!(digests)).as_bytes())

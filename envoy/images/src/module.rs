@@ -1,6 +1,6 @@
 //! The Wasm module in both forms that Istio's agent takes from a registry
-//! (`pkg/wasm/imagefetcher.go` of Istio). Both give the same module; a registry or a policy that
-//! knows container images only wants the first.
+//! (`pkg/wasm/imagefetcher.go` of Istio). Both give the same module; releases have the first, which
+//! every registry and policy knows.
 
 use std::io;
 
@@ -20,29 +20,40 @@ pub const RUNTIME: &str = "application/vnd.module.wasm.config.v1+json";
 const TITLE: &str = "Entra Auth filter";
 const DESCRIPTION: &str = "Proxy-Wasm module that puts Microsoft Entra tokens on requests";
 
-/// The form of a container image: `plugin.wasm` at the root of the last layer.
+/// The form of a container image: `plugin.wasm` at the root of the last layer, before which others
+/// may be: here one with licences.
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn image(name: &str, version: &str, module: &[u8], origin: &Origin) -> io::Result<Archive> {
+pub fn image(
+    name: &str,
+    tag: &str,
+    module: &[u8],
+    licences: Layer,
+    origin: &Origin,
+) -> io::Result<Archive> {
     let image = Image {
         name,
         title: TITLE,
         description: DESCRIPTION,
-        version,
+        tag,
         // The module runs anywhere; a puller asks for the machine it is on, most often this one.
         arch: Arch::Amd64,
         origin,
-        layers: vec![("the module", Layer::default().file("plugin.wasm", module))],
+        layers: vec![
+            ("licences", licences),
+            ("the module", Layer::default().file("plugin.wasm", module)),
+        ],
         run: None,
     };
     image.archive()
 }
 
-/// The form of an artifact: exactly two layers, one of them the module as it is.
+/// The form of an artifact: exactly two layers, one of them the module as it is. Its tag is another
+/// one, or it would take the place of the image in a registry.
 #[must_use]
-pub fn artifact(name: &str, version: &str, module: &[u8], origin: &Origin) -> Archive {
-    let mut archive = Archive::new(name, version);
+pub fn artifact(name: &str, tag: &str, module: &[u8], origin: &Origin) -> Archive {
+    let mut archive = Archive::new(name, &format!("{tag}-oci"));
     let config = archive.add(RUNTIME, b"{}".to_vec());
     let runtime = json!({ "type": "envoy_proxy", "abiVersions": ["v0-2-1"], "name": TITLE });
     let layers = [
@@ -54,7 +65,7 @@ pub fn artifact(name: &str, version: &str, module: &[u8], origin: &Origin) -> Ar
         "mediaType": MANIFEST,
         "config": config,
         "layers": layers,
-        "annotations": origin.labels(TITLE, DESCRIPTION, version),
+        "annotations": origin.labels(TITLE, DESCRIPTION),
     }));
     archive
 }

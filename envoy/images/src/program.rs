@@ -1,4 +1,5 @@
-//! What a program needs beside itself: the loader and the shared libraries that its head names.
+//! What a program needs beside itself, and what it was made by: the loader, the shared libraries and
+//! the compilers that it names.
 
 use std::collections::BTreeSet;
 
@@ -15,6 +16,10 @@ pub struct Needs {
     pub loader: Option<String>,
     /// Names of libraries.
     pub libraries: BTreeSet<String>,
+    /// What it wants of one of them: the library's name, and a version such as `GLIBC_2.34`.
+    pub versions: BTreeSet<(String, String)>,
+    /// What it offers to others, as a library: such versions.
+    pub offers: BTreeSet<String>,
 }
 
 impl Needs {
@@ -47,6 +52,41 @@ impl Needs {
                 libraries.insert(names.get(at).map_err(why)?.to_owned());
             }
         }
-        Ok(Self { loader, libraries })
+        let (mut versions, mut offers) = (BTreeSet::new(), BTreeSet::new());
+        let table = file.symbol_version_table().map_err(why)?;
+        if let (Some(table), Some(symbols)) = (table, common.dynsyms) {
+            for symbol in 0..symbols.len() {
+                if let Some(wanted) = table.get_requirement(symbol).map_err(why)? {
+                    versions.insert((wanted.file.to_owned(), wanted.name.to_owned()));
+                }
+                if let Some(offered) = table.get_definition(symbol).map_err(why)? {
+                    for name in offered.names {
+                        offers.insert(name.map_err(why)?.to_owned());
+                    }
+                }
+            }
+        }
+        Ok(Self {
+            loader,
+            libraries,
+            versions,
+            offers,
+        })
     }
+}
+
+/// The compilers and the linker that have left their names in a program, its section `.comment`:
+/// its bytes depend on their versions. What is no such program has none.
+#[must_use]
+pub fn compilers(bytes: &[u8]) -> BTreeSet<String> {
+    let comment = || {
+        let file = ElfBytes::<AnyEndian>::minimal_parse(bytes).ok()?;
+        let section = file.section_header_by_name(".comment").ok()??;
+        Some(file.section_data(&section).ok()?.0)
+    };
+    let texts = comment().unwrap_or_default().split(|byte| *byte == 0);
+    texts
+        .filter(|text| !text.is_empty())
+        .map(|text| String::from_utf8_lossy(text).into_owned())
+        .collect()
 }

@@ -1,14 +1,15 @@
 //! What goes into each image.
 //!
-//! The C library comes from Debian's packages: Envoy's official binary is linked to it, and our
+//! The C library comes from Debian's packages: Envoy's binary is linked to it, and our
 //! programs, which are on the machine anyway, need no second one. Nothing else of Debian's is
 //! there: no shell, no package manager, no file that changes its user.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use crate::arch::Arch;
-use crate::archive::Archive;
-use crate::crates::linked;
+use crate::archive::{Archive, hash};
+use crate::crates::{linked, notices};
 use crate::debian::Debian;
 use crate::image::{Image, Run};
 use crate::layer::{Layer, USER};
@@ -16,15 +17,28 @@ use crate::origin::Origin;
 use crate::sbom::{Component, bill};
 use crate::{module, read};
 
+/// The release, whichever tag the images get.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Where the bill of materials is in each image.
 pub const BILL: &str = "usr/share/doc/entra-auth/sbom.cdx.json";
 /// Where the module is in the proxy's image.
 pub const MODULE: &str = "usr/local/lib/entra-auth/entra_auth_filter.wasm";
-/// The folder for the token-sidecar's socket; an empty volume that is mounted here gets its owner.
+/// Where the licences of the crates in our programs are.
+pub const NOTICES: &str = "usr/share/doc/entra-auth/THIRD-PARTY";
+/// The folder for the token-sidecar's socket; a new volume of Docker's that is mounted here gets its
+/// owner. (An `emptyDir` of Kubernetes is everybody's, or the `fsGroup`'s.)
 pub const SOCKET_FOLDER: &str = "run/entra-auth";
 
-const C_LIBRARY: [&str; 2] = ["libc6", "libgcc-s1"];
+/// The first has the texts of licences that the others name, and the system's name.
+const BASE: [&str; 3] = ["base-files", "libc6", "libgcc-s1"];
 const AUTHORITIES: &str = "ca-certificates";
+const MODULE_TARGET: &str = "wasm32-wasip1";
+/// The notice in Envoy's sources, and where its licence is.
+const ENVOY_COPYRIGHT: &str = "Envoy, https://github.com/envoyproxy/envoy
+Copyright Envoy Project Authors
+
+Licensed under Apache License 2.0: see /usr/share/doc/entra-auth/LICENSE, which is the same.
+";
 
 /// What images are made from.
 #[derive(Debug)]
@@ -39,6 +53,8 @@ pub struct Ingredients {
     pub envoy: PathBuf,
     /// Its version.
     pub envoy_version: String,
+    /// The hash that it must have, in hexadecimal.
+    pub envoy_sha256: String,
     /// Our licence.
     pub licence: PathBuf,
     /// Debian's files.
@@ -46,7 +62,7 @@ pub struct Ingredients {
     /// The registry and the path before the images' names.
     pub repository: String,
     /// The tag.
-    pub version: String,
+    pub tag: String,
     /// The commit.
     pub origin: Origin,
 }
@@ -68,12 +84,13 @@ impl Ingredients {
     /// # Errors
     /// When something is missing, or not for this machine.
     pub fn proxy(&self) -> Result<Made, String> {
-        let envoy = read(&self.envoy)?;
+        let envoy = self.envoy()?;
         let launcher = self.program("entra-auth-envoy")?;
         let sidecar = self.program("token-sidecar")?;
-        let module = read(&self.module)?;
+        let module = self.module()?;
 
-        let mut components = self.components(&[C_LIBRARY.as_slice(), &[AUTHORITIES]].concat())?;
+        let packages = [BASE.as_slice(), &[AUTHORITIES]].concat();
+        let mut components = self.debian.components(&packages)?;
         components.push(Component {
             kind: "application",
             name: "envoy".to_owned(),
@@ -82,38 +99,43 @@ impl Ingredients {
                 "pkg:github/envoyproxy/envoy@v{}",
                 self.envoy_version
             )),
+            cpe: Some(format!(
+                "cpe:2.3:a:envoyproxy:envoy:{}:*:*:*:*:*:*:*",
+                self.envoy_version
+            )),
             licence: Some("Apache-2.0".to_owned()),
-            sha256: Some(crate::archive::digest(&envoy).replace("sha256:", "")),
+            sha256: Some(self.envoy_sha256.clone()),
+            compilers: BTreeSet::new(),
         });
         components.extend(self.built("entra-auth-envoy", &launcher)?);
         components.extend(self.built("token-sidecar", &sidecar)?);
         components.extend(self.module_components(&module)?);
         let title = "Entra Auth proxy";
-        let bill = bill(title, &self.version, &self.origin, &components);
+        let bill = bill(title, &self.origin, &components);
 
-        let base = self.base(&[&envoy, &launcher, &sidecar])?;
-        let base = (self.debian.add_licences(base, &[AUTHORITIES])?).file(
+        let base = self.base(&[&envoy, &launcher, &sidecar], &packages)?.file(
             "etc/ssl/certs/ca-certificates.crt",
             self.debian.authorities()?,
         );
+        let with_envoy = Layer::default()
+            .program("usr/local/bin/envoy", envoy)
+            .file("usr/share/doc/envoy/copyright", ENVOY_COPYRIGHT);
         let ours = Layer::default()
             .program("usr/local/bin/entra-auth-envoy", launcher)
             .program("usr/local/bin/token-sidecar", sidecar)
             .file(MODULE, module)
+            .file(NOTICES, self.notices(&components)?)
             .file(BILL, bill.clone());
         let image = Image {
             name: &format!("{}/proxy", self.repository),
             title,
             description: "Envoy that puts Microsoft Entra tokens on requests, in the place of aad-auth-proxy",
-            version: &self.version,
+            tag: &self.tag,
             arch: self.arch,
             origin: &self.origin,
             layers: vec![
                 ("files of Debian's packages", base),
-                (
-                    "Envoy",
-                    Layer::default().program("usr/local/bin/envoy", envoy),
-                ),
+                ("Envoy", with_envoy),
                 ("Entra Auth", ours),
             ],
             run: Some(Run {
@@ -135,19 +157,20 @@ impl Ingredients {
     /// When something is missing, or not for this machine.
     pub fn sidecar(&self) -> Result<Made, String> {
         let program = self.program("token-sidecar")?;
-        let mut components = self.components(&C_LIBRARY)?;
+        let mut components = self.debian.components(&BASE)?;
         components.extend(self.built("token-sidecar", &program)?);
         let title = "Entra Auth token-sidecar";
-        let bill = bill(title, &self.version, &self.origin, &components);
-        let base = self.base(&[&program])?;
+        let bill = bill(title, &self.origin, &components);
+        let base = self.base(&[&program], &BASE)?;
         let ours = Layer::default()
             .program("usr/local/bin/token-sidecar", program)
+            .file(NOTICES, self.notices(&components)?)
             .file(BILL, bill.clone());
         let image = Image {
             name: &format!("{}/token-sidecar", self.repository),
             title,
             description: "Signs client assertions for Microsoft Entra with a certificate's key, and nothing else",
-            version: &self.version,
+            tag: &self.tag,
             arch: self.arch,
             origin: &self.origin,
             layers: vec![("files of Debian's packages", base), ("Entra Auth", ours)],
@@ -166,18 +189,15 @@ impl Ingredients {
     /// # Errors
     /// When it is missing.
     pub fn modules(&self) -> Result<[Made; 2], String> {
-        let content = read(&self.module)?;
+        let content = self.module()?;
         let components = self.module_components(&content)?;
-        let bill = bill(
-            "Entra Auth filter",
-            &self.version,
-            &self.origin,
-            &components,
-        );
+        let bill = bill("Entra Auth filter", &self.origin, &components);
         let name = format!("{}/filter", self.repository);
-        let image = module::image(&name, &self.version, &content, &self.origin)
+        let licences =
+            (self.with_licence(Layer::default())?).file(NOTICES, self.notices(&components)?);
+        let image = module::image(&name, &self.tag, &content, licences, &self.origin)
             .map_err(|error| format!("cannot write the module's image: {error}"))?;
-        let artifact = module::artifact(&name, &self.version, &content, &self.origin);
+        let artifact = module::artifact(&name, &self.tag, &content, &self.origin);
         let made = |file: &str, archive| Made {
             file: file.to_owned(),
             archive,
@@ -199,8 +219,9 @@ impl Ingredients {
         })
     }
 
-    /// What every image has: what these programs need, a name for the user, folders to write to.
-    fn base(&self, programs: &[&[u8]]) -> Result<Layer, String> {
+    /// What every image has: what these programs need, what is known of these packages, a name for
+    /// the user, folders to write to.
+    fn base(&self, programs: &[&[u8]], packages: &[&str]) -> Result<Layer, String> {
         let base = Layer::default()
             .file(
                 "etc/passwd",
@@ -210,38 +231,68 @@ impl Ingredients {
             // Without it the C library asks DNS before it looks into /etc/hosts.
             .file("etc/nsswitch.conf", "hosts: files dns\n")
             .directory("tmp", 0o1777, 0)
-            .directory(SOCKET_FOLDER, 0o770, USER)
-            .file("usr/share/doc/entra-auth/LICENSE", read(&self.licence)?);
-        let base = self.debian.add_libraries(base, programs)?;
-        self.debian.add_licences(base, &C_LIBRARY)
+            .directory(SOCKET_FOLDER, 0o770, USER);
+        let base = self
+            .debian
+            .add_libraries(self.with_licence(base)?, programs)?;
+        self.debian.add_records(base, packages)
     }
 
-    fn components(&self, packages: &[&str]) -> Result<Vec<Component>, String> {
-        self.debian.components(packages)
+    /// Adds our own.
+    fn with_licence(&self, layer: Layer) -> Result<Layer, String> {
+        Ok(layer.file("usr/share/doc/entra-auth/LICENSE", read(&self.licence)?))
     }
 
     fn program(&self, name: &str) -> Result<Vec<u8>, String> {
-        read(&self.programs.join(name))
+        without_paths(&self.programs.join(name))
+    }
+
+    fn module(&self) -> Result<Vec<u8>, String> {
+        without_paths(&self.module)
+    }
+
+    /// It is pinned: it goes where credentials are, and comes from neither us nor a distribution.
+    fn envoy(&self) -> Result<Vec<u8>, String> {
+        let content = read(&self.envoy)?;
+        let (found, wanted) = (hash(&content), &self.envoy_sha256);
+        if found != *wanted {
+            return Err(format!(
+                "{} has the hash {found}, and not {wanted}, which scripts/tools.env pins: remove .tools/venv and .tools/*.installed, or mend the pin",
+                self.envoy.display()
+            ));
+        }
+        Ok(content)
+    }
+
+    fn notices(&self, components: &[Component]) -> Result<Vec<u8>, String> {
+        notices(components, &[self.arch.rust_target(), MODULE_TARGET])
     }
 
     /// One of our programs, and the crates in it.
     fn built(&self, package: &str, content: &[u8]) -> Result<Vec<Component>, String> {
         let mut components = linked(package, self.arch.rust_target())?;
-        components.push(Component::of_file(
-            &format!("usr/local/bin/{package}"),
-            &self.version,
-            content,
-        ));
+        let path = format!("usr/local/bin/{package}");
+        components.push(Component::of_file(&path, content));
         Ok(components)
     }
 
     fn module_components(&self, content: &[u8]) -> Result<Vec<Component>, String> {
-        let mut components = linked("entra-auth-module", "wasm32-wasip1")?;
-        components.push(Component::of_file(
-            "entra_auth_filter.wasm",
-            &self.version,
-            content,
-        ));
+        let mut components = linked("entra-auth-module", MODULE_TARGET)?;
+        components.push(Component::of_file("entra_auth_filter.wasm", content));
         Ok(components)
     }
+}
+
+/// Reads a file that was built without the paths of crates on this machine: with them, another
+/// machine would give other bytes.
+fn without_paths(path: &Path) -> Result<Vec<u8>, String> {
+    const CRATES: &[u8] = b"/registry/src/";
+    let content = read(path)?;
+    if (content.windows(CRATES.len())).any(|window| window == CRATES) {
+        return Err(format!(
+            "{} names the folder of crates on this machine: build it by `make build`, and without RUSTFLAGS in the environment",
+            path.display()
+        ));
+    }
+    Ok(content)
 }

@@ -3,15 +3,18 @@
 //! `cargo cyclonedx` knows crates only and writes beside their sources; this one also names Envoy
 //! and Debian's packages, and takes the crates from `cargo tree`, which counts what is linked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
-use crate::archive::digest;
+use crate::archive::hash;
 use crate::origin::Origin;
+use crate::program::compilers;
+use crate::recipe::VERSION;
 
 /// Something that is in an image.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Component {
     /// `application`, `library` or `file`.
     pub kind: &'static str,
@@ -21,23 +24,28 @@ pub struct Component {
     pub version: String,
     /// Its package URL, where it is in a registry.
     pub purl: Option<String>,
+    /// Its name in lists of vulnerabilities, where it has no package URL that these know.
+    pub cpe: Option<String>,
     /// An SPDX expression.
     pub licence: Option<String>,
     /// The hash of a file, in hexadecimal.
     pub sha256: Option<String>,
+    /// What compiled and linked a file.
+    pub compilers: BTreeSet<String>,
 }
 
 impl Component {
     /// One of our files, which was built from the crates that are named beside it.
     #[must_use]
-    pub fn of_file(name: &str, version: &str, content: &[u8]) -> Self {
+    pub fn of_file(name: &str, content: &[u8]) -> Self {
         Self {
             kind: "file",
             name: name.to_owned(),
-            version: version.to_owned(),
-            purl: None,
+            version: VERSION.to_owned(),
             licence: Some(env!("CARGO_PKG_LICENSE").to_owned()),
-            sha256: Some(digest(content).replace("sha256:", "")),
+            sha256: Some(hash(content)),
+            compilers: compilers(content),
+            ..Self::default()
         }
     }
 
@@ -56,11 +64,20 @@ impl Component {
         if let Some(purl) = &self.purl {
             component["purl"] = purl.as_str().into();
         }
+        if let Some(cpe) = &self.cpe {
+            component["cpe"] = cpe.as_str().into();
+        }
         if let Some(licence) = &self.licence {
             component["licenses"] = json!([{ "expression": licence }]);
         }
         if let Some(sha256) = &self.sha256 {
             component["hashes"] = json!([{ "alg": "SHA-256", "content": sha256 }]);
+        }
+        if !self.compilers.is_empty() {
+            let compilers = self.compilers.iter();
+            component["properties"] = compilers
+                .map(|it| json!({ "name": "entra-auth:compiler", "value": it }))
+                .collect();
         }
         component
     }
@@ -68,19 +85,27 @@ impl Component {
 
 /// The bill for `title`: each component once, sorted.
 #[must_use]
-pub fn bill(title: &str, version: &str, origin: &Origin, components: &[Component]) -> Vec<u8> {
+pub fn bill(title: &str, origin: &Origin, components: &[Component]) -> Vec<u8> {
     let sorted: BTreeMap<_, _> = (components.iter())
         .map(|component| (component.reference(), component.render()))
         .collect();
-    let bill = json!({
+    let mut bill = json!({
         "bomFormat": "CycloneDX",
         "specVersion": "1.5",
         "version": 1,
         "metadata": {
             "timestamp": origin.time(),
-            "component": { "type": "container", "bom-ref": title, "name": title, "version": version },
+            "tools": { "components": [
+                { "type": "application", "name": env!("CARGO_PKG_NAME"), "version": VERSION },
+            ] },
+            "component": { "type": "container", "bom-ref": title, "name": title, "version": VERSION },
         },
         "components": sorted.into_values().collect::<Vec<_>>(),
     });
+    // Another one for another bill, and the same for the same.
+    let mut serial = [0; 16];
+    serial.copy_from_slice(&Sha256::digest(bill.to_string())[..16]);
+    let serial = uuid::Builder::from_custom_bytes(serial).into_uuid();
+    bill["serialNumber"] = format!("urn:uuid:{serial}").into();
     format!("{bill:#}\n").into_bytes()
 }

@@ -1,15 +1,13 @@
 //! The Docker engine, by its own client: what testcontainers has no word for.
 
-use std::net::Ipv4Addr;
-use std::process::Command;
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::{self, Command};
 use std::sync::LazyLock;
 
 use e2e::tools::repository;
-
-/// The registry and path that `make images` gives the images by default.
-pub const REPOSITORY: &str = "registry.example.com/entra-auth";
-/// The tag that it gives them.
-pub const TAG: &str = env!("CARGO_PKG_VERSION");
+use serde_json::Value;
 
 /// Runs the client, and gives what it printed.
 ///
@@ -34,10 +32,11 @@ pub fn docker(arguments: &[&str]) -> Result<Vec<u8>, String> {
 pub struct Volume(String);
 
 impl Volume {
-    /// With nothing in it.
+    /// With nothing in it, and of this run: what an earlier one has left is another one.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        Self(ask(&["volume", "create", name]))
+        let name = format!("{name}-{}", process::id());
+        Self(ask(&["volume", "create", &name]))
     }
 
     /// Its name.
@@ -66,34 +65,53 @@ pub fn ask(arguments: &[&str]) -> String {
     String::from_utf8_lossy(&said).trim().to_owned()
 }
 
-/// Loads both images, once, as `make images` has written them.
-pub(crate) static LOADED: LazyLock<()> = LazyLock::new(|| {
+/// The name and the tag of each image by its short name: loaded once, as `make images` has written
+/// them and says that they are called.
+pub(crate) static IMAGES: LazyLock<BTreeMap<&str, (String, String)>> = LazyLock::new(|| {
     let arch = if cfg!(target_arch = "aarch64") {
         "arm64"
     } else {
         "amd64"
     };
-    for image in ["proxy", "token-sidecar"] {
-        let file = repository().join(format!("dist/images/{image}-{arch}.tar"));
+    let folder = repository().join("dist/images");
+    let list = folder.join(format!("digests-{arch}.json"));
+    let list = fs::read(&list)
+        .unwrap_or_else(|why| panic!("{}: {why}: run `make images`", list.display()));
+    let list: Value = serde_json::from_slice(&list).expect("JSON");
+    let load = |image| {
+        let file = format!("{image}-{arch}.tar");
+        let reference = list[&file]["reference"].as_str().expect("a reference");
+        let said = ask(&["load", "--input", &folder.join(&file).to_string_lossy()]);
         assert!(
-            file.is_file(),
-            "{} is missing: run `make images`",
-            file.display()
-        );
-        let said = ask(&["load", "--input", &file.to_string_lossy()]);
-        let reference = format!("{REPOSITORY}/{image}:{TAG}");
-        assert!(
-            said.contains(&reference),
+            said.contains(reference),
             "docker load: {said}, and not {reference}"
         );
-    }
+        let (name, tag) = reference.rsplit_once(':').expect("a tag");
+        (image, (name.to_owned(), tag.to_owned()))
+    };
+    ["proxy", "token-sidecar"].map(load).into()
 });
 
-/// Where containers reach this machine: the gateway of Docker's default network.
+/// Where containers reach this machine: the gateway of Docker's default network. Docker 20.10 does
+/// not name that of a network which it has just made: it is the first address there.
 pub(crate) static GATEWAY: LazyLock<Ipv4Addr> = LazyLock::new(|| {
-    let format = "{{(index .IPAM.Config 0).Gateway}}";
-    let gateway = ask(&["network", "inspect", "bridge", "--format", format]);
+    let format = "{{with index .IPAM.Config 0}}{{.Gateway}} {{.Subnet}}{{end}}";
+    let network = ask(&["network", "inspect", "bridge", "--format", format]);
+    let addresses: Vec<Ipv4Addr> = (network.split([' ', '/']))
+        .filter_map(|it| it.parse().ok())
+        .collect();
+    let gateway = match *addresses {
+        [gateway, _] => gateway,
+        [subnet] => Ipv4Addr::from_bits(subnet.to_bits() + 1),
+        _ => panic!("Docker's default network has gateway and subnet {network:?}"),
+    };
+    // Not where the engine has a network or a machine of its own.
+    if let Err(why) = TcpListener::bind((gateway, 0)) {
+        panic!(
+            "containers reach this machine at {gateway}, which is no address of it ({why}): these \
+             tests want an engine that runs on this machine itself, and not rootless: name it by \
+             DOCKER_HOST, or be root where none answers"
+        );
+    }
     gateway
-        .parse()
-        .unwrap_or_else(|_| panic!("Docker's default network has the gateway {gateway:?}"))
 });

@@ -10,7 +10,7 @@ use testcontainers::runners::SyncRunner;
 use testcontainers::{Container, ContainerRequest, GenericImage, ImageExt};
 
 use crate::azure::HOST;
-use crate::engine::{GATEWAY, LOADED, REPOSITORY, TAG, Volume, ask, docker};
+use crate::engine::{GATEWAY, IMAGES, Volume, ask, docker};
 
 /// The proxy's port in its container.
 const PROXY: u16 = 8081;
@@ -28,6 +28,17 @@ const START: Duration = Duration::from_secs(90);
 #[derive(Debug)]
 pub struct Settings(ContainerRequest<GenericImage>);
 
+/// A process in a container, as the machine around it sees it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Process {
+    /// The user's number.
+    pub user: String,
+    /// The program.
+    pub name: String,
+    /// The process's number on this machine.
+    pub pid: String,
+}
+
 /// A container. When its test fails, its log is printed.
 #[derive(Debug)]
 pub struct Running(Container<GenericImage>);
@@ -42,12 +53,17 @@ pub fn bare_proxy() -> Settings {
 
 /// The proxy in front of this Azure, with the machine's own identity.
 pub fn proxy(azure: &Azure) -> Settings {
+    trusting_proxy(azure)
+        .mount(&azure.authority(), "/etc/azure/authority.pem")
+        .set("SSL_CERT_FILE", "/etc/azure/authority.pem")
+}
+
+/// The same, which trusts the authorities in its image.
+pub fn trusting_proxy(azure: &Azure) -> Settings {
     let addresses = azure.addresses();
     let port = addresses.target_tls.port();
     bare_proxy()
         .host(HOST)
-        .mount(&azure.authority(), "/etc/azure/authority.pem")
-        .set("SSL_CERT_FILE", "/etc/azure/authority.pem")
         .set("TARGET_HOST", format!("https://{HOST}:{port}"))
         .set("AUDIENCE", azure_sim::AZURE_MONITOR)
         .set("IDENTITY_TYPE", "systemAssigned")
@@ -63,8 +79,8 @@ pub fn sidecar() -> Settings {
 }
 
 fn image(name: &str) -> GenericImage {
-    let () = *LOADED;
-    GenericImage::new(format!("{REPOSITORY}/{name}"), TAG.to_owned())
+    let (name, tag) = &IMAGES[name];
+    GenericImage::new(name, tag)
 }
 
 fn careful(request: ContainerRequest<GenericImage>, network: Option<&'static str>) -> Settings {
@@ -183,13 +199,17 @@ impl Running {
         ask(&["inspect", "--format", format, self.0.id()])
     }
 
-    /// The processes in it: user id and name of each.
+    /// The processes in it.
     #[must_use]
-    pub fn processes(&self) -> Vec<(String, String)> {
+    pub fn processes(&self) -> Vec<Process> {
         let table = ask(&["top", self.0.id(), "-eo", "uid,comm,pid"]);
         let rows = table.lines().skip(1).map(str::split_whitespace);
-        rows.filter_map(|mut row| Some((row.next()?.to_owned(), row.next()?.to_owned())))
-            .collect()
+        rows.filter_map(|row| {
+            let [user, name, pid] = row.collect::<Vec<_>>().try_into().ok()?;
+            Some([user, name, pid].map(str::to_owned))
+        })
+        .map(|[user, name, pid]| Process { user, name, pid })
+        .collect()
     }
 
     /// Its whole file system as a tar.

@@ -91,6 +91,6 @@ fn a_certificate_in_the_proxys_container_is_signed_with_by_the_sidecar_in_its_im
     let proxy = settings.set("IDENTITY_TYPE", "aadApplication").start();
     scene.gets_its_token(&proxy);
     let processes = proxy.processes();
-    let signs = processes.iter().any(|(_, name)| name == "token-sidecar");
+    let signs = processes.iter().any(|it| it.name == "token-sidecar");
     assert!(signs, "{processes:?}");
 }

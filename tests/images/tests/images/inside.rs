@@ -1,9 +1,12 @@
 //! What is in an image, seen from a container of it.
 
+use std::fs;
 use std::time::Duration;
 
+use e2e::azure::ECHO;
 use e2e::eventually;
-use images_tests::running::bare_proxy;
+use e2e::http;
+use images_tests::running::{Process, bare_proxy, trusting_proxy};
 use images_tests::{Running, Volume, azure, proxy, sidecar};
 
 /// No program but ours is there, so that who gets in finds nothing to use.
@@ -46,6 +49,40 @@ fn has_no_file_that_gives_rights(container: &Running) {
     assert!(files > 10 && ours == 1, "{files} files");
 }
 
+/// They run as the image's user, with no capability and no way to one: all that they do, they do without.
+fn has_no_rights(processes: &[Process]) {
+    for process in processes {
+        assert_eq!(process.user, "65532", "{process:?}");
+        let path = format!("/proc/{}/status", process.pid);
+        let status = fs::read_to_string(&path).unwrap_or_else(|why| panic!("{path}: {why}"));
+        let field = |name: &str| {
+            let line = status.lines().find(|line| line.starts_with(name));
+            line.and_then(|line| line.split_whitespace().nth(1))
+                .expect(name)
+        };
+        for capabilities in ["CapEff:", "CapPrm:", "CapBnd:", "CapAmb:"] {
+            assert_eq!(
+                field(capabilities),
+                "0000000000000000",
+                "{process:?}: {status}"
+            );
+        }
+        assert_eq!(field("NoNewPrivs:"), "1", "{process:?}: {status}");
+    }
+}
+
+#[test]
+fn the_authorities_in_the_image_are_read_and_another_ones_target_gets_nothing() {
+    let azure = azure(Vec::new());
+    let container = trusting_proxy(&azure).start();
+    container.wait_until_ready();
+    let answer = http::get(&container.proxy_url(ECHO)).expect("an answer");
+    let text = answer.text();
+    assert_eq!(answer.status, 503, "{text}");
+    assert!(text.contains("CERTIFICATE_VERIFY_FAILED"), "{text}");
+    assert_eq!(azure.state().target.requests, 0);
+}
+
 #[test]
 fn the_proxys_image_has_no_shell_and_no_setuid_file_and_runs_as_65532_without_rights() {
     let azure = azure(Vec::new());
@@ -56,14 +93,11 @@ fn the_proxys_image_has_no_shell_and_no_setuid_file_and_runs_as_65532_without_ri
     let processes = container.processes();
     for program in ["entra-auth-envo", "envoy"] {
         assert!(
-            processes.iter().any(|(_, name)| name == program),
+            processes.iter().any(|it| it.name == program),
             "{processes:?}"
         );
     }
-    assert!(
-        processes.iter().all(|(user, _)| user == "65532"),
-        "{processes:?}"
-    );
+    has_no_rights(&processes);
     assert_eq!(container.inspect("{{.Config.User}}"), "65532:65532");
 }
 
@@ -84,10 +118,9 @@ fn the_token_sidecars_image_has_no_shell_and_no_setuid_file_and_runs_as_65532() 
     has_no_shell(&container, &["token-sidecar", "--version"]);
     has_no_file_that_gives_rights(&container);
     let processes = container.processes();
-    assert_eq!(
-        processes,
-        [("65532".to_owned(), "token-sidecar".to_owned())]
-    );
+    let names: Vec<&str> = processes.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(names, ["token-sidecar"]);
+    has_no_rights(&processes);
 }
 
 #[test]

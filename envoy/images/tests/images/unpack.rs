@@ -65,7 +65,7 @@ impl Layout {
         &self.files[&format!("blobs/{}", digest.replace(':', "/"))].content
     }
 
-    fn manifest_descriptor(&self) -> Value {
+    pub(crate) fn manifest_descriptor(&self) -> Value {
         self.json("index.json")["manifests"][0].clone()
     }
 
