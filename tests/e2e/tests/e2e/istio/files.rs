@@ -9,6 +9,10 @@ use e2e::tools;
 use entra_token_core::config::{self, PluginConfig};
 use serde_json::Value;
 
+/// What stands in the files for the user's own.
+pub(crate) const WORKSPACE: &str = "my-workspace-a1b2.eastus-1.metrics.ingest.monitor.azure.com";
+pub(crate) const CLIENT_ID: &str = "11111111-1111-1111-1111-111111111111";
+
 /// The folder with the files.
 pub(crate) fn folder() -> PathBuf {
     tools::repository().join("istio")

@@ -13,13 +13,13 @@ use e2e::credentials::certificate;
 use e2e::{Envoy, Process, eventually, free_port, http, token_sidecar, tools};
 use serde_json::{Value, json};
 
+use super::files::{
+    CLIENT_ID, WORKSPACE, called, list, of_kind, plugin_configurations, text, ways_in,
+};
 use crate::downstream::{self, NAME};
 use crate::identities::kubernetes;
-use crate::istio::files::{called, list, of_kind, plugin_configurations, text, ways_in};
 
 /// What stands in the files for the user's own.
-const WORKSPACE: &str = "my-workspace-a1b2.eastus-1.metrics.ingest.monitor.azure.com";
-const CLIENT_ID: &str = "11111111-1111-1111-1111-111111111111";
 const TENANT_ID: &str = "22222222-2222-2222-2222-222222222222";
 
 const ENTRA: &str = "login.microsoftonline.com";

@@ -12,12 +12,9 @@ use e2e::{Envoy, eventually, free_port, http, tools};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::files::{CLIENT_ID, WORKSPACE, folder, of_kind, yaml};
 use crate::downstream::{self, TARGET};
-use crate::istio::files::{folder, of_kind, yaml};
 
-/// What stands in the files for the user's own.
-const WORKSPACE: &str = "my-workspace-a1b2.eastus-1.metrics.ingest.monitor.azure.com";
-const CLIENT_ID: &str = "11111111-1111-1111-1111-111111111111";
 const IMDS: &str = "outbound|80||imds.internal";
 
 /// A sidecar with the files' configuration.
