@@ -4,7 +4,7 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use azure_sim::{EchoReport, Fault, FaultKind, Identity, Options, Service, Settings};
+use azure_sim::{EchoReport, Fault, FaultKind, Identity, Options, Service};
 use e2e::azure::{Azure, ECHO};
 use e2e::raw::Connection;
 use e2e::{Memory, eventually};
@@ -45,14 +45,7 @@ fn azure_with_two_identities() -> (Azure, Identity, Identity) {
 
 #[test]
 fn an_update_ends_the_old_roots_call_and_another_is_made_while_the_valid_token_is_served() {
-    let azure = Azure::with(Settings {
-        refresh_in_seconds: Some(1),
-        cache: false,
-        ..Settings::default()
-    });
-    let plugin = downstream::plugin(&azure);
-    let istio = Istio::start(&azure, &plugin);
-    assert_eq!(istio.echo().token.generation, Some(1));
+    let (azure, plugin, istio) = Istio::with_a_token_that_is_soon_renewed();
     let hanging = Fault::new(Service::Imds, FaultKind::Hang).times(1);
     azure.inject(hanging).expect("a fault");
     eventually(

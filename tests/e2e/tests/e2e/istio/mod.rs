@@ -15,7 +15,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use azure_sim::{EchoReport, Identity};
+use azure_sim::{EchoReport, Identity, Settings};
 use e2e::azure::{Azure, ECHO};
 use e2e::raw::Connection;
 use e2e::{Envoy, eventually, free_port, http, tools};
@@ -75,6 +75,19 @@ impl Istio {
             ..Setup::default()
         };
         Self::set_up(azure, plugin, &setup)
+    }
+
+    /// Has its first token, and asks for another within seconds; with the plugin's configuration.
+    pub(crate) fn with_a_token_that_is_soon_renewed() -> (Azure, Value, Self) {
+        let azure = Azure::with(Settings {
+            refresh_in_seconds: Some(1),
+            cache: false,
+            ..Settings::default()
+        });
+        let plugin = downstream::plugin(&azure);
+        let istio = Self::start(&azure, &plugin);
+        assert_eq!(istio.echo().token.generation, Some(1));
+        (azure, plugin, istio)
     }
 
     pub(crate) fn set_up(azure: &Azure, plugin: &Value, setup: &Setup<'_>) -> Self {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use azure_sim::{Fault, FaultKind, Options, Service, Settings};
+use azure_sim::{Fault, FaultKind, Options, Service};
 use e2e::azure::{Azure, ECHO};
 use e2e::eventually;
 use serde_json::json;
@@ -56,14 +56,7 @@ fn requests_that_wait_are_all_served(is_pulled: bool) {
 
 #[test]
 fn an_update_that_is_refused_disturbs_no_call_in_flight() {
-    let azure = Azure::with(Settings {
-        refresh_in_seconds: Some(1),
-        cache: false,
-        ..Settings::default()
-    });
-    let plugin = downstream::plugin(&azure);
-    let istio = Istio::start(&azure, &plugin);
-    assert_eq!(istio.echo().token.generation, Some(1));
+    let (azure, plugin, istio) = Istio::with_a_token_that_is_soon_renewed();
     let slow = Fault::new(Service::Imds, FaultKind::DelayMs(2500)).times(1);
     azure.inject(slow).expect("a fault");
     eventually(PATIENCE, "IMDS is asked again", || {
