@@ -205,6 +205,12 @@ pub(crate) fn property(path: &str) -> Option<Returned> {
     bytes(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) }).ok()
 }
 
+/// The name of the cluster that Envoy sends the request to. The property `cluster_name` has none in a
+/// listener's filter.
+pub(crate) fn cluster_name() -> Option<Returned> {
+    property("xds\0cluster_name")
+}
+
 /// Lets a parked request of the effective context go on.
 pub(crate) fn resume_request() -> Result<()> {
     /// `proxy_stream_type_t`: HTTP request.

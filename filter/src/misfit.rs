@@ -77,7 +77,7 @@ impl Misfit {
 /// Whether Envoy sends the request to one of these clusters.
 fn leads_to(clusters: &AllowedClusters) -> bool {
     matches!(clusters, AllowedClusters::Any)
-        || host::property("xds\0cluster_name").is_some_and(|cluster| {
+        || host::cluster_name().is_some_and(|cluster| {
             str::from_utf8(&cluster).is_ok_and(|cluster| clusters.allow(cluster))
         })
 }

@@ -293,7 +293,7 @@ fn was_answered() -> bool {
 fn may_carry_token(target: &ActiveTarget<'_>) -> bool {
     let clusters = &target.spec.clusters;
     matches!(clusters, AllowedClusters::Any)
-        || host::property("xds\0cluster_name")
+        || host::cluster_name()
             .and_then(|cluster| target.allowed.get(&cluster, |name| clusters.allow(name)))
             .unwrap_or_default()
 }
