@@ -84,11 +84,11 @@ mod tests {
             ),
             (
                 "\u{200b}a.b.c".as_bytes(),
-                "holds a zero-width space (U+200B) as character 1. Write",
+                "holds a zero width space (U+200B) as character 1. Write",
             ),
             (
                 "a.b\u{200b}.c".as_bytes(),
-                "holds a zero-width space (U+200B) as character 4. Write",
+                "holds a zero width space (U+200B) as character 4. Write",
             ),
             (
                 "\u{feff}a.\u{feff}b.c".as_bytes(),

@@ -45,16 +45,10 @@ pub struct Invisible {
 /// The first of them.
 #[must_use]
 pub fn invisible(text: &str) -> Option<Invisible> {
-    let (index, found) = text
+    let (index, found, name) = text
         .chars()
         .enumerate()
-        .find(|(_, character)| is_invisible(*character))?;
-    let name = match found {
-        '\u{a0}' => "a no-break space",
-        '\u{200b}' => "a zero-width space",
-        '\u{feff}' => "a byte-order mark",
-        _ => "an invisible character",
-    };
+        .find_map(|(index, found)| Some((index, found, name(found)?)))?;
     let before = text.chars().take(index);
     Some(Invisible {
         name: format!("{name} (U+{:04X})", u32::from(found)),
@@ -63,17 +57,34 @@ pub fn invisible(text: &str) -> Option<Invisible> {
     })
 }
 
-/// All spaces of Unicode but those of ASCII, and the characters without a width.
-fn is_invisible(character: char) -> bool {
-    matches!(
-        character,
-        // The soft hyphen, joiners, marks of direction, invisible operators, the byte-order mark.
-        '\u{ad}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}'
-    ) || (character.is_whitespace() && !character.is_ascii())
+/// What people call such a character; `None` for all others. These are the white space and the
+/// default-ignorable code points of Unicode, but for the characters that ASCII has as well.
+fn name(c: char) -> Option<&'static str> {
+    Some(match c {
+        c if c.is_ascii() => return None,
+        '\u{2028}' | '\u{2029}' => "a line break",
+        '\u{a0}' | '\u{202f}' => "a no-break space",
+        '\u{ad}' => "a soft hyphen",
+        '\u{200b}' => "a zero width space",
+        '\u{feff}' => "a byte-order mark",
+        c if c.is_control() => "a control character",
+        c if c.is_whitespace() => "a space that is not the usual one",
+        '\u{34f}'
+        | '\u{61c}'
+        | '\u{115f}'..='\u{1160}'
+        | '\u{17b4}'..='\u{17b5}'
+        | '\u{180b}'..='\u{180f}'
+        | '\u{200c}'..='\u{200f}'
+        | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{2800}'
+        | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0f}'
+        | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e0fff}' => "a character that cannot be seen",
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -115,11 +126,21 @@ mod tests {
     fn what_nobody_sees_is_named_with_its_place() {
         for (text, name, position, line) in [
             ("ab\u{a0}c", "a no-break space (U+00A0)", 3, 1),
-            ("\u{200b}", "a zero-width space (U+200B)", 1, 1),
+            ("\u{200b}", "a zero width space (U+200B)", 1, 1),
             ("ä\n\nb\u{feff}\u{a0}", "a byte-order mark (U+FEFF)", 5, 3),
-            ("a\u{2060}", "an invisible character (U+2060)", 2, 1),
-            ("a\u{202f}", "an invisible character (U+202F)", 2, 1),
-            ("a\u{85}", "an invisible character (U+0085)", 2, 1),
+            (
+                "a\u{2060}",
+                "a character that cannot be seen (U+2060)",
+                2,
+                1,
+            ),
+            (
+                "a\u{2003}",
+                "a space that is not the usual one (U+2003)",
+                2,
+                1,
+            ),
+            ("a\u{85}", "a control character (U+0085)", 2, 1),
         ] {
             let expected = Invisible {
                 name: name.into(),

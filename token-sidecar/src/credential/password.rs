@@ -128,7 +128,7 @@ mod tests {
         let wrong = |content: &str| password(content.as_bytes()).unwrap().wrong(&file).wrong;
         assert!(wrong("secret").ends_with("the password of \"/secrets/a.pfx\""));
         let said = wrong("sec\u{200b}ret");
-        let expected = "\"/secrets/a.pfx\", but a zero-width space (U+200B) as character 4";
+        let expected = "\"/secrets/a.pfx\", but a zero width space (U+200B) as character 4";
         assert!(said.ends_with(expected), "{said}");
     }
 

@@ -127,7 +127,7 @@ fn files_are_handed_out_as_they_are_at_that_moment() {
     assert!(
         reply
             .body
-            .contains("holds a zero-width space (U+200B) as character 5. Write"),
+            .contains("holds a zero width space (U+200B) as character 5. Write"),
         "{reply:?}"
     );
     files.replace("token", "\u{feff}g.h.i\n");

@@ -255,11 +255,11 @@ fn pem_with_characters_that_nobody_sees_or_in_another_encoding_says_so() {
     for (copied, expected) in [
         (
             content.replacen("\nMII", "\nM\u{2060}II", 1),
-            "holds a damaged PEM block, and an invisible character (U+2060) in line 2. Copy",
+            "holds a damaged PEM block, and a character that cannot be seen (U+2060) in line 2. Copy",
         ),
         (
             content.replacen("\n-----END PRIVATE", "\u{200b}\n-----END PRIVATE", 1),
-            "holds a damaged PEM block, and a zero-width space (U+200B) in line ",
+            "holds a damaged PEM block, and a zero width space (U+200B) in line ",
         ),
         (
             content.replacen("\n-----END PRIVATE", "\u{feff}\n-----END PRIVATE", 1),

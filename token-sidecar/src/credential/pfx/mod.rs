@@ -156,13 +156,13 @@ impl Contents {
         passphrases: &[Passphrase],
         budget: &mut Budget,
     ) -> Result<(), Flaw> {
-        let bags = Zeroizing::new(to_der(bags)?);
+        let bags = to_der(bags)?;
         for bag in structure::bags(&bags)? {
             match bag {
                 Bag::Key(key) => self.keys.push(Zeroizing::new(key.to_vec())),
                 Bag::ShroudedKey(encrypted) => {
                     first(&encrypted, passphrases, budget, |key, _| {
-                        let key = Zeroizing::new(to_der(key)?);
+                        let key = to_der(key)?;
                         PrivateKeyInfoRef::from_der(&key)?;
                         self.keys.push(key);
                         Ok(())
@@ -196,8 +196,11 @@ fn first(
     Err(Flaw::Password)
 }
 
-fn to_der(content: &[u8]) -> Result<Vec<u8>, Flaw> {
-    ber::to_der(content).ok_or_else(|| Flaw::Unsound("it is cut off, or damaged".into()))
+fn to_der(content: &[u8]) -> Result<Zeroizing<Vec<u8>>, Flaw> {
+    match ber::to_der(content) {
+        Some(der) => Ok(Zeroizing::new(der)),
+        None => Err(Flaw::Unsound("it is cut off, or damaged".into())),
+    }
 }
 
 fn refused(flaw: Flaw, password: Option<&Password>, file: &FileName) -> Mistake {
