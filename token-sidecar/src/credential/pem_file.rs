@@ -9,7 +9,7 @@ use crate::credential::certificate::Certificate;
 use crate::credential::key;
 use crate::credential::password::Password;
 use crate::file::FileName;
-use crate::settings::mistake::Mistake;
+use crate::settings::mistake::{Mistake, quoted};
 use crate::settings::variables::KEY;
 use crate::text;
 
@@ -86,7 +86,10 @@ fn refuse_empty(block: &Pem, file: &FileName) -> Result<(), Mistake> {
         return Ok(());
     }
     Err(file.mistake(
-        format!("holds a PEM block with nothing in it ({})", block.tag()),
+        format!(
+            "holds a PEM block with nothing in it ({})",
+            quoted(block.tag())
+        ),
         "Fill it: see that whatever writes the file has the value.",
     ))
 }

@@ -243,7 +243,7 @@ fn an_empty_pem_block_is_said_to_be_empty() {
             _ => [leaf.clone(), empty].concat(),
         };
         let said = certificate_mistake(&content);
-        let expected = format!("holds a PEM block with nothing in it ({tag}). Fill it");
+        let expected = format!("holds a PEM block with nothing in it ({tag:?}). Fill it");
         assert!(said.starts_with(&expected), "{said}");
     }
 }

@@ -6,13 +6,12 @@ use zeroize::Zeroizing;
 
 /// A password. There are two that people take for "none": the empty one, which OpenSSL and Java
 /// write, and the null one, which .NET, Windows and Key Vault write. PBES2 does not tell them apart.
-#[derive(Clone)]
 pub(super) struct Passphrase {
     /// As PBES2 hashes it: UTF-8, which is what OpenSSL, .NET, Java and NSS agree on.
     utf8: Zeroizing<Vec<u8>>,
     /// As PKCS#12's own derivation hashes it: UTF-16 in big-endian order with two zero bytes at
-    /// the end (RFC 7292 §B.1 says BMPString, which has no characters beyond U+FFFF; all writers
-    /// take surrogates there). The null password is no bytes at all.
+    /// the end (RFC 7292 §B.1 says BMPString, which has no characters beyond U+FFFF; OpenSSL, .NET,
+    /// Java and NSS write surrogates for them). The null password is no bytes at all.
     utf16: Zeroizing<Vec<u8>>,
 }
 

@@ -233,3 +233,59 @@ fn pass_over_the_rest(reader: &mut SliceReader<'_>) -> Result<(), Flaw> {
 fn damaged() -> Flaw {
     Flaw::Unsound("a part of it is of the wrong kind".into())
 }
+
+#[cfg(test)]
+mod tests {
+    use pkcs8::der::Encode;
+
+    use super::*;
+
+    const SEQUENCE: u8 = 0x30;
+    const EXPLICIT: u8 = 0xa0;
+
+    /// A value of these parts, which are short together.
+    fn value(tag: u8, parts: &[Vec<u8>]) -> Vec<u8> {
+        let content = parts.concat();
+        [vec![tag, u8::try_from(content.len()).unwrap()], content].concat()
+    }
+
+    fn bag(kind: ObjectIdentifier, content: Vec<u8>) -> Vec<u8> {
+        let kind = kind.to_der().unwrap();
+        value(SEQUENCE, &[kind, value(EXPLICIT, &[content])])
+    }
+
+    fn certificate_bag(kind: ObjectIdentifier) -> Vec<u8> {
+        bag(CERTIFICATE_BAG, bag(kind, b"\x04\x02ab".to_vec()))
+    }
+
+    #[test]
+    fn bags_within_bags_are_found_and_other_kinds_passed_over() {
+        let revocation_list = bag(oid("1.2.840.113549.1.12.10.1.4"), b"\x05\0".to_vec());
+        let sdsi_certificate = certificate_bag(oid("1.2.840.113549.1.9.22.2"));
+        let inner = value(
+            SEQUENCE,
+            &[certificate_bag(X509_CERTIFICATE), revocation_list],
+        );
+        let contents = [bag(SAFE_CONTENTS_BAG, inner), sdsi_certificate];
+        let der = value(SEQUENCE, &contents);
+        let bags = bags(&der).unwrap();
+        assert!(
+            matches!(bags.as_slice(), [Bag::Certificate(b"ab")]),
+            "{bags:?}"
+        );
+    }
+
+    #[test]
+    fn a_part_of_the_wrong_kind_is_unsound() {
+        for der in [
+            // Version 1, and a MAC that is none.
+            &b"\x30\x03\x02\x01\x01"[..],
+            b"\x30\x05\x02\x01\x03\x04\0",
+            // `ContentInfo` without what it names.
+            b"\x30\x10\x02\x01\x03\x30\x0b\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01",
+        ] {
+            let read = pfx(der);
+            assert!(matches!(read, Err(Flaw::Unsound(_))), "{read:?}");
+        }
+    }
+}
