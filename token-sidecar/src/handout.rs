@@ -5,6 +5,7 @@ use zeroize::Zeroizing;
 
 use crate::file::FileName;
 use crate::settings::mistake::Mistake;
+use crate::text;
 
 /// A file that may be handed out, or the setting that would name one.
 #[derive(Debug)]
@@ -20,21 +21,23 @@ impl Handout {
     /// named. What a token or a secret cannot hold is refused here rather than by Entra.
     #[must_use]
     pub fn content(&self) -> Option<Result<Zeroizing<String>, Mistake>> {
-        self.file.as_ref().map(text)
+        self.file.as_ref().map(read)
     }
 }
 
-fn text(file: &FileName) -> Result<Zeroizing<String>, Mistake> {
+fn read(file: &FileName) -> Result<Zeroizing<String>, Mistake> {
     const FIX: &str = "Write the token or secret into it as plain text, and nothing else.";
     let content = file.read()?;
-    let text = std::str::from_utf8(&content)
-        .map_err(|_| file.mistake("holds bytes that are no UTF-8 text", FIX))?
-        .trim();
+    let text = text::of(&content, file, FIX)?.trim_ascii();
     if text.is_empty() {
         return Err(file.mistake("holds nothing but white space", FIX));
     }
     if text.chars().any(char::is_control) {
         return Err(file.mistake("holds line ends or other control characters", FIX));
+    }
+    if let Some(text::Invisible { name, position, .. }) = text::invisible(text) {
+        let wrong = format!("holds {name} as character {position}");
+        return Err(file.mistake(wrong, FIX));
     }
     Ok(Zeroizing::new(text.to_owned()))
 }
@@ -62,16 +65,36 @@ mod tests {
     fn white_space_around_the_content_is_cut_off() {
         assert_eq!(content_of(b"\n a.b.c \r\n").unwrap(), "a.b.c");
         assert_eq!(content_of("gänse füße".as_bytes()).unwrap(), "gänse füße");
+        // And the mark of Windows' editors.
+        assert_eq!(content_of("\u{feff}a.b.c\r\n".as_bytes()).unwrap(), "a.b.c");
     }
 
     #[test]
     fn what_no_token_or_secret_holds_is_refused() {
-        let cases: [(&[u8], &str); 5] = [
+        let cases: [(&[u8], &str); 11] = [
             (b"", "is empty"),
             (b" \n\t ", "holds nothing but white space"),
             (b"a\nb", "holds line ends or other control characters"),
             (b"a\0b", "holds line ends or other control characters"),
-            (b"\xff\xfe", "holds bytes that are no UTF-8 text"),
+            (b"a\xff", "holds bytes that are no UTF-8 text"),
+            (b"\xff\xfea\0", "is text in UTF-16. Save it in UTF-8"),
+            (
+                "a.b.c\u{a0}\n".as_bytes(),
+                "holds a no-break space (U+00A0) as character 6. Write",
+            ),
+            (
+                "\u{200b}a.b.c".as_bytes(),
+                "holds a zero width space (U+200B) as character 1. Write",
+            ),
+            (
+                "a.b\u{200b}.c".as_bytes(),
+                "holds a zero width space (U+200B) as character 4. Write",
+            ),
+            (
+                "\u{feff}a.\u{feff}b.c".as_bytes(),
+                "holds a byte-order mark (U+FEFF) as character 3. Write",
+            ),
+            ("\u{feff}\n".as_bytes(), "holds nothing but white space"),
         ];
         for (content, expected) in cases {
             let refused = content_of(content).unwrap_err();

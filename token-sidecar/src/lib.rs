@@ -16,3 +16,4 @@ pub mod serve;
 pub mod settings;
 pub mod signer;
 pub mod store;
+pub mod text;

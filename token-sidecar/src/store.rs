@@ -8,7 +8,7 @@ use aws_lc_rs::digest;
 use jiff::{SignedDuration, Timestamp};
 use zeroize::Zeroizing;
 
-use crate::credential::{Credential, Form};
+use crate::credential::{Credential, End, Form};
 use crate::file::FileName;
 use crate::log::Log;
 use crate::settings::mistake::Mistake;
@@ -202,7 +202,7 @@ fn announce(log: Log, credential: &Credential, now: Timestamp) {
         "signing with the certificate {subject:?}, x5t#S256 {}, valid until {end}",
         credential.thumbprint()
     ));
-    if end.duration_since(now) < SOON {
+    if matches!(end, End::At(end) if end.duration_since(now) < SOON) {
         log.warning(format_args!(
             "the certificate {subject:?} expires on {end}: renew it"
         ));

@@ -4,7 +4,7 @@ use aws_lc_rs::signature::RsaKeyPair;
 use pkcs8::{EncryptedPrivateKeyInfoRef, ObjectIdentifier, PrivateKeyInfoRef};
 
 use crate::credential::password::Password;
-use crate::credential::work;
+use crate::credential::work::Budget;
 use crate::file::FileName;
 use crate::settings::mistake::Mistake;
 use crate::settings::variables::PASSWORD;
@@ -40,7 +40,10 @@ pub(super) fn from_encrypted_pkcs8(
     let Some(password) = password else {
         return Err(no_password(file));
     };
-    work::check(der, file)?;
+    if let Some(encryption) = encrypted.encryption_algorithm.pbes2() {
+        let paid = Budget::default().spend_for(encryption);
+        paid.map_err(|refused| refused.mistake(file))?;
+    }
     let document = encrypted.decrypt(password.expose()).map_err(|error| {
         use pkcs8::{Error, pkcs5};
         match error {
@@ -93,9 +96,10 @@ fn damaged(file: &FileName) -> Mistake {
 fn rejected(file: &FileName, why: &str) -> Mistake {
     match why {
         "TooSmall" => file.mistake("holds an RSA key of less than 2048 bits", USE_RSA),
-        _ => file.mistake(
-            format!("holds a private key that cannot be used ({why})"),
-            USE_RSA,
+        "TooLarge" => file.mistake(
+            "holds an RSA key of more than 8192 bits",
+            "Issue the certificate with an RSA key of 2048, 3072 or 4096 bits.",
         ),
+        _ => damaged(file),
     }
 }

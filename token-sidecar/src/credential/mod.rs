@@ -5,7 +5,7 @@ mod certificate;
 mod key;
 mod password;
 mod pem_file;
-mod pfx_file;
+mod pfx;
 mod work;
 
 use std::fmt;
@@ -23,7 +23,9 @@ use crate::file::FileName;
 use crate::settings::mistake::{Mistake, quoted};
 use crate::settings::variables::KEY;
 use crate::store::{CertificateFiles, Content};
+use crate::text;
 use certificate::Certificate;
+pub use certificate::End;
 use password::Password;
 
 /// How assertions are signed.
@@ -88,7 +90,7 @@ impl Credential {
         let Some(leaf) = certificate::take_leaf(&mut certificates, public_key, now) else {
             return Err(no_match(files, &certificates));
         };
-        let chain = certificate::chain(leaf.clone(), certificates);
+        let chain = certificate::chain(leaf.clone(), certificates, now);
         Ok(Self {
             key,
             algorithm: form.algorithm,
@@ -147,7 +149,7 @@ impl Credential {
 
     /// The last one.
     #[must_use]
-    pub fn not_after(&self) -> Timestamp {
+    pub fn not_after(&self) -> End {
         self.leaf.not_after
     }
 }
@@ -173,15 +175,17 @@ fn open(
         _ => None,
     };
     let (password, file) = (password.as_ref(), &files.certificate);
-    if pem_file::is_pem(&content.certificate) {
-        let certificates = pem_file::certificates(&content.certificate, file)?;
+    let certificate = text::without_mark(&content.certificate);
+    text::refuse_utf16(certificate, file)?;
+    if pem_file::is_pem(certificate) {
+        let certificates = pem_file::certificates(certificate, file)?;
         let key = match (&files.key, &content.key) {
             (Some(file), Some(content)) => pem_file::private_key(content, password, file),
-            _ => pem_file::private_key(&content.certificate, password, file),
+            _ => pem_file::private_key(certificate, password, file),
         }?;
         return Ok((key, certificates));
     }
-    if Certificate::parse(&content.certificate).is_some() {
+    if Certificate::parse(certificate).is_some() {
         return Err(file.mistake(
             "is a certificate in DER form, without a private key",
             format!(
@@ -191,13 +195,13 @@ fn open(
         ));
     }
     // So base64 text of DER begins.
-    if content.certificate.starts_with(b"MI") {
+    if certificate.starts_with(b"MI") {
         return Err(file.mistake(
             "is base64 text, not the PFX itself",
             "Decode it with `base64 -d`; with the Key Vault CSI driver, set objectEncoding: base64.",
         ));
     }
-    if !content.certificate.starts_with(&[SEQUENCE]) {
+    if !certificate.starts_with(&[SEQUENCE]) {
         return Err(file.mistake(
             "is neither PEM nor PFX",
             "Export the certificate with its private key as PEM or PFX.",
@@ -209,7 +213,7 @@ fn open(
             "Unset it: a PFX brings its own key.",
         ));
     }
-    pfx_file::open(&content.certificate, password, file)
+    pfx::open(certificate, password, file)
 }
 
 fn no_match(files: &CertificateFiles, certificates: &[Certificate]) -> Mistake {

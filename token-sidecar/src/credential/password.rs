@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::file::FileName;
 use crate::settings::mistake::{Mistake, quoted};
+use crate::text;
 
 /// A password, and the file that it came from. `Debug` hides it.
 pub(super) struct Password {
@@ -14,15 +15,11 @@ pub(super) struct Password {
 }
 
 impl Password {
-    /// Takes the password out of a file's content: all of it but one line end, which editors and
-    /// `echo` add.
+    /// Takes the password out of a file's content: all of it but a byte-order mark at the beginning
+    /// and one line end, which editors and `echo` add. Any other character may be the password's,
+    /// and whether it is shows when the file is opened.
     pub(super) fn of(content: &[u8], file: &FileName) -> Result<Self, Mistake> {
-        let Ok(text) = std::str::from_utf8(content) else {
-            return Err(file.mistake(
-                "holds bytes that are no UTF-8 text",
-                "Write the password into it as UTF-8 text.",
-            ));
-        };
+        let text = text::of(content, file, "Write the password into it as UTF-8 text.")?;
         let text = text.strip_suffix('\n').unwrap_or(text);
         let text = text.strip_suffix('\r').unwrap_or(text);
         if text.is_empty() {
@@ -43,14 +40,31 @@ impl Password {
         &self.text
     }
 
+    /// It is given for a file that has none.
+    #[must_use]
+    pub(super) fn needless(&self, opened: &FileName) -> Mistake {
+        self.file.mistake(
+            format!(
+                "holds a password, but {} has none",
+                quoted(&opened.path.to_string_lossy())
+            ),
+            format!(
+                "Unset {}, or name the file that has this password.",
+                self.file.setting
+            ),
+        )
+    }
+
     /// It does not fit.
     #[must_use]
     pub(super) fn wrong(&self, encrypted: &FileName) -> Mistake {
+        let encrypted = quoted(&encrypted.path.to_string_lossy());
+        let mut wrong = format!("does not hold the password of {encrypted}");
+        if let Some(text::Invisible { name, position, .. }) = text::invisible(&self.text) {
+            wrong += &format!(", but {name} as character {position}");
+        }
         self.file.mistake(
-            format!(
-                "does not hold the password of {}",
-                quoted(&encrypted.path.to_string_lossy())
-            ),
+            wrong,
             "Write the right password into it; one line end after it is ignored, other white space \
              counts.",
         )
@@ -83,6 +97,9 @@ mod tests {
             ("secret\n", "secret"),
             ("secret\r\n", "secret"),
             (" secret \n\n", " secret \n"),
+            ("\u{feff}secret\n", "secret"),
+            // It may be meant.
+            ("sec\u{a0}ret", "sec\u{a0}ret"),
         ] {
             assert_eq!(password(content.as_bytes()).unwrap().expose(), text);
         }
@@ -93,11 +110,26 @@ mod tests {
         for (content, wrong) in [
             (&b"\n"[..], "holds nothing but a line end. Write"),
             (b"\xff", "holds bytes that are no UTF-8 text. Write"),
+            (b"\xff\xfes\0", "is text in UTF-16. Save"),
+            (b"\xef\xbb\xbf\n", "holds nothing but a line end. Write"),
         ] {
             let refused = password(content).unwrap_err().to_string();
             let start = format!("{PASSWORD} is \"/secrets/password\", which {wrong}");
             assert!(refused.starts_with(&start), "{refused}");
         }
+    }
+
+    #[test]
+    fn a_wrong_password_with_a_character_that_nobody_sees_says_which() {
+        let file = FileName {
+            setting: "AAD_CLIENT_CERTIFICATE_PATH",
+            path: "/secrets/a.pfx".into(),
+        };
+        let wrong = |content: &str| password(content.as_bytes()).unwrap().wrong(&file).wrong;
+        assert!(wrong("secret").ends_with("the password of \"/secrets/a.pfx\""));
+        let said = wrong("sec\u{200b}ret");
+        let expected = "\"/secrets/a.pfx\", but a zero width space (U+200B) as character 4";
+        assert!(said.ends_with(expected), "{said}");
     }
 
     #[test]

@@ -9,8 +9,9 @@ use crate::credential::certificate::Certificate;
 use crate::credential::key;
 use crate::credential::password::Password;
 use crate::file::FileName;
-use crate::settings::mistake::Mistake;
+use crate::settings::mistake::{Mistake, quoted};
 use crate::settings::variables::KEY;
+use crate::text;
 
 const BEGIN: &[u8] = b"-----BEGIN ";
 
@@ -25,12 +26,8 @@ pub(super) fn certificates(content: &[u8], file: &FileName) -> Result<Vec<Certif
     let mut certificates = Vec::new();
     for block in blocks(content, file)? {
         if matches!(block.tag(), "CERTIFICATE" | "X509 CERTIFICATE") {
-            certificates.push(Certificate::parse(block.contents()).ok_or_else(|| {
-                file.mistake(
-                    "holds a damaged certificate",
-                    "Copy the file again, or export the certificate anew.",
-                )
-            })?);
+            refuse_empty(&block, file)?;
+            certificates.push(Certificate::read(block.contents(), file)?);
         }
     }
     if certificates.is_empty() {
@@ -70,6 +67,7 @@ pub(super) fn private_key(
             ));
         }
     };
+    refuse_empty(&block, file)?;
     let is_encrypted = block.headers().get("DEK-Info").is_some();
     let tag = block.tag().to_owned();
     let der = Zeroizing::new(block.into_contents());
@@ -82,12 +80,35 @@ pub(super) fn private_key(
     }
 }
 
+/// Templates and failed exports leave nothing between the lines.
+fn refuse_empty(block: &Pem, file: &FileName) -> Result<(), Mistake> {
+    if !block.contents().is_empty() {
+        return Ok(());
+    }
+    Err(file.mistake(
+        format!(
+            "holds a PEM block with nothing in it ({})",
+            quoted(block.tag())
+        ),
+        "Fill it: see that whatever writes the file has the value.",
+    ))
+}
+
 fn blocks(content: &[u8], file: &FileName) -> Result<Vec<Pem>, Mistake> {
+    text::refuse_utf16(content, file)?;
     let damaged = || {
-        file.mistake(
-            "holds a damaged or incomplete PEM block",
-            "Copy the file again; each block ends with its -----END line.",
-        )
+        // Between the blocks there may be anything.
+        let text = String::from_utf8_lossy(content);
+        match text::invisible(&text) {
+            Some(text::Invisible { name, line, .. }) => file.mistake(
+                format!("holds a damaged PEM block, and {name} in line {line}"),
+                "Copy the file again, not its text from a web page or a chat.",
+            ),
+            None => file.mistake(
+                "holds a damaged or incomplete PEM block",
+                "Copy the file again; each block ends with its -----END line.",
+            ),
+        }
     };
     let blocks = pem::parse_many(content).map_err(|_| damaged())?;
     // The parser passes over what is cut off at the end.

@@ -3,9 +3,10 @@
 //! next C library.
 
 use std::collections::BTreeMap;
+use std::mem::offset_of;
 
 use libc::c_long;
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, sock_filter};
 
 const FORBIDDEN: &[c_long] = &[
     // Sockets; those that listen are there already, and accepting needs none of these.
@@ -63,8 +64,35 @@ pub(super) fn restrict() -> Result<(), String> {
     let rules: BTreeMap<_, _> = FORBIDDEN.iter().map(|call| (*call, Vec::new())).collect();
     let denied = SeccompAction::Errno(libc::EPERM.cast_unsigned());
     let filter = SeccompFilter::new(rules, SeccompAction::Allow, denied, architecture);
-    let program: BpfProgram = filter
+    let mut program: BpfProgram = filter
         .and_then(TryInto::try_into)
         .map_err(|error| error.to_string())?;
+    if cfg!(target_arch = "x86_64") {
+        program.splice(..0, deny_x32());
+    }
     seccompiler::apply_filter(&program).map_err(|error| error.to_string())
+}
+
+/// Denies all system calls of the x32 ABI, which has a number of its own for each of those that are
+/// forbidden: on x86_64 a kernel with `CONFIG_X86_X32_ABI` takes them from every program, and tells
+/// them to a filter as calls of the same architecture (seccomp(2), "Caveats"). They are told by a
+/// bit of the number, for which seccompiler has no rule; jumps are relative, so that these
+/// instructions can stand before its own.
+fn deny_x32() -> [sock_filter; 3] {
+    /// `__X32_SYSCALL_BIT` of Linux' `asm/unistd.h`.
+    const X32: u32 = 0x4000_0000;
+    let instruction = |code: u32, (jt, jf), k| sock_filter {
+        // All codes have less than 16 bits.
+        code: code as u16,
+        jt,
+        jf,
+        k,
+    };
+    let number = offset_of!(libc::seccomp_data, nr) as u32;
+    let denied = libc::SECCOMP_RET_ERRNO | libc::EPERM.cast_unsigned();
+    [
+        instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, (0, 0), number),
+        instruction(libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K, (0, 1), X32),
+        instruction(libc::BPF_RET | libc::BPF_K, (0, 0), denied),
+    ]
 }

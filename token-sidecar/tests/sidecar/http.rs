@@ -120,6 +120,18 @@ fn files_are_handed_out_as_they_are_at_that_moment() {
         .to_owned();
     let start = format!("AZURE_FEDERATED_TOKEN_FILE is {token:?}, which is empty. Fill it");
     assert!(said.starts_with(&start), "{said}");
+
+    files.replace("token", "\u{feff}g.h.\u{200b}i\n");
+    let reply = sidecar.get("/federated-token");
+    assert_eq!(reply.status, 503, "{reply:?}");
+    assert!(
+        reply
+            .body
+            .contains("holds a zero width space (U+200B) as character 5. Write"),
+        "{reply:?}"
+    );
+    files.replace("token", "\u{feff}g.h.i\n");
+    assert_eq!(sidecar.get("/federated-token").body, "g.h.i");
 }
 
 #[test]

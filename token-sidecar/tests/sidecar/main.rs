@@ -2,6 +2,7 @@
 //! time or many cases matter, else the program as a process.
 
 mod confinement;
+mod encrypted;
 mod environment;
 mod http;
 mod inputs;

@@ -9,17 +9,17 @@ use base64::prelude::BASE64_STANDARD;
 
 use crate::support::pki;
 use crate::support::process::{command, end_of};
-use crate::support::{FIXTURE_PASSWORD, Files, fixture, mistakes_at, now};
+use crate::support::{Files, fixture, mistakes_at, now};
 
-const CERTIFICATE: &str = "AAD_CLIENT_CERTIFICATE_PATH";
+pub(crate) const CERTIFICATE: &str = "AAD_CLIENT_CERTIFICATE_PATH";
 const KEY: &str = "AAD_CLIENT_CERTIFICATE_KEY_PATH";
-const PASSWORD: &str = "AAD_CLIENT_CERTIFICATE_PASSWORD_FILE";
+pub(crate) const PASSWORD: &str = "AAD_CLIENT_CERTIFICATE_PASSWORD_FILE";
 
 /// A file with that content.
-struct Named<'a>(&'static str, &'a [u8]);
+pub(crate) struct Named<'a>(pub(crate) &'static str, pub(crate) &'a [u8]);
 
 /// The one mistake of these files, without the setting and the path that it must begin with.
-fn mistake(files: &[Named], blamed: &str) -> String {
+pub(crate) fn mistake(files: &[Named], blamed: &str) -> String {
     let directory = Files::new();
     let variables: Vec<(&str, String)> = files
         .iter()
@@ -37,7 +37,7 @@ fn mistake(files: &[Named], blamed: &str) -> String {
         .to_owned()
 }
 
-fn certificate_mistake(content: &[u8]) -> String {
+pub(crate) fn certificate_mistake(content: &[u8]) -> String {
     mistake(&[Named(CERTIFICATE, content)], CERTIFICATE)
 }
 
@@ -116,7 +116,10 @@ fn rebuilt(program: &std::path::Path, like: &std::process::Command) -> std::proc
 fn a_file_of_the_wrong_kind_is_said_to_be_one() {
     let certificate_der = pki::certificates_of("leaf.pem").remove(0);
     let base64 = BASE64_STANDARD.encode(fixture("modern.pfx"));
-    let cases: [(&[u8], &str); 5] = [
+    let nss = fixture("nss.pfx");
+    let cut = &nss[..2000];
+    let marked = format!("\u{feff}{base64}");
+    let cases: [(&[u8], &str); 7] = [
         (b"hello", "is neither PEM nor PFX. Export the certificate"),
         (
             &certificate_der,
@@ -126,7 +129,15 @@ fn a_file_of_the_wrong_kind_is_said_to_be_one() {
             base64.as_bytes(),
             "is base64 text, not the PFX itself. Decode it",
         ),
+        (
+            marked.as_bytes(),
+            "is base64 text, not the PFX itself. Decode it",
+        ),
         (b"\x30\x03\x02\x01\x00", "is neither PEM nor a sound PFX: "),
+        (
+            cut,
+            "is neither PEM nor a sound PFX: it is cut off, or damaged",
+        ),
         (
             &fixture("leaf.pkcs8.key"),
             "holds no certificate. Put the certificate that belongs",
@@ -215,71 +226,64 @@ fn a_key_that_entra_does_not_take_is_refused_with_the_reason() {
     }
 }
 
+/// RFC 7468 allows blocks without content; templates leave them where a value is missing.
 #[test]
-fn an_encrypted_file_without_a_password_asks_for_one() {
-    let pem = [fixture("leaf.pem"), fixture("leaf.encrypted.key")].concat();
-    for content in [
-        pem,
-        fixture("modern.pfx"),
-        fixture("legacy.pfx"),
-        fixture("no-mac.pfx"),
-    ] {
+fn an_empty_pem_block_is_said_to_be_empty() {
+    let (leaf, key) = (fixture("leaf.pem"), fixture("leaf.pkcs8.key"));
+    let tags = [
+        "PRIVATE KEY",
+        "RSA PRIVATE KEY",
+        "ENCRYPTED PRIVATE KEY",
+        "EC PRIVATE KEY",
+    ];
+    for tag in tags.into_iter().chain(["CERTIFICATE"]) {
+        let empty = format!("-----BEGIN {tag}-----\n-----END {tag}-----\n").into_bytes();
+        let content = match tag {
+            "CERTIFICATE" => [empty, key.clone()].concat(),
+            _ => [leaf.clone(), empty].concat(),
+        };
         let said = certificate_mistake(&content);
-        let expected = "is encrypted, and no password is given. Set \
-                        AAD_CLIENT_CERTIFICATE_PASSWORD_FILE to a file that holds its password.";
-        assert_eq!(said, expected);
+        let expected = format!("holds a PEM block with nothing in it ({tag:?}). Fill it");
+        assert!(said.starts_with(&expected), "{said}");
     }
 }
 
 #[test]
-fn a_wrong_password_is_the_password_files_fault() {
-    let pem = [fixture("leaf.pem"), fixture("leaf.encrypted.key")].concat();
-    for content in [
-        pem,
-        fixture("modern.pfx"),
-        fixture("modern-no-password.pfx"),
-        fixture("legacy.pfx"),
-        fixture("no-mac.pfx"),
-    ] {
-        let files = [Named(CERTIFICATE, &content), Named(PASSWORD, b"wrong")];
-        let said = mistake(&files, PASSWORD);
-        assert!(
-            said.starts_with("does not hold the password of \"/"),
-            "{said}"
-        );
-        assert!(
-            said.contains(". Write the right password into it;"),
-            "{said}"
-        );
-        assert!(!said.contains("wrong"), "{said}");
-    }
-}
-
-#[test]
-fn an_encryption_that_is_too_old_is_to_be_converted() {
-    let leaf = fixture("leaf.pem");
-    for (key, expected) in [
+fn pem_with_characters_that_nobody_sees_or_in_another_encoding_says_so() {
+    let content = String::from_utf8([fixture("leaf.pem"), fixture("leaf.pkcs8.key")].concat());
+    let content = content.unwrap();
+    for (copied, expected) in [
         (
-            "leaf.encrypted-des.key",
-            "holds a private key encrypted in a way that is not supported",
+            content.replacen("\nMII", "\nM\u{2060}II", 1),
+            "holds a damaged PEM block, and a character that cannot be seen (U+2060) in line 2. Copy",
         ),
         (
-            "leaf.encrypted-pkcs1.key",
-            "holds a private key in the old encryption of OpenSSL",
+            content.replacen("\n-----END PRIVATE", "\u{200b}\n-----END PRIVATE", 1),
+            "holds a damaged PEM block, and a zero width space (U+200B) in line ",
+        ),
+        (
+            content.replacen("\n-----END PRIVATE", "\u{feff}\n-----END PRIVATE", 1),
+            "holds a damaged PEM block, and a byte-order mark (U+FEFF) in line ",
         ),
     ] {
-        let content = [leaf.clone(), fixture(key)].concat();
-        let files = [
-            Named(CERTIFICATE, &content),
-            Named(PASSWORD, FIXTURE_PASSWORD.as_bytes()),
-        ];
-        let said = mistake(&files, CERTIFICATE);
+        let said = certificate_mistake(copied.as_bytes());
         assert!(said.starts_with(expected), "{said}");
-        assert!(
-            said.contains("Convert the key with `openssl pkcs8 -topk8"),
-            "{said}"
-        );
     }
+    let utf16: Vec<u8> = format!("\u{feff}{content}")
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    let said = certificate_mistake(&utf16);
+    assert!(
+        said.starts_with("is text in UTF-16. Save it in UTF-8"),
+        "{said}"
+    );
+    let leaf = fixture("leaf.pem");
+    let said = mistake(&[Named(CERTIFICATE, &leaf), Named(KEY, &utf16)], KEY);
+    assert!(
+        said.starts_with("is text in UTF-16. Save it in UTF-8"),
+        "{said}"
+    );
 }
 
 #[test]

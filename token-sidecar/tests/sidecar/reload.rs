@@ -84,6 +84,10 @@ fn a_bad_new_file_keeps_the_old_certificate_and_is_spoken_of() {
         ("".to_owned(), "is empty. Fill it"),
         ("hello".to_owned(), "is neither PEM nor PFX. Export"),
         (
+            pki::bundle(&one, &pki::ONE).replacen("\nMII", "\nM\u{200b}II", 1),
+            "holds a damaged PEM block, and a zero width space (U+200B) in line 2. Copy",
+        ),
+        (
             pki::bundle(&one, &pki::OTHER),
             "holds no certificate of its private key, only \"CN=one\". Put",
         ),

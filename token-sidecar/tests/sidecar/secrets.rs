@@ -40,7 +40,8 @@ fn no_log_line_and_no_health_answer_holds_a_secret() {
             .contains("holds no certificate of its private key"),
         "{mismatch:?}"
     );
-    files.replace("leaf.pfx", fixture("modern-no-password.pfx"));
+    files.replace("leaf.pfx", fixture("bouncy-castle.pfx"));
+    files.replace("password", format!("{FIXTURE_PASSWORD}\u{200b}"));
     let wrong = sidecar.get("/health");
     assert!(
         wrong.body.contains("does not hold the password"),
