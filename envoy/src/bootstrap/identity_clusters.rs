@@ -142,7 +142,9 @@ pub(super) fn clusters(settings: &Settings, run_dir: &Path) -> Vec<Value> {
     let cluster = |asked: Asked<'_>| {
         let name = asked.cluster(settings);
         Some(match asked {
-            Asked::Imds(service) | Asked::AppService(service) => in_the_host(&name, service),
+            Asked::Imds(service) | Asked::AppService(service) => {
+                in_the_host(&name, service, settings)
+            }
             Asked::Entra(service) | Asked::Tsiam(service) => {
                 remote(&name, &service.endpoint, settings)
             }
@@ -156,13 +158,13 @@ pub(super) fn clusters(settings: &Settings, run_dir: &Path) -> Vec<Value> {
 }
 
 /// Straight to that address: no proxy, no TLS.
-fn in_the_host(name: &str, service: &Service) -> Value {
+fn in_the_host(name: &str, service: &Service, settings: &Settings) -> Value {
     let cluster = json!({
         "name": name,
         // Inside the host: an answer to the first packet comes at once or not at all.
         "connect_timeout": "5s",
     });
-    with(cluster, endpoints(name, &service.endpoint))
+    with(cluster, endpoints(name, &service.endpoint, settings))
 }
 
 /// To a service of its own, by TLS and HTTP/1.1.

@@ -68,10 +68,10 @@ pub fn build(settings: &Settings, run_dir: &Path) -> Value {
                 "http.async_response_buffer_limit": 65536,
             },
         }] },
-        "static_resources": {
-            "listeners": listeners,
-            "clusters": clusters,
-        },
+        "static_resources": with(
+            json!({ "listeners": listeners, "clusters": clusters }),
+            upstream::authorities(settings),
+        ),
         "stats_config": stats::config(),
     });
     with(bootstrap, overload::config(settings.memory_limit))

@@ -17,7 +17,7 @@ use super::mistake::{Problem, quoted};
 const LARGEST: u64 = 1 << 20;
 
 /// unix(7): `sun_path` has 108 bytes, the last of which ends it.
-const LONGEST_SOCKET: usize = 107;
+pub const LONGEST_SOCKET: usize = 107;
 
 /// A file of any kind: its absolute path.
 pub fn any(value: &str) -> Result<PathBuf, Problem> {
@@ -68,6 +68,11 @@ pub fn socket(value: &str) -> Result<PathBuf, Problem> {
 }
 
 pub(super) fn content(value: &str) -> Result<Vec<u8>, Problem> {
+    content_of(value, LARGEST)
+}
+
+/// The content of a regular file of this many bytes (a multiple of 1 MiB) at most.
+pub(super) fn content_of(value: &str, largest: u64) -> Result<Vec<u8>, Problem> {
     let unreadable = |error: std::io::Error| {
         which(
             value,
@@ -93,16 +98,16 @@ pub(super) fn content(value: &str) -> Result<Vec<u8>, Problem> {
         ));
     }
     let mut content = Vec::new();
-    file.take(LARGEST + 1)
+    file.take(largest + 1)
         .read_to_end(&mut content)
         .map_err(unreadable)?;
     if content.is_empty() {
         return Err(which(value, "is empty", "Fill it, or name another file."));
     }
-    if content.len() as u64 > LARGEST {
+    if content.len() as u64 > largest {
         return Err(which(
             value,
-            "is larger than 1 MiB",
+            format!("is larger than {} MiB", largest >> 20),
             "Name another file: nothing that is read here is as large.",
         ));
     }

@@ -3,6 +3,7 @@
 //! every mistake at once. What identities, targets and listeners there are says one of the two; the
 //! environment is a shorthand for a file with one of each.
 
+mod address;
 pub mod audience;
 pub mod authority;
 pub mod choices;
@@ -18,8 +19,10 @@ pub mod mistake;
 pub mod quantity;
 pub mod target;
 pub mod target_host;
+pub mod trust_store;
 pub mod variables;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -28,11 +31,13 @@ use entra_token_core::Secret;
 use entra_token_core::config::Percent;
 
 use crate::machine::Machine;
+pub use address::ListeningAddress;
 use authority::Endpoint;
 use choices::{AccessLog, LogLevel};
 use forward_proxy::ForwardProxy;
 use mistake::{Mistake, Place, Problem};
 use target::{Listener, NamedIdentity, Target};
+use trust_store::TrustStore;
 use variables::Variables;
 
 /// What is asked for, complete and checked.
@@ -48,11 +53,13 @@ pub struct Settings {
     pub forward_proxy: Option<ForwardProxy>,
     /// The authorities trusted for the certificates of the targets and of Entra; none where
     /// nothing is reached by TLS.
-    pub trust_store: Option<PathBuf>,
+    pub trust_store: Option<TrustStore>,
     /// The part of a token's life that is left when it is renewed.
     pub refresh_before_expiry: Percent,
     /// Port of `/metrics`, `/status`, `/health` and `/ready`.
     pub status_port: u16,
+    /// Where it is open.
+    pub status_address: ListeningAddress,
     /// Whether the proxy's ports, too, answer `/health` and `/ready`.
     pub proxy_health_paths: bool,
     /// Envoy's worker threads.
@@ -69,7 +76,7 @@ pub struct Settings {
     pub access_log: AccessLog,
     /// The filter.
     pub module: PathBuf,
-    /// Whether listeners have an IPv6 address beside the IPv4 one.
+    /// Whether this machine has IPv6: for the addresses of listeners, and of hosts.
     pub ipv6: bool,
 }
 
@@ -79,6 +86,45 @@ impl Settings {
     pub fn proxy_to(&self, endpoint: &Endpoint) -> Option<&ForwardProxy> {
         let proxy = self.forward_proxy.as_ref();
         proxy.filter(|proxy| proxy.leads_to(endpoint))
+    }
+
+    /// Everything that is connected to, with what says it.
+    #[must_use]
+    pub fn endpoints(&self) -> Vec<(Place, &Endpoint)> {
+        // Both are of the file, or neither is.
+        let of_file = self
+            .listeners
+            .iter()
+            .any(|listener| matches!(listener.place, Place::File(_)));
+        let place = |variable, field: String| match of_file {
+            true => Place::File(field),
+            false => Place::Variable(variable),
+        };
+        let mut endpoints = Vec::new();
+        for (n, target) in self.targets.iter().enumerate() {
+            endpoints.push((
+                place("TARGET_HOST", format!("targets[{n}].url")),
+                &target.endpoint,
+            ));
+        }
+        for (n, named) in self.identities.iter().enumerate() {
+            let asked = named.identity.services();
+            endpoints.extend(asked.into_iter().map(|(variable, field, service)| {
+                (
+                    place(variable, format!("identities[{n}].{field}")),
+                    &service.endpoint,
+                )
+            }));
+        }
+        let proxy = self.forward_proxy.iter();
+        endpoints.extend(proxy.map(|it| ("HTTPS_PROXY".into(), &it.endpoint)));
+        endpoints
+    }
+
+    /// What the socket of a port is bound to.
+    #[must_use]
+    pub fn bound_to(&self, address: ListeningAddress, port: u16) -> SocketAddr {
+        SocketAddr::new(address.bound_to(self.ipv6), port)
     }
 
     /// The key of App Service's endpoint, which reaches Envoy by a file.
@@ -184,8 +230,8 @@ struct Draft {
     asked: Option<Asked>,
     /// Whether anything is reached by TLS.
     by_tls: bool,
-    /// The ports of the proxy, and what says each.
-    ports: Vec<(Place, u16)>,
+    /// The ports of the proxy, where each is open, and what says it.
+    ports: Vec<(Place, ListeningAddress, u16)>,
 }
 
 struct Reader<'a> {
@@ -201,7 +247,12 @@ impl Reader<'_> {
             Some(path) => self.file(path),
             None => self.environment(),
         };
-        let status_port = self.status_port(&draft.ports);
+        let status_address = self.or(
+            "STATUS_ADDRESS",
+            ListeningAddress::All,
+            ListeningAddress::parse,
+        );
+        let status_port = self.status_port(status_address, &draft.ports);
         let forward_proxy = self.forward_proxy();
         let proxy_health_paths = self.or("PROXY_HEALTH_PATHS", true, choices::on_or_off);
         let trust_store = self.trust_store(draft.by_tls, machine);
@@ -240,6 +291,7 @@ impl Reader<'_> {
             trust_store: trust_store?,
             refresh_before_expiry: asked.refresh_before_expiry,
             status_port: status_port?,
+            status_address: status_address?,
             proxy_health_paths: proxy_health_paths?,
             concurrency: concurrency?,
             memory_limit: memory_limit?,
@@ -274,9 +326,17 @@ impl Reader<'_> {
         self.note(name, result)
     }
 
-    fn status_port(&mut self, listening: &[(Place, u16)]) -> Option<u16> {
+    fn status_port(
+        &mut self,
+        address: Option<ListeningAddress>,
+        listening: &[(Place, ListeningAddress, u16)],
+    ) -> Option<u16> {
         let port = self.or("STATUS_PORT", DEFAULT_STATUS_PORT, choices::port)?;
-        if let Some((place, _)) = listening.iter().find(|(_, other)| *other == port) {
+        let address = address.unwrap_or_default();
+        if let Some((place, ..)) = listening
+            .iter()
+            .find(|(_, other_address, other)| *other == port && address.overlaps(*other_address))
+        {
             let problem = Problem::new(
                 format!("is {port}, as {place} is"),
                 "Give the two different ports.",
@@ -288,15 +348,15 @@ impl Reader<'_> {
 
     /// Where nothing is reached by TLS none is needed; a file that is named is checked all the
     /// same.
-    fn trust_store(&mut self, by_tls: bool, machine: &Machine) -> Option<Option<PathBuf>> {
+    fn trust_store(&mut self, by_tls: bool, machine: &Machine) -> Option<Option<TrustStore>> {
         if let Some(value) = self.variables.value("SSL_CERT_FILE") {
-            let store = self.note("SSL_CERT_FILE", files::trust_store(value))?;
+            let store = self.note("SSL_CERT_FILE", TrustStore::read(value))?;
             return Some(by_tls.then_some(store));
         }
         if !by_tls {
             return Some(None);
         }
-        let store = files::system_trust_store(&machine.trust_stores);
+        let store = TrustStore::of_system(&machine.trust_stores);
         self.note("SSL_CERT_FILE", store).map(Some)
     }
 

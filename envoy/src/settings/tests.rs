@@ -5,8 +5,10 @@ use std::path::Path;
 
 use super::authority::Scheme;
 use super::identity::{Identity, Managed, MetadataService};
+use super::trust_store::tests::certificate;
 use super::*;
 use crate::limits::Limits;
+use crate::machine::out_of_reach;
 
 const ID: &str = "abcd1234-1243-abcd-9876-1234abcd5678";
 const TARGET: &str = "amw-x.eastus-1.metrics.ingest.monitor.azure.com";
@@ -15,8 +17,7 @@ const TARGET: &str = "amw-x.eastus-1.metrics.ingest.monitor.azure.com";
 fn machine(directory: &Path) -> Machine {
     fs::write(directory.join(files::MODULE), b"\0asm\x01\0\0\0").unwrap();
     let store = directory.join("ca.pem");
-    let certificate = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
-    fs::write(&store, certificate).unwrap();
+    fs::write(&store, certificate()).unwrap();
     Machine {
         launcher_dir: Some(directory.to_path_buf()),
         trust_stores: vec![store],
@@ -83,7 +84,8 @@ fn a_target_and_an_identity_are_enough() {
     assert_eq!(settings.access_log, AccessLog::All);
     assert!(settings.proxy_health_paths);
     assert!(settings.targets[0].override_headers.is_empty());
-    assert!(settings.trust_store.unwrap().ends_with("ca.pem"));
+    let store = settings.trust_store.unwrap();
+    assert!(store.file().unwrap().ends_with("ca.pem"));
     assert!(settings.module.ends_with(files::MODULE));
 }
 
@@ -120,7 +122,9 @@ fn every_variable_has_its_effect() {
         ("AUDIENCE", "api://x"),
         ("AAD_TOKEN_REFRESH_INTERVAL_IN_PERCENTAGE", "25"),
         ("LISTENING_PORT", "1"),
+        ("LISTENING_ADDRESS", "::1"),
         ("STATUS_PORT", "65535"),
+        ("STATUS_ADDRESS", "127.0.0.1"),
         ("PROXY_HEALTH_PATHS", "off"),
         ("OVERRIDE_REQUEST_HEADERS", r#"{"X-A": "b"}"#),
         (
@@ -138,6 +142,10 @@ fn every_variable_has_its_effect() {
         (settings.listeners[0].port, settings.status_port),
         (1, 65535)
     );
+    let listening = settings.bound_to(settings.listeners[0].address, 1);
+    let status = settings.bound_to(settings.status_address, 65535);
+    assert_eq!(listening.to_string(), "[::1]:1");
+    assert_eq!(status.to_string(), "127.0.0.1:65535");
     assert!(!settings.proxy_health_paths);
     assert_eq!(settings.targets[0].override_headers.len(), 1);
     assert_eq!(imds_of(&settings), "127.0.0.1:4040");
@@ -156,7 +164,9 @@ fn every_mistake_is_reported_at_once() {
         ("AZURE_CLOUD", "mars"),
         ("AAD_TOKEN_REFRESH_INTERVAL_IN_PERCENTAGE", "100"),
         ("LISTENING_PORT", "x"),
+        ("LISTENING_ADDRESS", "localhost"),
         ("STATUS_PORT", "0"),
+        ("STATUS_ADDRESS", "127.0.0.1:9464"),
         ("PROXY_HEALTH_PATHS", "maybe"),
         ("OVERRIDE_REQUEST_HEADERS", "x"),
         ("SSL_CERT_FILE", "/nowhere"),
@@ -196,7 +206,9 @@ fn an_empty_variable_takes_the_default() {
     let names = [
         "AUDIENCE",
         "LISTENING_PORT",
+        "LISTENING_ADDRESS",
         "STATUS_PORT",
+        "STATUS_ADDRESS",
         "MEMORY_LIMIT",
         "OVERRIDE_REQUEST_HEADERS",
         "SSL_CERT_FILE",
@@ -204,6 +216,7 @@ fn an_empty_variable_takes_the_default() {
     ];
     let settings = settings(&names.map(|name| (name, "")));
     assert_eq!(settings.listeners[0].port, 8081);
+    assert_eq!(settings.listeners[0].address, ListeningAddress::All);
 }
 
 #[test]
@@ -216,6 +229,79 @@ fn equal_ports_are_a_mistake() {
         assert_eq!(all.len(), 1);
         assert!(all[0].contains("as LISTENING_PORT is"), "{all:?}");
     }
+}
+
+#[test]
+fn one_port_may_be_had_twice_on_addresses_that_do_not_overlap() {
+    let same = ("STATUS_PORT", "8081");
+    let (v4, v6) = ("127.0.0.1", "::1");
+    settings(&[same, ("LISTENING_ADDRESS", v4), ("STATUS_ADDRESS", v6)]);
+    for addresses in [
+        vec![("LISTENING_ADDRESS", v4), ("STATUS_ADDRESS", v4)],
+        vec![("LISTENING_ADDRESS", v4)],
+        vec![("LISTENING_ADDRESS", v4), ("STATUS_ADDRESS", "0.0.0.0")],
+    ] {
+        let all = mistakes(with(&[&[same], addresses.as_slice()].concat()));
+        assert_eq!(all.len(), 1, "{all:?}");
+        assert!(all[0].contains("as LISTENING_PORT is"), "{all:?}");
+    }
+}
+
+#[test]
+fn a_trust_store_that_envoy_would_not_read_is_mended_or_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let machine = machine(directory.path());
+    let store = directory.path().join("own.pem");
+    let read = |content: String| {
+        fs::write(&store, content).unwrap();
+        let own = ("SSL_CERT_FILE", store.to_str().unwrap());
+        let pairs = [
+            ("TARGET_HOST", TARGET),
+            ("IDENTITY_TYPE", "systemAssigned"),
+            own,
+        ];
+        read_on(&machine, &pairs)
+    };
+    let glued = certificate().trim_end().repeat(2);
+    let settings = read(glued).outcome.unwrap();
+    assert!(matches!(settings.trust_store, Some(TrustStore::Mended(_))));
+    let wrong = certificate().replace("CERTIFICATE", "X509 CRL");
+    let all = mistakes(read(certificate() + &wrong));
+    assert_eq!(all.len(), 1, "{all:?}");
+    assert!(all[0].starts_with("SSL_CERT_FILE is "), "{all:?}");
+    assert!(
+        all[0].contains("of which block 2 is a certificate revocation list"),
+        "{all:?}"
+    );
+}
+
+#[test]
+fn what_needs_ipv6_is_named_on_a_machine_without() {
+    let v6 = [
+        ("TARGET_HOST", "[2001:db8::1]:8443"),
+        ("AUDIENCE", "api://x"),
+        ("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://[fd00::1]"),
+        ("HTTPS_PROXY", "http://[2001:db8::2]:3128"),
+    ];
+    let settings = Settings {
+        ipv6: false,
+        ..settings(&v6)
+    };
+    let named: Vec<_> = out_of_reach(&settings)
+        .iter()
+        .map(|mistake| mistake.place.to_string())
+        .collect();
+    let variables = [
+        "TARGET_HOST",
+        "AZURE_POD_IDENTITY_AUTHORITY_HOST",
+        "HTTPS_PROXY",
+    ];
+    assert_eq!(named, variables);
+    let with_ipv6 = Settings {
+        ipv6: true,
+        ..settings
+    };
+    assert_eq!(out_of_reach(&with_ipv6), []);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use entra_token_core::config::{self, Hold, Tenant, Uuid};
 use serde_json::Value;
 
+use super::listener_place;
 use super::model::{self, File, IdentityType};
-use super::port_place;
 use crate::settings::authority::Scheme;
 use crate::settings::clouds::Said;
 use crate::settings::headers::HeaderOverride;
@@ -91,7 +91,9 @@ impl Reader<'_> {
             };
             Some(Listener {
                 port: listener.port.0,
-                place: port_place(n),
+                address: listener.address.as_ref().map(|it| it.0).unwrap_or_default(),
+                place: listener_place(n, "port"),
+                address_place: listener_place(n, "address"),
                 routing,
             })
         });

@@ -14,23 +14,24 @@ mod write;
 
 pub use write::yaml;
 
-use entra_token_core::config::typed;
+use entra_token_core::config::{raw::text, typed};
 use serde_json::Value;
 
 use super::mistake::{Place, Problem, quoted};
-use super::{Draft, Reader, credential_file};
+use super::{Draft, ListeningAddress, Reader, credential_file};
 use cross::Across;
 
 /// Names the file.
 pub const VARIABLE: &str = "ENTRA_AUTH_CONFIG";
 
 /// What the file says in place of a variable.
-const REPLACED: [(&str, &str); 21] = [
+const REPLACED: [(&str, &str); 22] = [
     ("TARGET_HOST", "targets[].url"),
     ("AUDIENCE", "targets[].audience"),
     ("AUTH_ERRORS_RETRYABLE", "targets[].authErrorsRetryable"),
     ("OVERRIDE_REQUEST_HEADERS", "targets[].requestHeaders"),
     ("LISTENING_PORT", "listeners[].port"),
+    ("LISTENING_ADDRESS", "listeners[].address"),
     ("IDENTITY_TYPE", "identities[].type"),
     ("AAD_CLIENT_ID", "identities[].clientId"),
     ("AAD_TENANT_ID", "identities[].tenantId"),
@@ -139,19 +140,32 @@ impl Reader<'_> {
     }
 }
 
-fn ports(file: &Value) -> Vec<(Place, u16)> {
+fn ports(file: &Value) -> Vec<(Place, ListeningAddress, u16)> {
     let listeners = file.get("listeners").and_then(Value::as_array);
     let listeners = listeners.into_iter().flatten().enumerate();
     listeners
         .filter_map(|(n, listener)| {
             let port = listener.get("port")?.as_u64()?;
-            Some((port_place(n), u16::try_from(port).ok()?))
+            let address = listening_address(listener).unwrap_or_default();
+            Some((
+                listener_place(n, "port"),
+                address,
+                u16::try_from(port).ok()?,
+            ))
         })
         .collect()
 }
 
-fn port_place(n: usize) -> Place {
-    Place::File(format!("listeners[{n}].port"))
+/// Where a listener is open; none where that is not said rightly, which its own type reports.
+fn listening_address(listener: &Value) -> Option<ListeningAddress> {
+    match text(listener, "address") {
+        Some(address) => ListeningAddress::parse(address).ok(),
+        None => Some(ListeningAddress::All),
+    }
+}
+
+fn listener_place(n: usize, field: &str) -> Place {
+    Place::File(format!("listeners[{n}].{field}"))
 }
 
 /// The file as JSON; YAML has JSON in it.
