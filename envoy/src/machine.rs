@@ -67,8 +67,8 @@ pub fn out_of_reach(settings: &Settings) -> Vec<Mistake> {
     needed.map(mistake).collect()
 }
 
-/// The ports and addresses of these settings that cannot be listened on. Envoy would not notice another Envoy of
-/// the same user: the two would share the port, each with a part of the connections.
+/// The ports and addresses of these settings that cannot be listened on. Envoy would not notice
+/// another Envoy of the same user: the two would share the port, each with a part of the connections.
 #[must_use]
 pub fn taken_ports(settings: &Settings) -> Vec<Mistake> {
     let proxy = settings.listeners.iter().map(|listener| {

@@ -101,7 +101,7 @@ fn tls_socket(host: &Host, trust_store: &TrustStore) -> Value {
     }] });
     let validation = match trust_store {
         TrustStore::File(path) => json!({
-            "validation_context": with(names, json!({ "trusted_ca": { "filename": path } })),
+            "validation_context": with(names, json!({ "trusted_ca": { "filename": path.to_string_lossy() } })),
         }),
         TrustStore::Mended(_) => json!({ "combined_validation_context": {
             "default_validation_context": names,

@@ -20,6 +20,7 @@ pub mod quantity;
 pub mod target;
 pub mod target_host;
 pub mod trust_store;
+mod unknown;
 pub mod variables;
 
 use std::net::SocketAddr;
@@ -183,7 +184,7 @@ pub fn read(variables: &Variables, machine: &Machine) -> Reading<Settings> {
         ..
     } = reader;
     warnings.extend(variables::warnings_of_not_served(variables));
-    warnings.extend(variables::warnings_of_unknown(variables));
+    warnings.extend(unknown::warnings_of_unknown(variables));
     let outcome = match settings {
         Some(settings) if mistakes.is_empty() => Ok(settings),
         _ => Err(mistakes),
