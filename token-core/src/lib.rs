@@ -27,7 +27,6 @@
     clippy::indexing_slicing
 )]
 
-mod aadsts;
 pub mod audience;
 mod calendar;
 pub mod cloud;

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use fastrand::Rng;
 use uuid::Builder;
 
-use crate::failure::{Failure, NoAnswer};
+use crate::failure::{Failure, NoAnswer, Step};
 use crate::http::{Endpoint, Request, Response};
 use crate::identity::Plan;
 use crate::reply::{self, Ends, Reply, ReplyError};
@@ -110,17 +110,9 @@ struct InFlight {
     id: CallId,
     sent: Now,
     deadline: Mono,
-    wants: Wants,
+    wants: Step,
     client_request_id: Option<String>,
     forward_proxy: Option<String>,
-}
-
-/// What a call is to bring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wants {
-    /// What the token is asked for with.
-    Credential,
-    Token,
 }
 
 /// The machine for one token.
@@ -267,7 +259,7 @@ impl Slot {
     fn begin(&mut self, now: Now) {
         let first = self.plan.credential_call();
         match first.map(|(endpoint, request)| (endpoint.clone(), request)) {
-            Some(first) => self.call(now, Wants::Credential, first),
+            Some(first) => self.call(now, Step::Credential, first),
             None => self.ask_for_token(now, None),
         }
     }
@@ -276,10 +268,10 @@ impl Slot {
         let trace = Builder::from_random_bytes(self.rng.u128(..).to_be_bytes()).into_uuid();
         let (endpoint, request) = self.plan.token_call(credential, trace.to_string());
         let call = (endpoint.clone(), request);
-        self.call(now, Wants::Token, call);
+        self.call(now, Step::Token, call);
     }
 
-    fn call(&mut self, now: Now, wants: Wants, (endpoint, request): (Endpoint, Request)) {
+    fn call(&mut self, now: Now, wants: Step, (endpoint, request): (Endpoint, Request)) {
         let id = CallId(self.next_call);
         self.next_call = self.next_call.wrapping_add(1);
         let timeout = self.policy.call_timeout;
@@ -307,11 +299,11 @@ impl Slot {
 
     fn answered(&mut self, now: Now, call: &InFlight, response: &Response) {
         match call.wants {
-            Wants::Credential => match self.plan.credential(response, now) {
+            Step::Credential => match self.plan.credential(response, now) {
                 Ok(credential) => self.ask_for_token(now, Some(&credential)),
                 Err(failure) => self.failed(now, call, failure),
             },
-            Wants::Token => self.token_came(now, call, response),
+            Step::Token => self.token_came(now, call, response),
         }
     }
 
@@ -399,7 +391,7 @@ impl Slot {
     }
 
     fn failed(&mut self, now: Now, call: &InFlight, failure: Failure) {
-        let mut failure = failure.by_way_of(call.forward_proxy.as_deref());
+        let mut failure = failure.of_call(call.wants, call.forward_proxy.as_deref());
         if let Some(id) = &call.client_request_id {
             failure.trace = Box::new(failure.trace.or_sent(id, now.wall));
         }
