@@ -37,12 +37,16 @@ pub mod failure;
 pub mod host;
 pub mod http;
 pub mod identity;
+mod invisible;
 pub mod member;
 pub mod page;
 pub mod record;
 pub mod reply;
 pub mod schedule;
 mod secret;
+#[cfg(test)]
+#[path = "../tests/common/seed.rs"]
+mod seed;
 pub mod slot;
 pub mod state;
 pub mod status;
