@@ -350,7 +350,7 @@ impl Member {
                         Event::Acquired { .. } | Event::Unchanged { .. } => {
                             self.out_of_reach = false;
                         }
-                        Event::ClockOff(_) => {}
+                        Event::ClockOff(_) | Event::LifetimeIgnored => {}
                     }
                     outcome.events.push(event);
                 }

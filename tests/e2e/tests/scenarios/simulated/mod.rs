@@ -225,7 +225,7 @@ impl<'a> Run<'a> {
                 Event::Acquired { after_failures, .. } | Event::Unchanged { after_failures } => {
                     self.got_token(member, after_failures)?;
                 }
-                Event::ClockOff(_) => {}
+                Event::ClockOff(_) | Event::LifetimeIgnored => {}
             }
         }
         match outcome.call {
