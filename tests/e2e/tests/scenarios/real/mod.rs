@@ -215,7 +215,11 @@ fn check_ready(scenario: &Scenario, proxy: &Proxy) -> Result<(), String> {
 fn check_log(scenario: &Scenario, proxy: &Proxy) -> Result<(), String> {
     let told = lines(proxy, &REASON);
     let expect = &scenario.expect;
-    if told.len() != expect.reasons {
+    // That the token in hand has ended is told once more.
+    let ends = told
+        .windows(2)
+        .filter(|pair| pair[0].contains(REASON[1]) && pair[1].contains(REASON[0]));
+    if told.len() != expect.reasons + ends.count() {
         return Err(format!("{} log lines, not {}", told.len(), expect.reasons));
     }
     let last = told.last().map(String::as_str).unwrap_or_default();
