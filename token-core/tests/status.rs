@@ -115,6 +115,31 @@ fn a_request_without_a_token_learns_why_and_when_to_come_back() {
 }
 
 #[test]
+fn a_renewal_that_fails_is_told_as_that_with_the_time_until_which_requests_go_on() {
+    let (mut slot, spec) = (with_token(), spec(None));
+    exchange(&mut slot, at(3300.0), answer(500, ""));
+    let told = |now| {
+        let status = Status::of([(&spec, slot.state())], now);
+        let text = String::from_utf8(json(&status)).expect("JSON");
+        (text, page::render(&status))
+    };
+    // The token ends at 15:13:20, and is sent until 5 s before that.
+    let meanwhile = "requests go on with the token in hand until 15:13:15 UTC (4 min)";
+    let (text, page) = told(at(3310.0));
+    assert!(
+        text.contains(&format!(r#""meanwhile":"{meanwhile}""#)),
+        "{text}"
+    );
+    assert!(
+        page.contains(&format!("1 renewals failed; {meanwhile}: ")),
+        "{page}"
+    );
+    let (text, page) = told(at(3596.0));
+    assert!(!text.contains("meanwhile"), "{text}");
+    assert!(page.contains("1 failed: "), "{page}");
+}
+
+#[test]
 fn the_page_escapes_what_a_server_said() {
     let mut slot = slot();
     let body = r#"{"error":"<script>alert(1)</script>","error_description":"a & \"b\""}"#;
