@@ -176,12 +176,6 @@ impl Failure {
         Self::new("assertion_over", message, advice, false)
     }
 
-    /// Whether nobody was reached, neither the endpoint nor the place of a credential.
-    pub(crate) fn reached_nobody(&self) -> bool {
-        let code = self.code.as_ref();
-        NO_WORD_OF_THE_ENDPOINT.contains(&code) || code == NO_CREDENTIAL
-    }
-
     /// Names the forward proxy on the way, where no answer of the endpoint's came: then the
     /// proxy, which Envoy got no connection from, is as likely to be the reason.
     pub(crate) fn by_way_of(mut self, forward_proxy: Option<&str>) -> Self {

@@ -34,6 +34,13 @@ pub struct Policy {
 /// How long after the call's own time-out the machine still waits for whoever carries it out.
 pub const CALL_GRACE: Duration = Duration::from_secs(1);
 
+/// For so long after a slot got its configuration, a cluster that Envoy does not have is no failure:
+/// a control plane sends the clusters in its own time, often after the listeners.
+const CLUSTERS_COME_WITHIN: Duration = Duration::from_secs(5);
+
+/// How soon after such an attempt the next one is made.
+const NEXT_LOOK: Duration = Duration::from_millis(200);
+
 /// Names one call; an answer to any other is ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CallId(pub u64);
@@ -130,6 +137,8 @@ pub struct Slot {
     policy: Policy,
     state: State,
     in_flight: Option<InFlight>,
+    /// The time of the first input under this configuration.
+    began: Option<Mono>,
     next_call: u64,
     rng: Rng,
     outputs: VecDeque<Output>,
@@ -144,6 +153,7 @@ impl Slot {
             policy,
             state: State::default(),
             in_flight: None,
+            began: None,
             next_call: 0,
             rng: Rng::with_seed(seed),
             outputs: VecDeque::new(),
@@ -152,6 +162,7 @@ impl Slot {
 
     /// Takes in one event.
     pub fn handle(&mut self, now: Now, input: Input) {
+        let began = *self.began.get_or_insert(now.mono);
         match input {
             Input::Tick => self.tick(now),
             Input::HttpResponse(id, response) => {
@@ -161,7 +172,11 @@ impl Slot {
             }
             Input::CallFailed(id, why) => {
                 if let Some(call) = self.finish(id, now) {
-                    self.failed(now, &call, Failure::no_answer(why));
+                    if now.mono.since(began) < grace(why) {
+                        self.state.next_attempt = now.mono.after(NEXT_LOOK);
+                    } else {
+                        self.failed(now, &call, Failure::no_answer(why));
+                    }
                 }
             }
             Input::Accepted(generation) => {
@@ -228,6 +243,7 @@ impl Slot {
             self.abandon(call.id, now);
         }
         self.outputs.clear();
+        self.began = None;
         self.plan = plan;
         self.policy = policy;
     }
@@ -240,6 +256,12 @@ impl Slot {
             self.state.next_attempt = Mono(now.mono.0.saturating_add(1));
         }
         dropped
+    }
+
+    /// How the token is got.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// Whether a configuration is the one in force.
@@ -422,5 +444,13 @@ impl Slot {
 
     fn report(&mut self, event: Event) {
         self.outputs.push_back(Output::Report(event));
+    }
+}
+
+/// For how long after the beginning it is no failure that a call got no answer for this reason.
+fn grace(why: NoAnswer) -> Duration {
+    match why {
+        NoAnswer::NoCluster => CLUSTERS_COME_WITHIN,
+        NoAnswer::Broken | NoAnswer::TimedOut => Duration::ZERO,
     }
 }

@@ -323,7 +323,7 @@ fn an_endpoint_that_hangs_is_not_waited_for_beyond_the_filters_own_time_out() {
     azure
         .inject(Fault::new(Service::Imds, FaultKind::Hang))
         .expect("a fault");
-    let checked = check(&azure, &azure.proxy());
+    let checked = check(&azure, &azure.proxy().set("TOKEN_REQUEST_TIMEOUT", "4"));
     let because = "there is a connection, and no answer comes on it (";
     // The advice of token-core is all there is to say but for the place's setting.
     is_not_reached(

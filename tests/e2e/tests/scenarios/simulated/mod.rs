@@ -105,10 +105,11 @@ impl<'a> Run<'a> {
                 identity: ManagedIdentity::SystemAssigned,
             }),
             audience: "https://monitor.azure.com".parse().expect("an audience"),
+            via_internal_listener: false,
         };
         let policy = Policy {
             refresh_before_expiry_percent: scenario.refresh_percent()?,
-            call_timeout: Duration::from_secs(4),
+            call_timeout: scenario.token_request_timeout()?,
         };
         Ok(Self {
             scenario,
