@@ -11,6 +11,7 @@ use entra_token_core::Now;
 use entra_token_core::config::{self, Mistakes, Mode, Plugin, TargetSpec};
 use entra_token_core::failure::NoAnswer;
 use entra_token_core::http::{Body, Response};
+use entra_token_core::local_reply;
 use entra_token_core::member::Call;
 use entra_token_core::slot::CallId;
 use proxy_wasm::traits::{Context, RootContext};
@@ -197,7 +198,8 @@ impl Root {
                 let why = if error.is_bad_argument() {
                     NoAnswer::NoCluster
                 } else {
-                    NoAnswer::Broken
+                    // Envoy's answer came before the dispatch was over: it has no address to try.
+                    NoAnswer::NoAddress
                 };
                 keeper.call_failed(host::now(), call.id, why);
             }
@@ -256,12 +258,19 @@ impl Context for Root {
             .and_then(|status| status.parse().ok());
         let next = match status {
             Some(status) if headers > 0 && body_size <= MAX_REPLY_BYTES => {
-                let response = Response {
-                    status,
-                    retry_after: host::header(MapType::HttpCallResponseHeaders, "retry-after"),
-                    body: Body(host::buffer(BufferType::HttpCallResponseBody).unwrap_or_default()),
-                };
-                keeper.answered(now, id, response)
+                let header = |name| host::header(MapType::HttpCallResponseHeaders, name);
+                let body = host::buffer(BufferType::HttpCallResponseBody).unwrap_or_default();
+                if header(local_reply::UPSTREAM_SERVICE_TIME).is_none() {
+                    keeper.call_failed(now, id, local_reply::read(status, &body));
+                    None
+                } else {
+                    let response = Response {
+                        status,
+                        retry_after: header("retry-after"),
+                        body: Body(body),
+                    };
+                    keeper.answered(now, id, response)
+                }
             }
             _ => {
                 keeper.call_failed(now, id, NoAnswer::Broken);

@@ -27,7 +27,6 @@
     clippy::indexing_slicing
 )]
 
-mod aadsts;
 pub mod audience;
 mod calendar;
 pub mod cloud;
@@ -38,6 +37,7 @@ pub mod failure;
 pub mod host;
 pub mod http;
 pub mod identity;
+pub mod local_reply;
 pub mod member;
 pub mod page;
 pub mod record;

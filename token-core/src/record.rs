@@ -16,7 +16,7 @@ use crate::Mono;
 use crate::identity::Plan;
 use crate::state::State;
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 const CHECKSUM_BYTES: usize = 4;
 
 /// By one small table: records are short, and a faster sum brings tables of 16 KiB.

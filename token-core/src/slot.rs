@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use fastrand::Rng;
 use uuid::Builder;
 
-use crate::failure::{Failure, NoAnswer};
+use crate::failure::{Failure, NoAnswer, Step};
 use crate::http::{Endpoint, Request, Response};
 use crate::identity::Plan;
 use crate::reply::{self, Ends, Reply, ReplyError};
@@ -37,6 +37,9 @@ pub const CALL_GRACE: Duration = Duration::from_secs(1);
 /// For so long after a slot got its configuration, a cluster that Envoy does not have is no failure:
 /// a control plane sends the clusters in its own time, often after the listeners.
 const CLUSTERS_COME_WITHIN: Duration = Duration::from_secs(5);
+
+/// As long for a name that DNS has not answered for: Envoy opens its listeners without waiting for it.
+const NAMES_RESOLVE_WITHIN: Duration = Duration::from_secs(2);
 
 /// How soon after such an attempt the next one is made.
 const NEXT_LOOK: Duration = Duration::from_millis(200);
@@ -117,17 +120,9 @@ struct InFlight {
     id: CallId,
     sent: Now,
     deadline: Mono,
-    wants: Wants,
+    wants: Step,
     client_request_id: Option<String>,
-    forward_proxy: Option<String>,
-}
-
-/// What a call is to bring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wants {
-    /// What the token is asked for with.
-    Credential,
-    Token,
+    endpoint: Endpoint,
 }
 
 /// The machine for one token.
@@ -172,10 +167,10 @@ impl Slot {
             }
             Input::CallFailed(id, why) => {
                 if let Some(call) = self.finish(id, now) {
-                    if now.mono.since(began) < grace(why) {
+                    if now.mono.since(began) < grace(&why) {
                         self.state.next_attempt = now.mono.after(NEXT_LOOK);
                     } else {
-                        self.failed(now, &call, Failure::no_answer(why));
+                        self.unanswered(now, &call, why);
                     }
                 }
             }
@@ -281,7 +276,7 @@ impl Slot {
             return;
         }
         match self.in_flight.take() {
-            Some(call) => self.failed(now, &call, Failure::no_answer(NoAnswer::TimedOut)),
+            Some(call) => self.unanswered(now, &call, NoAnswer::TimedOut),
             None => self.begin(now),
         }
     }
@@ -289,7 +284,7 @@ impl Slot {
     fn begin(&mut self, now: Now) {
         let first = self.plan.credential_call();
         match first.map(|(endpoint, request)| (endpoint.clone(), request)) {
-            Some(first) => self.call(now, Wants::Credential, first),
+            Some(first) => self.call(now, Step::Credential, first),
             None => self.ask_for_token(now, None),
         }
     }
@@ -298,10 +293,10 @@ impl Slot {
         let trace = Builder::from_random_bytes(self.rng.u128(..).to_be_bytes()).into_uuid();
         let (endpoint, request) = self.plan.token_call(credential, trace.to_string());
         let call = (endpoint.clone(), request);
-        self.call(now, Wants::Token, call);
+        self.call(now, Step::Token, call);
     }
 
-    fn call(&mut self, now: Now, wants: Wants, (endpoint, request): (Endpoint, Request)) {
+    fn call(&mut self, now: Now, wants: Step, (endpoint, request): (Endpoint, Request)) {
         let id = CallId(self.next_call);
         self.next_call = self.next_call.wrapping_add(1);
         let timeout = self.policy.call_timeout;
@@ -311,7 +306,7 @@ impl Slot {
             deadline: now.mono.after(timeout + CALL_GRACE),
             wants,
             client_request_id: request.client_request_id().map(str::to_owned),
-            forward_proxy: endpoint.forward_proxy.clone(),
+            endpoint: endpoint.clone(),
         });
         self.outputs.push_back(Output::Call {
             id,
@@ -327,13 +322,19 @@ impl Slot {
             .take_if(|call| call.id == id && now.mono < call.deadline)
     }
 
+    fn unanswered(&mut self, now: Now, call: &InFlight, why: NoAnswer) {
+        let is_place = call.wants == Step::Credential && self.plan.has_local_credential();
+        let failure = Failure::no_answer(why, &call.endpoint, is_place);
+        self.failed(now, call, failure);
+    }
+
     fn answered(&mut self, now: Now, call: &InFlight, response: &Response) {
         match call.wants {
-            Wants::Credential => match self.plan.credential(response, now) {
+            Step::Credential => match self.plan.credential(response, now) {
                 Ok(credential) => self.ask_for_token(now, Some(&credential)),
                 Err(failure) => self.failed(now, call, failure),
             },
-            Wants::Token => self.token_came(now, call, response),
+            Step::Token => self.token_came(now, call, response),
         }
     }
 
@@ -421,7 +422,7 @@ impl Slot {
     }
 
     fn failed(&mut self, now: Now, call: &InFlight, failure: Failure) {
-        let mut failure = failure.by_way_of(call.forward_proxy.as_deref());
+        let mut failure = failure.of_call(call.wants, call.endpoint.forward_proxy.as_deref());
         if let Some(id) = &call.client_request_id {
             failure.trace = Box::new(failure.trace.or_sent(id, now.wall));
         }
@@ -448,9 +449,14 @@ impl Slot {
 }
 
 /// For how long after the beginning it is no failure that a call got no answer for this reason.
-fn grace(why: NoAnswer) -> Duration {
+fn grace(why: &NoAnswer) -> Duration {
     match why {
         NoAnswer::NoCluster => CLUSTERS_COME_WITHIN,
-        NoAnswer::Broken | NoAnswer::TimedOut => Duration::ZERO,
+        NoAnswer::NoAddress => NAMES_RESOLVE_WITHIN,
+        NoAnswer::Refused
+        | NoAnswer::NoConnection(_)
+        | NoAnswer::Tls(_)
+        | NoAnswer::Broken
+        | NoAnswer::TimedOut => Duration::ZERO,
     }
 }

@@ -93,7 +93,7 @@ impl From<&Failure> for Problem {
         Self {
             code: failure.code.to_string(),
             message: failure.message.clone(),
-            advice: failure.advice.to_string(),
+            advice: failure.advice().unwrap_or_default().to_owned(),
             trace: Trace::clone(&failure.trace),
         }
     }

@@ -551,7 +551,8 @@ fn said(plan: &Plan, answered: Result<Response, NoAnswer>) -> (String, String) {
         },
     );
     let failure = slot.state().last_failure.clone().expect("failed");
-    (failure.message, failure.advice.into_owned())
+    let advice = failure.advice().unwrap_or_default().to_owned();
+    (failure.message, advice)
 }
 
 #[test]

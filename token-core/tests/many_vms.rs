@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use common::{OneKey, START, answer, later, members, plan, policy, token};
 use crc::{CRC_32_ISO_HDLC, Crc};
-use entra_token_core::failure::{Failure, NoAnswer};
+use entra_token_core::failure::{Failure, FailureCode, NoAnswer, Step};
 use entra_token_core::identity::Plan;
 use entra_token_core::member::{Call, LEASE, Member, Thread};
 use entra_token_core::record::{Lease, OwnerId, Record};
@@ -398,9 +398,10 @@ fn the_layout_of_the_record_is_that_of_its_version() {
             next_attempt: Mono(7),
             failures: 8,
             last_failure: Some(Failure {
-                code: "c".into(),
+                code: FailureCode::Throttled,
                 message: "m".into(),
-                advice: "a".into(),
+                step: Step::Token,
+                by_proxy: true,
                 permanent: true,
                 retry_after: None,
                 trace: Box::new(Trace {
@@ -418,7 +419,7 @@ fn the_layout_of_the_record_is_that_of_its_version() {
     let bytes = record.encode();
     let (body, _checksum) = bytes.split_at(bytes.len() - 4);
     let expected =
-        b"\x02\x01\x02\x01\x03\x01s\x04\x05\x06\x07\x08\x01\x01c\x01m\x01a\x01\x01\x01t\x01\x01c\x00\x01\x01w\x01\x00\x01\x09";
+        b"\x03\x01\x02\x01\x03\x01s\x04\x05\x06\x07\x08\x01\x09throttled\x01m\x01\x01\x01\x01\x01t\x01\x01c\x00\x01\x01w\x01\x00\x01\x09";
     assert_eq!(body, expected);
     assert_eq!(Record::decode(&bytes), Some(record));
 }

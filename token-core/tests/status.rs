@@ -93,7 +93,7 @@ fn a_failure_is_told_with_its_code_and_what_to_do() {
         r#""state":"waiting""#,
         r#""code":"identity_not_found""#,
         "Identity not found",
-        "AAD_CLIENT_ID",
+        "Assign the managed identity",
         r#""consecutiveFailures":1"#,
     ] {
         assert!(text.contains(expected), "{text}");

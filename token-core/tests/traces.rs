@@ -5,7 +5,7 @@ mod common;
 
 use common::{START, answer, at, events, outputs, policy};
 use entra_token_core::config::SlotSpec;
-use entra_token_core::failure::{Failure, NoAnswer};
+use entra_token_core::failure::{Failure, FailureCode, NoAnswer};
 use entra_token_core::http::Endpoint;
 use entra_token_core::identity::{Exchange, Local, Plan, Proof, Source};
 use entra_token_core::page;
@@ -226,7 +226,7 @@ fn the_requests_own_id_stands_in_where_no_answer_came() {
     let (_, request) = ask_entra(&mut slot, at(10.0));
     slot.handle(at(60.0), Input::Tick);
     let failure = failed(&mut slot).0;
-    assert_eq!(failure.code, "endpoint_timeout");
+    assert_eq!(failure.code, FailureCode::EndpointTimeout);
     assert_eq!(failure.trace.client_request_id, Some(request));
 }
 
@@ -238,7 +238,7 @@ fn where_no_id_was_sent_none_is_made_up() {
     let (id, _) = asked(&mut slot);
     slot.handle(START, Input::HttpResponse(id, answer(404, "")));
     let failure = failed(&mut slot).0;
-    assert_eq!(failure.code, "credential_unavailable");
+    assert_eq!(failure.code, FailureCode::CredentialUnavailable);
     assert!(failure.trace.is_empty() && !failure.to_string().contains('['));
 
     let mut imds = common::slot();

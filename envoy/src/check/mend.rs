@@ -1,7 +1,7 @@
 //! What a person can do about a failure, beside the advice of token-core: which settings to look at,
 //! and which commands of the Azure CLI show or mend what is wrong. As tables.
 
-use entra_token_core::failure::Failure;
+use entra_token_core::failure::{Failure, FailureCode, Reached};
 
 use super::place::Place;
 
@@ -26,58 +26,60 @@ impl Verdict {
         }
     }
 
-    /// Of a failure. Whoever answers in token-core's words for anything else has refused.
+    /// Of a failure.
     pub(super) fn of(failure: &Failure) -> Self {
-        let code = failure.code.as_ref();
-        if UNREACHABLE.contains(&code) {
-            Self::Unreachable
-        } else if MISCONFIGURED.contains(&code) {
-            Self::Misconfigured
-        } else {
-            Self::Refused
+        match failure.code {
+            FailureCode::CredentialUnavailable
+            | FailureCode::EndpointBrokeOff
+            | FailureCode::EndpointClusterMissing
+            | FailureCode::EndpointFailed
+            | FailureCode::EndpointNameUnknown
+            | FailureCode::EndpointNotReady
+            | FailureCode::EndpointRedirects
+            | FailureCode::EndpointTimeout
+            | FailureCode::EndpointTlsFailed
+            | FailureCode::EndpointUnreachable
+            | FailureCode::EntraUnavailable
+            | FailureCode::MalformedReply
+            | FailureCode::Throttled
+            | FailureCode::UnexpectedStatus
+            | FailureCode::Unknown => Self::Unreachable,
+            FailureCode::AssertionOver | FailureCode::CredentialUnusable => Self::Misconfigured,
+            FailureCode::ApplicationDisabled
+            | FailureCode::ApplicationNotFound
+            | FailureCode::AssertionNotValidNow
+            | FailureCode::AudienceNotFound
+            | FailureCode::CertificateRefused
+            | FailureCode::ClientSecretExpired
+            | FailureCode::ClientSecretWrong
+            | FailureCode::CredentialMissing
+            | FailureCode::FederatedCredentialNotFound
+            | FailureCode::IdentityNotFound
+            | FailureCode::RequestRefused
+            | FailureCode::ScopeInvalid
+            | FailureCode::TenantIdInvalid
+            | FailureCode::TenantNotFound
+            | FailureCode::WrongCloud => Self::Refused,
         }
     }
 }
 
-/// The codes of failures without an answer, or with one that says nothing of the identity.
-const UNREACHABLE: &[&str] = &[
-    "credential_unavailable",
-    "endpoint_broke_off",
-    "endpoint_cluster_missing",
-    "endpoint_failed",
-    "endpoint_not_ready",
-    "endpoint_redirects",
-    "endpoint_timeout",
-    "endpoint_unreachable",
-    "entra_unavailable",
-    "malformed_reply",
-    "throttled",
-    "unexpected_status",
-];
-
-/// Those of them in which nobody said anything.
-const SILENT: &[&str] = &[
-    "credential_unavailable",
-    "endpoint_broke_off",
-    "endpoint_cluster_missing",
-    "endpoint_timeout",
-    "endpoint_unreachable",
-];
-
 /// Whether somebody answered.
 pub(super) fn was_reached(failure: &Failure) -> bool {
-    !SILENT.contains(&failure.code.as_ref())
+    failure.code.reached() == Reached::Somebody
 }
 
 /// Those of an endpoint that is there, and says to come back.
-const BUSY: &[&str] = &["endpoint_failed", "entra_unavailable", "throttled"];
-
-/// The codes of failures of what a file holds.
-const MISCONFIGURED: &[&str] = &["assertion_over", "credential_unusable"];
+fn is_busy(code: FailureCode) -> bool {
+    matches!(
+        code,
+        FailureCode::EndpointFailed | FailureCode::EntraUnavailable | FailureCode::Throttled
+    )
+}
 
 /// What to do about a refusal of this code.
 struct Refusal {
-    code: &'static str,
+    code: FailureCode,
     /// By whom; by anybody if none.
     place: Option<Place>,
     settings: &'static [&'static str],
@@ -86,7 +88,7 @@ struct Refusal {
 }
 
 const fn refusal(
-    code: &'static str,
+    code: FailureCode,
     settings: &'static [&'static str],
     commands: &'static [&'static str],
 ) -> Refusal {
@@ -100,7 +102,7 @@ const fn refusal(
 
 const REFUSALS: &[Refusal] = &[
     refusal(
-        "client_secret_wrong",
+        FailureCode::ClientSecretWrong,
         &["AAD_CLIENT_SECRET_FILE", "AAD_CLIENT_ID"],
         &[
             "az ad app credential list --id <client id> --query \"[].{hint:hint, ends:endDateTime}\"",
@@ -108,7 +110,7 @@ const REFUSALS: &[Refusal] = &[
         ],
     ),
     refusal(
-        "client_secret_expired",
+        FailureCode::ClientSecretExpired,
         &["AAD_CLIENT_SECRET_FILE"],
         &[
             "az ad app credential list --id <client id> --query \"[].{hint:hint, ends:endDateTime}\"",
@@ -116,7 +118,7 @@ const REFUSALS: &[Refusal] = &[
         ],
     ),
     refusal(
-        "application_not_found",
+        FailureCode::ApplicationNotFound,
         &["AAD_CLIENT_ID", "AAD_TENANT_ID"],
         &[
             "az ad app show --id <client id>",
@@ -124,7 +126,7 @@ const REFUSALS: &[Refusal] = &[
         ],
     ),
     refusal(
-        "application_disabled",
+        FailureCode::ApplicationDisabled,
         &["AAD_CLIENT_ID"],
         &[
             "az ad sp show --id <client id> --query accountEnabled",
@@ -132,17 +134,17 @@ const REFUSALS: &[Refusal] = &[
         ],
     ),
     refusal(
-        "tenant_not_found",
+        FailureCode::TenantNotFound,
         &["AAD_TENANT_ID", "AZURE_CLOUD"],
         &["az account show --query tenantId"],
     ),
     refusal(
-        "wrong_cloud",
+        FailureCode::WrongCloud,
         &["AZURE_CLOUD", "AZURE_AUTHORITY_HOST"],
         &["az cloud show --query name"],
     ),
     refusal(
-        "certificate_refused",
+        FailureCode::CertificateRefused,
         &["AAD_CLIENT_CERTIFICATE_PATH", "AAD_CLIENT_ID"],
         &[
             "az ad app credential list --id <client id> --cert",
@@ -150,7 +152,7 @@ const REFUSALS: &[Refusal] = &[
         ],
     ),
     refusal(
-        "federated_credential_not_found",
+        FailureCode::FederatedCredentialNotFound,
         &["AAD_CLIENT_ID"],
         &[
             "az ad app federated-credential list --id <client id>",
@@ -158,12 +160,12 @@ const REFUSALS: &[Refusal] = &[
         ],
     ),
     refusal(
-        "audience_not_found",
+        FailureCode::AudienceNotFound,
         &["AUDIENCE"],
         &["az ad sp list --filter \"servicePrincipalNames/any(name:name eq '<audience>')\""],
     ),
     Refusal {
-        code: "identity_not_found",
+        code: FailureCode::IdentityNotFound,
         place: Some(Place::Imds),
         settings: &[
             "IDENTITY_TYPE",
@@ -178,7 +180,7 @@ const REFUSALS: &[Refusal] = &[
         ],
     },
     Refusal {
-        code: "identity_not_found",
+        code: FailureCode::IdentityNotFound,
         place: Some(Place::AppService),
         settings: &[
             "IDENTITY_TYPE",
@@ -275,7 +277,7 @@ pub(super) fn remedy(
 ) -> Remedy {
     let mut causes = by_proxy.then_some(&TUNNEL).into_iter().chain(CAUSES);
     let cause = reason.and_then(|reason| causes.find(|cause| reason.contains(cause.mark)));
-    let code = failure.code.as_ref();
+    let code = failure.code;
     let (settings, commands): (Vec<&'static str>, &'static [&'static str]) =
         if Verdict::of(failure) == Verdict::Refused {
             let refusal = REFUSALS
@@ -284,7 +286,7 @@ pub(super) fn remedy(
             refusal.map_or_else(Default::default, |row| {
                 (row.settings.to_vec(), row.commands)
             })
-        } else if BUSY.contains(&code) {
+        } else if is_busy(code) {
             Default::default()
         } else {
             let of_place = SETTINGS.iter().filter(|(its, _)| *its == place);
@@ -298,10 +300,7 @@ pub(super) fn remedy(
         };
     Remedy {
         cause: cause.map(|cause| cause.meaning),
-        settings: settings
-            .into_iter()
-            .filter(|setting| !failure.advice.contains(setting))
-            .collect(),
+        settings,
         commands,
     }
 }
@@ -310,6 +309,7 @@ pub(super) fn remedy(
 mod tests {
     use super::*;
     use crate::settings::variables::SERVED;
+    use entra_token_core::failure::Step;
 
     #[test]
     fn every_setting_that_is_named_is_one_of_the_launchers() {
@@ -324,11 +324,12 @@ mod tests {
         }
     }
 
-    fn failure(code: &'static str, advice: &'static str) -> Failure {
+    fn failure(code: FailureCode) -> Failure {
         Failure {
-            code: code.into(),
+            code,
             message: String::new(),
-            advice: advice.into(),
+            step: Step::Token,
+            by_proxy: false,
             permanent: true,
             retry_after: None,
             trace: Box::default(),
@@ -337,7 +338,7 @@ mod tests {
 
     #[test]
     fn a_connection_that_a_forward_proxy_ends_is_not_laid_at_the_endpoints_door() {
-        let failure = failure("endpoint_unreachable", "");
+        let failure = failure(FailureCode::EndpointUnreachable);
         let reason = Some("upstream_reset…TLS_error:|…Connection_reset_by_peer");
         let direct = remedy(&failure, Place::Entra, reason, false);
         assert!(
@@ -348,13 +349,5 @@ mod tests {
         let proxied = remedy(&failure, Place::Entra, reason, true);
         assert!(proxied.cause.is_some_and(|cause| cause.contains("tunnel")));
         assert!(proxied.settings.contains(&"HTTPS_PROXY"));
-    }
-
-    #[test]
-    fn a_setting_that_the_advice_names_is_not_repeated() {
-        let failure = failure("application_not_found", "Correct AAD_CLIENT_ID.");
-        let remedy = remedy(&failure, Place::Entra, None, false);
-        assert_eq!(remedy.settings, ["AAD_TENANT_ID"]);
-        assert_eq!(remedy.commands[1], "az ad sp create --id <client id>");
     }
 }

@@ -16,7 +16,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use entra_token_core::config::{self, PluginConfig, SlotSpec};
-use entra_token_core::failure::Failure;
+use entra_token_core::failure::{EndsBy, Failure};
 
 use crate::admin::Admin;
 use crate::bootstrap;
@@ -81,7 +81,7 @@ fn try_to_check(settings: &Settings, programs: Programs, words: Words) -> Result
             admin,
             clock,
             deadline: clock.now().mono.after(PATIENCE),
-            may_pass: &|failure| !failure.permanent && Verdict::of(failure) == Verdict::Unreachable,
+            may_pass: &|failure| !failure.permanent && failure.code.ends_by() == EndsBy::Time,
             tell: &tell,
         };
         ask_for_all(&subjects, &attempts, words)

@@ -155,8 +155,8 @@ impl Report {
                 },
             );
         }
-        if !failure.advice.is_empty() {
-            report.row("do", words(&failure.advice));
+        if let Some(advice) = failure.advice() {
+            report.row("do", advice);
         }
         if !failure.trace.is_empty() {
             report.row("support", printable(&failure.trace.to_string()));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use entra_token_core::config::SlotSpec;
-use entra_token_core::failure::Failure;
+use entra_token_core::failure::{Failure, FailureCode};
 use entra_token_core::http::{Body, Endpoint, Response};
 use entra_token_core::identity::{Exchange, Local, Plan, Proof, Source};
 use entra_token_core::record::SlotKey;
@@ -168,7 +168,7 @@ pub(crate) fn error_reply(input: &[u8]) {
     let mut slot = Slot::new(plan(), POLICY, 7);
     let outputs = exchange(&mut slot, START, response());
     let (failure, is_news) = failure(&outputs).expect("a failure");
-    assert!(is_news && !failure.code.is_empty());
+    assert!(is_news && failure.code != FailureCode::Unknown);
     is_fit_to_be_shown(failure);
     assert!(slot.token(START).is_none());
     let wait = slot.next_wakeup().since(START.mono);

@@ -81,6 +81,16 @@ impl Plan {
         }
     }
 
+    /// Whether the credential comes from a file or the token-sidecar, and not from an endpoint that
+    /// gives tokens.
+    #[must_use]
+    pub(crate) fn has_local_credential(&self) -> bool {
+        match &self.source {
+            Source::Managed(service) => service.key().is_some(),
+            Source::Entra(exchange) => !matches!(exchange.proof, Proof::ManagedIdentity(..)),
+        }
+    }
+
     /// Reads the credential from the answer to [`Plan::credential_call`].
     ///
     /// # Errors

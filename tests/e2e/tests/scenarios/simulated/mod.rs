@@ -341,16 +341,16 @@ impl<'a> Run<'a> {
         let Failure {
             code,
             message,
-            advice,
             permanent,
             ..
         } = &last.failure;
-        self.scenario.judge(code, message, advice)?;
+        let advice = last.failure.advice().unwrap_or_default();
+        self.scenario.judge(code.as_str(), message, advice)?;
         if *permanent != expect.permanent {
             return Err(format!("permanent: {permanent}"));
         }
         let told = last.failure.to_string();
-        if !told.contains(advice.as_ref()) {
+        if !told.contains(advice) {
             return Err(format!("the advice is not in the log: {told}"));
         }
         let news = self.failed.iter().filter(|failed| failed.is_news).count();

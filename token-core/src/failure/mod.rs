@@ -1,14 +1,19 @@
 //! Why a token could not be had, whether asking again helps, and what a person should do.
 
+mod aadsts;
+mod code;
+mod no_answer;
+
 use core::fmt;
 use core::time::Duration;
-use std::borrow::Cow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::aadsts;
+pub use code::{EndsBy, FailureCode, Reached};
+pub use no_answer::NoAnswer;
+
 use crate::http::Response;
 use crate::reply::ReplyError;
 use crate::trace::Trace;
@@ -17,25 +22,22 @@ use crate::{Now, Wall};
 /// The longest part of a server's own words that is kept for logs and `/ready`, in characters.
 const MAX_DETAIL: usize = 400;
 
-/// The codes of failures in which the endpoint itself said nothing.
-const NO_WORD_OF_THE_ENDPOINT: [&str; 3] = [
-    "endpoint_broke_off",
-    "endpoint_timeout",
-    "endpoint_unreachable",
-];
-
-/// The place of a credential did not give it out.
-const NO_CREDENTIAL: &str = "credential_unavailable";
+/// What to do where no answer came through a forward proxy.
+const ADVICE_ON_THE_PROXY: &str = "Check that the proxy is up, wants no other credentials and \
+                                   lets CONNECT to the token endpoint pass; Envoy's log has its \
+                                   answers.";
 
 /// One failed attempt, in a form that can be shared between VMs and shown to a person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// Stable code for programs: `endpoint_unreachable`, `identity_not_found` …
-    pub code: Cow<'static, str>,
+    /// What it is, for programs.
+    pub code: FailureCode,
     /// One sentence: what happened, in the server's words where it had some.
     pub message: String,
-    /// One sentence: what to do about it. Empty when waiting is all there is to do.
-    pub advice: Cow<'static, str>,
+    /// Which call of the attempt failed.
+    pub step: Step,
+    /// Whether the call led through a forward proxy, which may be the reason that no answer came.
+    pub by_proxy: bool,
     /// Whether asking again soon is useless: a person has to act.
     pub permanent: bool,
     /// What the server asked for in `Retry-After`.
@@ -45,41 +47,18 @@ pub struct Failure {
     pub trace: Box<Trace>,
 }
 
-/// Why no answer came at all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoAnswer {
-    /// The call could not be made: the cluster is unknown to Envoy (yet).
-    NoCluster,
-    /// The call was not accepted, or broke off before the answer was whole.
-    Broken,
-    /// Nothing came within the call's own deadline.
-    TimedOut,
+/// The calls of an attempt, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Step {
+    /// For what the token is asked for with: a secret, an assertion, a key.
+    Credential,
+    /// For the token.
+    Token,
 }
 
 impl Failure {
-    pub(crate) fn no_answer(why: NoAnswer) -> Self {
-        let (code, message, advice) = match why {
-            NoAnswer::NoCluster => (
-                "endpoint_cluster_missing",
-                "Envoy has no cluster of the configured name for the token endpoint",
-                "Check `imds.cluster` in the plugin configuration against Envoy's clusters.",
-            ),
-            NoAnswer::Broken => (
-                "endpoint_broke_off",
-                "the token endpoint broke the connection off, or its answer was too large",
-                "",
-            ),
-            NoAnswer::TimedOut => (
-                "endpoint_timeout",
-                "the token endpoint did not answer in time",
-                "Check that the proxy may reach the token endpoint (network policy, IMDS access).",
-            ),
-        };
-        Self::new(code, message.into(), advice, false)
-    }
-
     pub(crate) fn malformed(error: &ReplyError) -> Self {
-        Self::new("malformed_reply", error.to_string(), "", false)
+        Self::new(FailureCode::MalformedReply, error.to_string())
     }
 
     /// Judges an answer whose status is not 200.
@@ -91,40 +70,19 @@ impl Failure {
             .and_then(|v| retry_after(v, now.wall));
         let status = response.status;
         let verdict = said.as_ref().and_then(ErrorBody::verdict);
-        let mut permanent = is_permanent(status);
-        let (code, advice) = match (status, &said) {
-            (400.., _) if let Some(verdict) = verdict => {
-                // A status that asks for another try is believed, whatever the number.
-                permanent &= verdict.permanent;
-                (verdict.code, verdict.advice)
-            }
-            (400, Some(said)) if said.finds_no_identity() => (
-                "identity_not_found",
-                "Assign the managed identity to this machine or node pool, or correct \
-                 AAD_CLIENT_ID; a system-assigned identity must be switched on.",
-            ),
-            (400, Some(said)) if said.error == "invalid_resource" => (
-                "audience_not_found",
-                "Correct AUDIENCE: the tenant knows no resource of that name.",
-            ),
-            (404 | 410, _) => ("endpoint_not_ready", ""),
-            (408 | 504, None) => (
-                "endpoint_timeout",
-                "Check that the proxy may reach the token endpoint (network policy, IMDS access).",
-            ),
+        let code = match (status, &said) {
+            (400.., _) if let Some(code) = verdict => code,
+            (400, Some(said)) if said.finds_no_identity() => FailureCode::IdentityNotFound,
+            (400, Some(said)) if said.error == "invalid_resource" => FailureCode::AudienceNotFound,
+            (404 | 410, _) => FailureCode::EndpointNotReady,
+            (408 | 504, None) => FailureCode::EndpointTimeout,
             // Envoy answers so by itself when nothing listens there, with a body that is not JSON.
-            (502 | 503, None) => (
-                "endpoint_unreachable",
-                "Check that the proxy may reach the token endpoint (network policy, IMDS access).",
-            ),
-            (429, _) => ("throttled", ""),
-            (300..=399, _) => (
-                "endpoint_redirects",
-                "A redirect is never followed: check the address of the token endpoint.",
-            ),
-            (500.., _) => ("endpoint_failed", ""),
-            (..=299, _) => ("unexpected_status", ""),
-            _ => ("request_refused", "Check the identity and the audience."),
+            (502 | 503, None) => FailureCode::EndpointUnreachable,
+            (429, _) => FailureCode::Throttled,
+            (300..=399, _) => FailureCode::EndpointRedirects,
+            (500.., _) => FailureCode::EndpointFailed,
+            (..=299, _) => FailureCode::UnexpectedStatus,
+            _ => FailureCode::RequestRefused,
         };
         let trace = said.as_ref().map(ErrorBody::trace).unwrap_or_default();
         let message = match said {
@@ -139,9 +97,11 @@ impl Failure {
             None => format!("the token endpoint answered {status}"),
         };
         Self {
+            // A status that asks for another try is believed, whatever the code.
+            permanent: code.is_permanent() && is_permanent(status),
             retry_after,
             trace,
-            ..Self::new(code, message, advice, permanent)
+            ..Self::new(code, message)
         }
     }
 
@@ -154,40 +114,43 @@ impl Failure {
             Some(said) => format!("no credential ({status}): {}", said.detail()),
             None => format!("no credential: its place answered {status}"),
         };
-        let advice = "Check the file of the secret or assertion, and that the token-sidecar runs \
-                      where one is used.";
         Self {
             trace,
-            ..Self::new(NO_CREDENTIAL, message, advice, false)
+            ..Self::new(FailureCode::CredentialUnavailable, message)
         }
     }
 
     /// What came in place of a secret or an assertion must not be sent.
     pub(crate) fn unusable_credential(message: String) -> Self {
-        let advice = "Mend the file of the secret or assertion; it is read anew for each attempt.";
-        Self::new("credential_unusable", message, advice, false)
+        Self::new(FailureCode::CredentialUnusable, message)
     }
 
     /// The assertion ended this long ago.
     pub(crate) fn over(ago: Duration) -> Self {
         let message = format!("the assertion ended {} s ago", ago.as_secs());
-        let advice = "Whoever writes its file has stopped (kubelet renews a projected token), or \
-                      this machine's clock is wrong.";
-        Self::new("assertion_over", message, advice, false)
+        Self::new(FailureCode::AssertionOver, message)
     }
 
-    /// Names the forward proxy on the way, where no answer of the endpoint's came: then the
-    /// proxy, which Envoy got no connection from, is as likely to be the reason.
-    pub(crate) fn by_way_of(mut self, forward_proxy: Option<&str>) -> Self {
+    /// What to do about it, in one sentence; `None` where waiting is all there is to do.
+    #[must_use]
+    pub fn advice(&self) -> Option<&'static str> {
+        if self.by_proxy {
+            Some(ADVICE_ON_THE_PROXY)
+        } else {
+            self.code.advice()
+        }
+    }
+
+    /// Says which call failed. Names the forward proxy on its way, where no answer of the endpoint's
+    /// came: then the proxy, which Envoy got no connection from, is as likely to be the reason.
+    pub(crate) fn of_call(mut self, step: Step, forward_proxy: Option<&str>) -> Self {
+        self.step = step;
         if let Some(proxy) = forward_proxy
-            && NO_WORD_OF_THE_ENDPOINT.contains(&self.code.as_ref())
+            && self.code.reached() == Reached::Nobody
         {
             self.message
                 .push_str(&format!(", by way of the proxy {proxy}"));
-            self.advice =
-                "Check that the proxy is up, wants no other credentials and lets CONNECT to the \
-                           token endpoint pass; Envoy's log has its answers."
-                    .into();
+            self.by_proxy = true;
         }
         self
     }
@@ -205,12 +168,13 @@ impl Failure {
             .filter(move |word| word.starts_with("AADSTS") || !has_digits(word))
     }
 
-    fn new(code: &'static str, message: String, advice: &'static str, permanent: bool) -> Self {
+    fn new(code: FailureCode, message: String) -> Self {
         Self {
-            code: code.into(),
+            code,
             message,
-            advice: advice.into(),
-            permanent,
+            step: Step::Token,
+            by_proxy: false,
+            permanent: code.is_permanent(),
             retry_after: None,
             trace: Box::default(),
         }
@@ -220,8 +184,8 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.message, self.code)?;
-        if !self.advice.is_empty() {
-            write!(f, ". {}", self.advice)?;
+        if let Some(advice) = self.advice() {
+            write!(f, ". {advice}")?;
         }
         if !self.trace.is_empty() {
             write!(f, " [{}]", self.trace)?;
@@ -285,7 +249,7 @@ impl ErrorBody {
         self.mentions("identity not found") || self.mentions("managed identity found for specified")
     }
 
-    fn verdict(&self) -> Option<aadsts::Verdict> {
+    fn verdict(&self) -> Option<FailureCode> {
         let codes: Vec<u64> = self
             .error_codes
             .as_array()
@@ -293,8 +257,9 @@ impl ErrorBody {
             .flatten()
             .filter_map(Value::as_u64)
             .collect();
-        let unavailable = (self.error == "temporarily_unavailable").then_some(aadsts::UNAVAILABLE);
-        aadsts::verdict(&codes, self.description()).or(unavailable)
+        let unavailable = self.error == "temporarily_unavailable";
+        let by_error = unavailable.then_some(FailureCode::EntraUnavailable);
+        aadsts::code(&codes, self.description()).or(by_error)
     }
 
     fn mentions(&self, what: &str) -> bool {
