@@ -81,6 +81,8 @@ pub(crate) struct Reply {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum WireFault {
+    /// DNS does not know the endpoint's name; the real run has a name of its own for it.
+    NoName,
     /// Nobody listens.
     Refused,
     /// The connection is reset before the answer.
@@ -241,9 +243,13 @@ impl Scenario {
                 return Err("real: `in_full` needs the last reply's `for_seconds`".into());
             }
         }
-        let refused = |reply: &Reply| reply.wire == Some(WireFault::Refused);
-        if self.reply.iter().any(refused) && self.reply.len() > 1 {
-            return Err("reply: `refused` goes alone, since the real run has one address".into());
+        let elsewhere = [Some(WireFault::Refused), Some(WireFault::NoName)];
+        let is_elsewhere = |reply: &Reply| elsewhere.contains(&reply.wire);
+        if self.reply.iter().any(is_elsewhere) && self.reply.len() > 1 {
+            return Err(
+                "reply: `refused` and `no_name` go alone, since the real run has one address"
+                    .into(),
+            );
         }
         Ok(())
     }
