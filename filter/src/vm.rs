@@ -24,6 +24,8 @@ use crate::host::{self, Shared};
 use crate::memo::is_same;
 use crate::metrics::{HeldGauge, TokenMetrics};
 use crate::parked::{Parked, Waiting};
+use crate::root::HURRIED_TICK;
+use crate::thread;
 
 /// RFC 6750 §2.1, with the space that follows it.
 const SCHEME: &str = "Bearer ";
@@ -62,7 +64,13 @@ pub(crate) struct Keeper {
     denials: RefCell<Denials>,
     /// Whether the next answer's status is looked at.
     sample_status: Cell<bool>,
+    /// Until when a newer token is looked for at every hurried tick, because the target has refused
+    /// the one in hand. Another VM may get it.
+    looked_for_until: Cell<Mono>,
 }
+
+/// For how long a newer token is looked for after a refusal: a call for one seldom takes longer.
+const LOOKED_FOR: Duration = Duration::from_secs(5);
 
 thread_local! {
     /// By slot and identity's name, which is in logs and metrics. Whoever uses a keeper keeps it
@@ -96,6 +104,7 @@ pub(crate) fn keeper(spec: &SlotSpec) -> Rc<Keeper> {
             lifetime_is_ignored: Cell::new(false),
             denials: RefCell::default(),
             sample_status: Cell::new(false),
+            looked_for_until: Cell::default(),
         });
         keepers.insert(name, Rc::downgrade(&keeper));
         keeper
@@ -143,7 +152,10 @@ impl Keeper {
     /// Lets time pass; the call that comes of it, if any, must be dispatched.
     pub(crate) fn step(&self, now: Now) -> Option<Call> {
         self.sample_status.set(true);
-        let outcome = self.member.borrow_mut().step(now, &Shared);
+        let mut member = self.member.borrow_mut();
+        member.runs_on(thread::current());
+        let outcome = member.step(now, &Shared);
+        drop(member);
         self.settle(now, outcome)
     }
 
@@ -180,11 +192,17 @@ impl Keeper {
         self.parked.borrow().len()
     }
 
+    /// Whether a newer token is waited for, by requests or after a refusal.
+    pub(crate) fn awaits_newer(&self, now: Now) -> bool {
+        self.held_count() > 0 || now.mono < self.looked_for_until.get()
+    }
+
     pub(crate) fn is_parked(&self, context: u32) -> bool {
         self.parked.borrow().contains(context)
     }
 
     pub(crate) fn park(&self, waiting: Waiting) {
+        thread::serves_requests();
         self.parked.borrow_mut().add(waiting);
         self.held.change(1);
     }
@@ -194,14 +212,14 @@ impl Keeper {
         drop(self.take(context));
     }
 
-    /// The contexts of the parked requests that need wait no longer.
-    pub(crate) fn released(&self, now: Now) -> Vec<u32> {
+    /// The contexts of the parked requests that need wait no longer, `most` of them.
+    pub(crate) fn released(&self, now: Now, most: usize) -> Vec<u32> {
         if self.held_count() == 0 {
             return Vec::new();
         }
         let has_token = self.header().is_some();
         let member = self.member.borrow();
-        self.parked.borrow().over(now, |waiting| {
+        self.parked.borrow().over(now, most, |waiting| {
             has_token
                 && (waiting.refused == Generation::default()
                     || member.refusal(now, waiting.refused) != Refusal::Refreshing)
@@ -230,7 +248,20 @@ impl Keeper {
     pub(crate) fn refused_generation(&self, generation: Generation, now: Now) -> Refusal {
         let refusal = self.member.borrow_mut().refused(now, generation, &Shared);
         self.renew_header(now);
+        if refusal == Refusal::Refreshing {
+            self.look_for_newer(now);
+        }
         refusal
+    }
+
+    /// Looks at the record in a hurry: no VM is told that another has published a token.
+    fn look_for_newer(&self, now: Now) {
+        // Only at the first refusal: setting the period starts it anew.
+        if !self.awaits_newer(now) {
+            // Should this fail, the idle tick still finds the token.
+            let _ = host::set_tick_period(HURRIED_TICK);
+        }
+        self.looked_for_until.set(now.mono.after(LOOKED_FOR));
     }
 
     /// Whether the status of an answer to a request with the token of this generation is worth
@@ -294,6 +325,7 @@ impl Keeper {
                 header.until = until;
             }
             _ => {
+                self.looked_for_until.set(Mono::default());
                 *header = Some(Header {
                     value: format!("{SCHEME}{secret}"),
                     generation: token.generation,

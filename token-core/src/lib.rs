@@ -38,6 +38,7 @@ pub mod host;
 pub mod http;
 pub mod identity;
 mod invisible;
+pub mod local_reply;
 pub mod member;
 pub mod page;
 pub mod record;

@@ -34,6 +34,16 @@ pub struct Policy {
 /// How long after the call's own time-out the machine still waits for whoever carries it out.
 pub const CALL_GRACE: Duration = Duration::from_secs(1);
 
+/// For so long after a slot got its configuration, a cluster that Envoy does not have is no failure:
+/// a control plane sends the clusters in its own time, often after the listeners.
+const CLUSTERS_COME_WITHIN: Duration = Duration::from_secs(5);
+
+/// As long for a name that DNS has not answered for: Envoy opens its listeners without waiting for it.
+const NAMES_RESOLVE_WITHIN: Duration = Duration::from_secs(2);
+
+/// How soon after such an attempt the next one is made.
+const NEXT_LOOK: Duration = Duration::from_millis(200);
+
 /// Names one call; an answer to any other is ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CallId(pub u64);
@@ -115,7 +125,7 @@ struct InFlight {
     deadline: Mono,
     wants: Step,
     client_request_id: Option<String>,
-    forward_proxy: Option<String>,
+    endpoint: Endpoint,
 }
 
 /// The machine for one token.
@@ -125,6 +135,8 @@ pub struct Slot {
     policy: Policy,
     state: State,
     in_flight: Option<InFlight>,
+    /// The time of the first input under this configuration.
+    began: Option<Mono>,
     next_call: u64,
     rng: Rng,
     outputs: VecDeque<Output>,
@@ -139,6 +151,7 @@ impl Slot {
             policy,
             state: State::default(),
             in_flight: None,
+            began: None,
             next_call: 0,
             rng: Rng::with_seed(seed),
             outputs: VecDeque::new(),
@@ -147,6 +160,7 @@ impl Slot {
 
     /// Takes in one event.
     pub fn handle(&mut self, now: Now, input: Input) {
+        let began = *self.began.get_or_insert(now.mono);
         match input {
             Input::Tick => self.tick(now),
             Input::HttpResponse(id, response) => {
@@ -156,7 +170,11 @@ impl Slot {
             }
             Input::CallFailed(id, why) => {
                 if let Some(call) = self.finish(id, now) {
-                    self.failed(now, &call, Failure::no_answer(why));
+                    if now.mono.since(began) < grace(&why) {
+                        self.state.next_attempt = now.mono.after(NEXT_LOOK);
+                    } else {
+                        self.unanswered(now, &call, why);
+                    }
                 }
             }
             Input::Accepted(generation) => {
@@ -223,6 +241,7 @@ impl Slot {
             self.abandon(call.id, now);
         }
         self.outputs.clear();
+        self.began = None;
         self.plan = plan;
         self.policy = policy;
     }
@@ -235,6 +254,12 @@ impl Slot {
             self.state.next_attempt = Mono(now.mono.0.saturating_add(1));
         }
         dropped
+    }
+
+    /// How the token is got.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// Whether a configuration is the one in force.
@@ -254,7 +279,7 @@ impl Slot {
             return;
         }
         match self.in_flight.take() {
-            Some(call) => self.failed(now, &call, Failure::no_answer(NoAnswer::TimedOut)),
+            Some(call) => self.unanswered(now, &call, NoAnswer::TimedOut),
             None => self.begin(now),
         }
     }
@@ -284,7 +309,7 @@ impl Slot {
             deadline: now.mono.after(timeout + CALL_GRACE),
             wants,
             client_request_id: request.client_request_id().map(str::to_owned),
-            forward_proxy: endpoint.forward_proxy.clone(),
+            endpoint: endpoint.clone(),
         });
         self.outputs.push_back(Output::Call {
             id,
@@ -298,6 +323,12 @@ impl Slot {
     fn finish(&mut self, id: CallId, now: Now) -> Option<InFlight> {
         self.in_flight
             .take_if(|call| call.id == id && now.mono < call.deadline)
+    }
+
+    fn unanswered(&mut self, now: Now, call: &InFlight, why: NoAnswer) {
+        let is_place = call.wants == Step::Credential && self.plan.has_local_credential();
+        let failure = Failure::no_answer(why, &call.endpoint, is_place);
+        self.failed(now, call, failure);
     }
 
     fn answered(&mut self, now: Now, call: &InFlight, response: &Response) {
@@ -397,7 +428,7 @@ impl Slot {
     }
 
     fn failed(&mut self, now: Now, call: &InFlight, failure: Failure) {
-        let mut failure = failure.of_call(call.wants, call.forward_proxy.as_deref());
+        let mut failure = failure.of_call(call.wants, call.endpoint.forward_proxy.as_deref());
         if let Some(id) = &call.client_request_id {
             failure.trace = Box::new(failure.trace.or_sent(id, now.wall));
         }
@@ -421,5 +452,18 @@ impl Slot {
 
     fn report(&mut self, event: Event) {
         self.outputs.push_back(Output::Report(event));
+    }
+}
+
+/// For how long after the beginning it is no failure that a call got no answer for this reason.
+fn grace(why: &NoAnswer) -> Duration {
+    match why {
+        NoAnswer::NoCluster => CLUSTERS_COME_WITHIN,
+        NoAnswer::NoAddress => NAMES_RESOLVE_WITHIN,
+        NoAnswer::Refused
+        | NoAnswer::NoConnection(_)
+        | NoAnswer::Tls(_)
+        | NoAnswer::Broken
+        | NoAnswer::TimedOut => Duration::ZERO,
     }
 }

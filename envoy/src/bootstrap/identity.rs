@@ -5,9 +5,9 @@ use entra_token_core::config::{
 };
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::credential_files;
 use super::identity_clusters::Asked;
 use super::parsed;
+use super::{credential_files, identity_clusters};
 use crate::settings::Settings;
 use crate::settings::identity::{
     Application, Identity, Managed, MetadataService, PathService, Proof, Selector, Service,
@@ -58,6 +58,9 @@ impl Writer<'_> {
             credential: None,
             tsiam: None,
             setting_names: None,
+            via_internal_listener: credential_files::route(&self.named.identity, self.settings)
+                .is_some()
+                || identity_clusters::asks_through_a_tunnel(&self.named.identity, self.settings),
         }
     }
 

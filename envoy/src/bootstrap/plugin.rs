@@ -23,8 +23,7 @@ pub(super) fn singleton(settings: &Settings) -> Value {
         "envoy.bootstrap.wasm",
         "envoy.extensions.wasm.v3.WasmService",
         json!({
-            // It authorizes nothing: no request comes to a service.
-            "config": plugin(&configuration(settings, Mode::Status), settings, json!({})),
+            "config": plugin(&configuration(settings, Mode::Service), settings, json!({})),
             "singleton": true,
         }),
     )
@@ -115,6 +114,7 @@ fn configuration(settings: &Settings, mode: Mode) -> PluginConfig {
         hold: Hold::default(),
         auth_errors_retryable: AuthErrorsRetryable::default(),
         refresh_before_expiry_percent: settings.refresh_before_expiry,
+        token_request_timeout: settings.token_request_timeout,
     }
 }
 

@@ -30,8 +30,8 @@ use claims::printable;
 use mend::Verdict;
 use report::{Report, Subject};
 
-/// As long as attempts go on: enough for an endpoint that is busy for a moment, and for one that
-/// does not answer to be asked four times; not for IMDS after a restart, which may take 70 s.
+/// For so long further attempts are begun: enough for an endpoint that is busy for a moment; not for
+/// IMDS after a restart, which may take 70 s. An attempt has its own time (`TOKEN_REQUEST_TIMEOUT`).
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Envoy's log, in the private directory.

@@ -26,7 +26,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use entra_token_core::Secret;
-use entra_token_core::config::Percent;
+use entra_token_core::config::{Percent, TokenRequestTimeout};
 
 use crate::machine::Machine;
 use authority::Endpoint;
@@ -53,6 +53,8 @@ pub struct Settings {
     pub trust_store: Option<PathBuf>,
     /// The part of a token's life that is left when it is renewed.
     pub refresh_before_expiry: Percent,
+    /// How long the answer to a call for a token may take.
+    pub token_request_timeout: TokenRequestTimeout,
     /// Port of `/metrics`, `/status`, `/health` and `/ready`.
     pub status_port: u16,
     /// Whether the proxy's ports, too, answer `/health` and `/ready`.
@@ -228,6 +230,11 @@ impl Reader<'_> {
         let drain = self.or("DRAIN_SECONDS", DEFAULT_DRAIN_SECONDS, |value| {
             choices::number(value, 0..=LONGEST_DRAIN_SECONDS)
         });
+        let token_request_timeout = self.or(
+            "TOKEN_REQUEST_TIMEOUT",
+            TokenRequestTimeout::default(),
+            choices::token_request_timeout,
+        );
         let log_level = self.or("LOG_LEVEL", LogLevel::DEFAULT, LogLevel::parse);
         let access_log = self.or("ACCESS_LOG", AccessLog::All, AccessLog::parse);
         let module = self.note(
@@ -245,6 +252,7 @@ impl Reader<'_> {
             forward_proxy: forward_proxy?,
             trust_store: trust_store?,
             refresh_before_expiry: asked.refresh_before_expiry,
+            token_request_timeout: token_request_timeout?,
             status_port: status_port?,
             proxy_health_paths: proxy_health_paths?,
             concurrency: concurrency?,

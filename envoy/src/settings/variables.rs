@@ -201,6 +201,10 @@ pub const SERVED: &[Known] = &[
         "a request on which no byte moves for so long ends, with 504 or a broken connection; 0: never [240]",
     ),
     known(
+        "TOKEN_REQUEST_TIMEOUT",
+        "how long the answer to a call for a token may take, in seconds or as 500ms or 1m [30]",
+    ),
+    known(
         "DRAIN_SECONDS",
         "from SIGTERM to the end, while /ready says 503 and requests finish; below the pod's grace period [25]",
     ),

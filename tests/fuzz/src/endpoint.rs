@@ -49,6 +49,7 @@ pub(crate) fn plan() -> Plan {
             }),
         }),
         audience: "https://monitor.azure.com".parse().expect("an audience"),
+        via_internal_listener: false,
     }
 }
 

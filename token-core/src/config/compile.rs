@@ -11,9 +11,6 @@ use crate::identity::Plan;
 use crate::record::SlotKey;
 use crate::slot::Policy;
 
-/// How long one call to an endpoint may take. Two of them fit into the default hold time-out.
-const CALL_TIMEOUT: Duration = Duration::from_secs(4);
-
 /// A configuration, ready for use. The default one has nothing to do.
 #[derive(Clone, Debug, Default)]
 pub struct Plugin {
@@ -101,7 +98,7 @@ pub fn compile(config: &PluginConfig) -> Plugin {
     };
     let policy = Policy {
         refresh_before_expiry_percent: config.refresh_before_expiry_percent.get(),
-        call_timeout: CALL_TIMEOUT,
+        call_timeout: config.token_request_timeout.get(),
     };
     let mut patterns = Vec::new();
     for place in config.targets.iter().enumerate() {
@@ -170,6 +167,7 @@ impl SlotSpec {
         let plan = Plan {
             source: sources::of(identity)?,
             audience: target.audience.clone(),
+            via_internal_listener: identity.via_internal_listener,
         };
         Some(Self {
             key: SlotKey::of(&plan),

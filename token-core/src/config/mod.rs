@@ -30,7 +30,7 @@ pub use strict::{Mistake, Mistakes, read, typed, unambiguous};
 pub use terms::{SettingName, Terms};
 pub use text::{
     Authority, ClusterName, HoldTimeout, IdentityName, Percent, ResourceId, SettingLabel, Tenant,
-    UrlPath, Uuid,
+    TokenRequestTimeout, UrlPath, Uuid,
 };
 
 use crate::Audience;
@@ -67,6 +67,11 @@ pub struct PluginConfig {
     #[serde(default)]
     #[deserr(default)]
     pub refresh_before_expiry_percent: Percent,
+    /// How long the answer to a call for a token, or for what a token is asked for with, may take
+    /// once there is a connection. Requests do not wait longer than `hold.timeout` for it.
+    #[serde(default)]
+    #[deserr(default)]
+    pub token_request_timeout: TokenRequestTimeout,
 }
 
 /// What an instance of the filter does.
@@ -78,9 +83,13 @@ pub enum Mode {
     /// Puts tokens on requests.
     #[default]
     Authorize,
-    /// Answers `GET /ready` and `GET /status`, and lets every other request pass. Here alone two
+    /// Answers `GET /ready` and `GET /status`, and lets every other request pass. Two
     /// targets may have the same host.
     Status,
+    /// Gets tokens and sees no request: as Envoy's singleton service (`envoy.bootstrap.wasm` with
+    /// `singleton: true`), which runs on the main thread. It tells the instances of the same VM id
+    /// which thread that is. Two targets may have the same host.
+    Service,
 }
 
 /// Where in Envoy the filter stands, which decides how a 401 of the target is healed.

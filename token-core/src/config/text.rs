@@ -64,6 +64,7 @@ text_value! {
     ResourceId => { "type": "string", "pattern": "^/subscriptions/" },
     SettingLabel => { "type": "string", "pattern": "^[!-~][ -~]{0,127}$" },
     HoldTimeout => { "type": "string", "examples": ["10s", "500ms"] },
+    TokenRequestTimeout => { "type": "string", "examples": ["30s", "1m"] },
 }
 
 macro_rules! text_newtype {
@@ -244,42 +245,55 @@ impl FromStr for ResourceId {
     }
 }
 
-/// How long a request may wait for a token: 1 ms to 5 min.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HoldTimeout(Duration);
+macro_rules! duration_newtype {
+    ($(#[$doc:meta])* $name:ident, $from:expr, $to:expr, default $default:expr, $range:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct $name(Duration);
 
-impl HoldTimeout {
-    const MAX: Duration = Duration::from_secs(300);
-
-    /// The time itself.
-    #[must_use]
-    pub fn get(self) -> Duration {
-        self.0
-    }
-}
-
-impl Default for HoldTimeout {
-    fn default() -> Self {
-        Self(Duration::from_secs(10))
-    }
-}
-
-impl fmt::Display for HoldTimeout {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        humantime::format_duration(self.0).fmt(f)
-    }
-}
-
-impl FromStr for HoldTimeout {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match humantime::parse_duration(text) {
-            Ok(time) if time >= Duration::from_millis(1) && time <= Self::MAX => Ok(Self(time)),
-            Ok(_) => Err("is out of range; give `1ms` to `5m`".into()),
-            Err(_) => Err("is no duration; give one as in `10s` or `500ms`".into()),
+        impl $name {
+            /// The time itself.
+            #[must_use]
+            pub fn get(self) -> Duration {
+                self.0
+            }
         }
-    }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self($default)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                humantime::format_duration(self.0).fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                match humantime::parse_duration(text) {
+                    Ok(time) if ($from..=$to).contains(&time) => Ok(Self(time)),
+                    Ok(_) => Err(concat!("is out of range; give ", $range).into()),
+                    Err(_) => Err("is no duration; give one as in `10s` or `500ms`".into()),
+                }
+            }
+        }
+    };
+}
+
+duration_newtype! {
+    /// How long a request may wait for a token, 1 ms to 5 min.
+    HoldTimeout, Duration::from_millis(1), Duration::from_secs(300),
+    default Duration::from_secs(10), "`1ms` to `5m`"
+}
+duration_newtype! {
+    /// How long the answer to a call for a token may take, 1 s to 5 min.
+    TokenRequestTimeout, Duration::from_secs(1), Duration::from_secs(300),
+    default Duration::from_secs(30), "`1s` to `5m`"
 }
 
 /// A share of a token's life, 1 to 99.

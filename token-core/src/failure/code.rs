@@ -59,12 +59,16 @@ failure_codes! {
     EndpointClusterMissing = "endpoint_cluster_missing",
     /// The endpoint answered 5xx.
     EndpointFailed = "endpoint_failed",
+    /// The endpoint's name does not resolve, or Envoy has ejected all of its addresses.
+    EndpointNameUnknown = "endpoint_name_unknown",
     /// The endpoint answered 404 or 410, which IMDS does while it is updated.
     EndpointNotReady = "endpoint_not_ready",
     /// The endpoint answered 3xx; a redirect is never followed.
     EndpointRedirects = "endpoint_redirects",
     /// The endpoint did not answer in time.
     EndpointTimeout = "endpoint_timeout",
+    /// There is a connection to the endpoint, and TLS comes to no agreement.
+    EndpointTlsFailed = "endpoint_tls_failed",
     /// There is no connection to the endpoint.
     EndpointUnreachable = "endpoint_unreachable",
     /// Entra says that it is in trouble (AADSTS90033 and others, `temporarily_unavailable`).
@@ -121,9 +125,11 @@ impl FailureCode {
             | Self::EndpointBrokeOff
             | Self::EndpointClusterMissing
             | Self::EndpointFailed
+            | Self::EndpointNameUnknown
             | Self::EndpointNotReady
             | Self::EndpointRedirects
             | Self::EndpointTimeout
+            | Self::EndpointTlsFailed
             | Self::EndpointUnreachable
             | Self::EntraUnavailable
             | Self::FederatedCredentialNotFound
@@ -142,9 +148,11 @@ impl FailureCode {
             | Self::EndpointBrokeOff
             | Self::EndpointClusterMissing
             | Self::EndpointFailed
+            | Self::EndpointNameUnknown
             | Self::EndpointNotReady
             | Self::EndpointRedirects
             | Self::EndpointTimeout
+            | Self::EndpointTlsFailed
             | Self::EndpointUnreachable
             | Self::EntraUnavailable
             | Self::MalformedReply
@@ -177,9 +185,11 @@ impl FailureCode {
         match self {
             Self::EndpointClusterMissing => Reached::NotAsked,
             Self::CredentialUnavailable => Reached::NoCredential,
-            Self::EndpointBrokeOff | Self::EndpointTimeout | Self::EndpointUnreachable => {
-                Reached::Nobody
-            }
+            Self::EndpointBrokeOff
+            | Self::EndpointNameUnknown
+            | Self::EndpointTimeout
+            | Self::EndpointTlsFailed
+            | Self::EndpointUnreachable => Reached::Nobody,
             Self::ApplicationDisabled
             | Self::ApplicationNotFound
             | Self::AssertionNotValidNow
@@ -256,6 +266,13 @@ impl FailureCode {
             Self::EndpointClusterMissing => {
                 "Correct the cluster's name in the plugin configuration, or see why Envoy does \
                  not have the cluster."
+            }
+            Self::EndpointNameUnknown => {
+                "Correct the name of the token endpoint, or see why DNS does not know it here."
+            }
+            Self::EndpointTlsFailed => {
+                "Check that the token endpoint is the one that is meant, and that its certificate \
+                 is of an authority that is trusted here."
             }
             Self::EndpointRedirects => {
                 "A redirect is never followed: check the address of the token endpoint."

@@ -3,6 +3,7 @@
 mod aadsts;
 mod code;
 mod envoy_reply;
+mod no_answer;
 mod said;
 mod settings;
 
@@ -13,6 +14,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 pub use code::{EndsBy, FailureCode, Reached};
+pub use no_answer::NoAnswer;
 use said::Said;
 pub use settings::Setting;
 pub(crate) use settings::to_look_at;
@@ -58,36 +60,7 @@ pub enum Step {
     Token,
 }
 
-/// Why no answer came at all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoAnswer {
-    /// The call could not be made: the cluster is unknown to Envoy (yet).
-    NoCluster,
-    /// The call was not accepted, or broke off before the answer was whole.
-    Broken,
-    /// Nothing came within the call's own deadline.
-    TimedOut,
-}
-
 impl Failure {
-    pub(crate) fn no_answer(why: NoAnswer) -> Self {
-        let (code, message) = match why {
-            NoAnswer::NoCluster => (
-                FailureCode::EndpointClusterMissing,
-                "Envoy has no cluster of the configured name for the token endpoint",
-            ),
-            NoAnswer::Broken => (
-                FailureCode::EndpointBrokeOff,
-                "the token endpoint broke the connection off, or its answer was too large",
-            ),
-            NoAnswer::TimedOut => (
-                FailureCode::EndpointTimeout,
-                "the token endpoint did not answer in time",
-            ),
-        };
-        Self::new(code, message.into())
-    }
-
     pub(crate) fn malformed(error: &ReplyError) -> Self {
         Self::new(FailureCode::MalformedReply, error.to_string())
     }
@@ -100,19 +73,20 @@ impl Failure {
             .retry_after
             .as_deref()
             .and_then(|v| retry_after(v, now.wall));
-        let has_words = status >= 400 && !envoy_reply::is_envoys_own(response);
+        let has_words = status >= 400;
         let said =
             Said::in_json(body).or_else(|| has_words.then(|| Said::in_words(body)).flatten());
-        // Envoy's own answers, and those of gateways that say nothing.
-        let is_silent = said.is_none() && response.retry_after.is_none();
+        // A gateway on the way that reached nobody.
+        let is_of_a_gateway = response.retry_after.is_none()
+            && (said.is_none() || envoy_reply::is_of_another(response));
         let code = match (status, &said) {
             (400.., Some(said)) if let Some(code) = said.code() => code,
             (400, Some(said)) if said.finds_no_identity() => FailureCode::IdentityNotFound,
             (400, Some(said)) if said.name == "invalid_resource" => FailureCode::AudienceNotFound,
             (404 | 410, _) => FailureCode::EndpointNotReady,
             (408, _) => FailureCode::EndpointTimeout,
-            (504, _) if is_silent => FailureCode::EndpointTimeout,
-            (502 | 503, _) if is_silent => FailureCode::EndpointUnreachable,
+            (504, _) if is_of_a_gateway => FailureCode::EndpointTimeout,
+            (502 | 503, _) if is_of_a_gateway => FailureCode::EndpointUnreachable,
             (429, _) => FailureCode::Throttled,
             (300..=399, _) => FailureCode::EndpointRedirects,
             (500.., _) => FailureCode::EndpointFailed,
@@ -122,12 +96,6 @@ impl Failure {
         let trace = said.as_ref().map(Said::trace).unwrap_or_default();
         let message = match said {
             Some(said) => format!("the token endpoint answered {status}: {}", said.detail()),
-            None if is_silent && matches!(status, 502 | 503) => {
-                format!("nothing answers at the token endpoint ({status})")
-            }
-            None if is_silent && status == 504 => {
-                format!("the token endpoint did not answer in time ({status})")
-            }
             None => format!("the token endpoint answered {status}"),
         };
         Self {
@@ -164,11 +132,6 @@ impl Failure {
     pub(crate) fn over(ago: Duration) -> Self {
         let message = format!("the assertion ended {} s ago", ago.as_secs());
         Self::new(FailureCode::AssertionOver, message)
-    }
-
-    /// Whether nobody was reached, neither the endpoint nor the place of a credential.
-    pub(crate) fn reached_nobody(&self) -> bool {
-        matches!(self.code.reached(), Reached::Nobody | Reached::NoCredential)
     }
 
     /// What to do about it, in one sentence; `None` where waiting is all there is to do.

@@ -43,7 +43,7 @@ pub enum Setting {
 pub(crate) fn to_look_at(failure: &Failure, kind: IdentityType) -> &'static [Setting] {
     use Setting::{
         Audience, Authority, ClientId, Cloud, Credential, ForwardProxy, ManagedIdentity,
-        MetadataService, NoProxy, TenantId,
+        MetadataService, NoProxy, TenantId, TrustStore,
     };
     if failure.by_proxy {
         return &[ForwardProxy, NoProxy];
@@ -63,9 +63,16 @@ pub(crate) fn to_look_at(failure: &Failure, kind: IdentityType) -> &'static [Set
         FailureCode::TenantIdInvalid => &[TenantId],
         FailureCode::TenantNotFound => &[TenantId, Cloud, Authority],
         FailureCode::WrongCloud => &[Cloud, Authority],
+        FailureCode::EndpointTlsFailed => match kind {
+            IdentityType::Tsiam | IdentityType::TsiamFederated => {
+                &[TrustStore, MetadataService, Authority]
+            }
+            _ => &[TrustStore, Authority, Cloud],
+        },
         // Whoever was asked is another one than was meant, or out of reach.
         FailureCode::EndpointBrokeOff
         | FailureCode::EndpointClusterMissing
+        | FailureCode::EndpointNameUnknown
         | FailureCode::EndpointNotReady
         | FailureCode::EndpointRedirects
         | FailureCode::EndpointTimeout

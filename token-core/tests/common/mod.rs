@@ -34,6 +34,7 @@ pub(crate) fn plan() -> Plan {
             identity: ManagedIdentity::SystemAssigned,
         }),
         audience: "https://monitor.azure.com".parse().expect("an audience"),
+        via_internal_listener: false,
     }
 }
 

@@ -249,3 +249,9 @@ fn a_body_that_comes_before_the_token_arrives_whole() {
     });
     assert_eq!(azure.state().imds.calls, 1);
 }
+
+/// `make soak` starts more of them, with one worker, too.
+#[test]
+fn a_healthy_start_is_silent_and_makes_one_call_for_the_token() {
+    e2e::starts::all_are_silent(3, 4).unwrap_or_else(|why| panic!("{why}"));
+}

@@ -105,10 +105,11 @@ impl<'a> Run<'a> {
                 identity: ManagedIdentity::SystemAssigned,
             }),
             audience: "https://monitor.azure.com".parse().expect("an audience"),
+            via_internal_listener: false,
         };
         let policy = Policy {
             refresh_before_expiry_percent: scenario.refresh_percent()?,
-            call_timeout: Duration::from_secs(4),
+            call_timeout: scenario.token_request_timeout()?,
         };
         Ok(Self {
             scenario,
@@ -173,9 +174,7 @@ impl<'a> Run<'a> {
                 Answer::Response(response) => {
                     member.answered(now, due.call.id, response, &self.shared)
                 }
-                Answer::Broken => {
-                    member.call_failed(now, due.call.id, NoAnswer::Broken, &self.shared)
-                }
+                Answer::None(why) => member.call_failed(now, due.call.id, why, &self.shared),
             };
             self.settle(due.member, outcome)?;
         }
@@ -277,10 +276,13 @@ impl<'a> Run<'a> {
                 ));
             }
         }
-        self.called_at = Some(self.at);
         let (after, answer) = self
             .endpoint
             .answer(self.at, call.timeout, self.since_1970());
+        // What has no address never leaves, and is looked for more often at first.
+        if !matches!(answer, Answer::None(NoAnswer::NoAddress)) {
+            self.called_at = Some(self.at);
+        }
         self.in_flight = Some(InFlight {
             arrives: self.at + after,
             member,
