@@ -36,6 +36,7 @@ pub fn build(settings: &Settings, run_dir: &Path, timeout: Duration) -> Value {
     json!({
         "admin": admin::interface(run_dir),
         "bootstrap_extensions": extensions,
+        "layered_runtime": super::runtime(json!({})),
         "static_resources": with(
             json!({ "listeners": listeners, "clusters": clusters }),
             upstream::authorities(settings),

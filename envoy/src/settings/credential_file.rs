@@ -199,6 +199,40 @@ mod tests {
         assert!(wrong.contains("is no JWT"), "{wrong}");
     }
 
+    /// What came along where a secret was copied from a page, or saved by an editor of Windows.
+    #[test]
+    fn a_character_that_nobody_sees_is_refused_with_its_place_but_for_a_mark_at_the_start() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("f");
+        let read = |content: &str, kind| {
+            fs::write(&path, content).unwrap();
+            credential(path.to_str().unwrap(), kind)
+        };
+        for (kind, good) in [
+            (CredentialKind::Secret, "s3cret~."),
+            (CredentialKind::Assertion, JWT),
+        ] {
+            for content in [format!("\u{feff}{good}"), format!("\u{feff}{good}\r\n")] {
+                assert_eq!(read(&content, kind), Ok(path.clone()), "{content:?}");
+            }
+            let end = good.len() + 1;
+            for (content, point, place) in [
+                (format!("{good}\u{feff}\n"), "U+FEFF", end),
+                (format!("\u{feff}\u{feff}{good}"), "U+FEFF", 1),
+                (format!("{good}\u{a0}"), "U+00A0", end),
+                (format!("\u{200b}{good}"), "U+200B", 1),
+                (format!("{}\u{200b}{}", &good[..3], &good[3..]), "U+200B", 4),
+                (format!("{}\n{}", &good[..3], &good[3..]), "U+000A", 4),
+            ] {
+                let problem = read(&content, kind).unwrap_err();
+                let said = format!("({point}) as character {place}");
+                assert!(problem.wrong.contains(&said), "{content:?}: {problem}");
+                let shows_it = problem.to_string().contains(&good[..3]);
+                assert!(!shows_it, "{problem}");
+            }
+        }
+    }
+
     #[test]
     fn a_pipe_is_refused_without_waiting_for_its_other_end() {
         let wrong = wrong(any("/dev/null"));

@@ -9,6 +9,7 @@ pub mod authority;
 pub mod choices;
 pub mod clouds;
 pub mod credential_file;
+mod endpoints;
 mod environment;
 pub mod file;
 pub mod files;
@@ -19,6 +20,7 @@ pub mod mistake;
 pub mod quantity;
 pub mod target;
 pub mod target_host;
+pub mod terms;
 pub mod trust_store;
 mod unknown;
 pub mod variables;
@@ -29,7 +31,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use entra_token_core::Secret;
-use entra_token_core::config::Percent;
+use entra_token_core::config::{Percent, TokenRequestTimeout};
 
 use crate::machine::Machine;
 pub use address::ListeningAddress;
@@ -38,6 +40,7 @@ use choices::{AccessLog, LogLevel};
 use forward_proxy::ForwardProxy;
 use mistake::{Mistake, Place, Problem};
 use target::{Listener, NamedIdentity, Target};
+use terms::Terms;
 use trust_store::TrustStore;
 use variables::Variables;
 
@@ -57,6 +60,8 @@ pub struct Settings {
     pub trust_store: Option<TrustStore>,
     /// The part of a token's life that is left when it is renewed.
     pub refresh_before_expiry: Percent,
+    /// How long the answer to a call for a token may take.
+    pub token_request_timeout: TokenRequestTimeout,
     /// Port of `/metrics`, `/status`, `/health` and `/ready`.
     pub status_port: u16,
     /// Where it is open.
@@ -79,6 +84,8 @@ pub struct Settings {
     pub module: PathBuf,
     /// Whether this machine has IPv6: for the addresses of listeners, and of hosts.
     pub ipv6: bool,
+    /// What whoever wrote the settings calls them.
+    pub terms: Terms,
 }
 
 impl Settings {
@@ -87,39 +94,6 @@ impl Settings {
     pub fn proxy_to(&self, endpoint: &Endpoint) -> Option<&ForwardProxy> {
         let proxy = self.forward_proxy.as_ref();
         proxy.filter(|proxy| proxy.leads_to(endpoint))
-    }
-
-    /// Everything that is connected to, with what says it.
-    #[must_use]
-    pub fn endpoints(&self) -> Vec<(Place, &Endpoint)> {
-        // Both are of the file, or neither is.
-        let of_file = self
-            .listeners
-            .iter()
-            .any(|listener| matches!(listener.place, Place::File(_)));
-        let place = |variable, field: String| match of_file {
-            true => Place::File(field),
-            false => Place::Variable(variable),
-        };
-        let mut endpoints = Vec::new();
-        for (n, target) in self.targets.iter().enumerate() {
-            endpoints.push((
-                place("TARGET_HOST", format!("targets[{n}].url")),
-                &target.endpoint,
-            ));
-        }
-        for (n, named) in self.identities.iter().enumerate() {
-            let asked = named.identity.services();
-            endpoints.extend(asked.into_iter().map(|(variable, field, service)| {
-                (
-                    place(variable, format!("identities[{n}].{field}")),
-                    &service.endpoint,
-                )
-            }));
-        }
-        let proxy = self.forward_proxy.iter();
-        endpoints.extend(proxy.map(|it| ("HTTPS_PROXY".into(), &it.endpoint)));
-        endpoints
     }
 
     /// What the socket of a port is bound to.
@@ -223,6 +197,7 @@ struct Asked {
     targets: Vec<Target>,
     listeners: Vec<Listener>,
     refresh_before_expiry: Percent,
+    terms: Terms,
 }
 
 /// What is known of it where mistakes may have been made.
@@ -244,6 +219,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// The settings, or none once a mistake is noted; every variable is looked at in any case.
     fn settings(&mut self, machine: &Machine) -> Option<Settings> {
+        self.or(terms::VARIABLE, (), terms::from);
         let draft = match self.variables.value(file::VARIABLE) {
             Some(path) => self.file(path),
             None => self.environment(),
@@ -274,6 +250,11 @@ impl Reader<'_> {
         let drain = self.or("DRAIN_SECONDS", DEFAULT_DRAIN_SECONDS, |value| {
             choices::number(value, 0..=LONGEST_DRAIN_SECONDS)
         });
+        let token_request_timeout = self.or(
+            "TOKEN_REQUEST_TIMEOUT",
+            TokenRequestTimeout::default(),
+            choices::token_request_timeout,
+        );
         let log_level = self.or("LOG_LEVEL", LogLevel::DEFAULT, LogLevel::parse);
         let access_log = self.or("ACCESS_LOG", AccessLog::All, AccessLog::parse);
         let module = self.note(
@@ -291,6 +272,7 @@ impl Reader<'_> {
             forward_proxy: forward_proxy?,
             trust_store: trust_store?,
             refresh_before_expiry: asked.refresh_before_expiry,
+            token_request_timeout: token_request_timeout?,
             status_port: status_port?,
             status_address: status_address?,
             proxy_health_paths: proxy_health_paths?,
@@ -302,6 +284,7 @@ impl Reader<'_> {
             access_log: access_log?,
             module: module?,
             ipv6: machine.ipv6,
+            terms: asked.terms,
         })
     }
 

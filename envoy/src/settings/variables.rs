@@ -31,7 +31,7 @@ impl Variables {
             .filter(|value| !value.is_empty())
     }
 
-    /// The names of those that are set.
+    /// The variables that are set.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.0
             .iter()
@@ -64,6 +64,10 @@ pub const SERVED: &[Known] = &[
     known(
         "ENTRA_AUTH_CONFIG",
         "YAML or JSON file with identities, targets and listeners, in place of the variables that name one of each",
+    ),
+    known(
+        "ENTRA_AUTH_SETTINGS_FROM",
+        "helm: messages name the chart's values, which the chart sets by itself [variables or the file]",
     ),
     known(
         "TARGET_HOST",
@@ -203,6 +207,10 @@ pub const SERVED: &[Known] = &[
     known(
         "IDLE_TIMEOUT_SECONDS",
         "a request on which no byte moves for so long ends, with 504 or a broken connection; 0: never [240]",
+    ),
+    known(
+        "TOKEN_REQUEST_TIMEOUT",
+        "how long the answer to a call for a token may take, in seconds or as 500ms or 1m [30]",
     ),
     known(
         "DRAIN_SECONDS",

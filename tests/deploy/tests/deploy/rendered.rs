@@ -13,6 +13,8 @@ use crate::pod::{Container, Files};
 pub(crate) struct Expected<'c> {
     /// Variables that are set so.
     pub(crate) environment: &'c BTreeMap<String, String>,
+    /// Whether messages name the chart's values, and not variables.
+    pub(crate) is_chart: bool,
     /// A part of each warning.
     pub(crate) warnings: &'c [String],
 }
@@ -42,6 +44,12 @@ pub(crate) fn check(
         ));
     }
     is_for_its_entra(manifests, &rendered)?;
+    if rendered.names_variables() == expected.is_chart {
+        return Err(format!(
+            "messages name variables: {}",
+            rendered.names_variables()
+        ));
+    }
     let ports: BTreeSet<u64> = list(container.spec, "/ports")
         .filter_map(|port| at(port, "/containerPort").as_u64())
         .collect();
