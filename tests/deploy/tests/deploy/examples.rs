@@ -70,6 +70,7 @@ fn is_open_to_its_pod_alone(example: &str) -> Result<(), String> {
         &Expected {
             environment: &BTreeMap::from([loopback]),
             warnings: &[],
+            is_chart: false,
         },
     )
 }
