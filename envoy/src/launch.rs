@@ -15,7 +15,7 @@ use crate::cli::Command;
 use crate::drain::Drain;
 use crate::machine::{self, Machine};
 use crate::run_dir::RunDir;
-use crate::settings::credential_file::servable;
+use crate::settings::credential_file::{LONGEST_SOCKET, servable};
 use crate::settings::mistake::{Mistake, Problem, quoted};
 use crate::settings::target::Routing;
 use crate::settings::variables::Variables;
@@ -49,10 +49,17 @@ pub fn launch(command: Command) -> ExitCode {
             Err(mistakes) => refuse(&mistakes),
         },
         Command::Run | Command::Check => {
-            let programs = Programs::find(&variables, &machine, reading.outcome.as_ref().ok());
-            match (reading.outcome, programs) {
+            let outcome = reading.outcome.and_then(|settings| {
+                let out_of_reach = machine::out_of_reach(&settings);
+                out_of_reach
+                    .is_empty()
+                    .then_some(settings)
+                    .ok_or(out_of_reach)
+            });
+            let programs = Programs::find(&variables, &machine, outcome.as_ref().ok());
+            match (outcome, programs) {
                 (Ok(settings), Ok(programs)) if command == Command::Check => {
-                    check::check(&settings, programs, words(&variables))
+                    check::check(&settings, programs)
                 }
                 (Ok(settings), Ok(programs)) => match machine::taken_ports(&settings) {
                     taken if taken.is_empty() => run(&settings, programs),
@@ -67,14 +74,6 @@ pub fn launch(command: Command) -> ExitCode {
         }
     };
     ExitCode::from(code)
-}
-
-/// How whoever wrote the settings calls them.
-fn words(variables: &Variables) -> check::Words {
-    match variables.value(file::VARIABLE) {
-        Some(_) => file::in_its_words,
-        None => str::to_owned,
-    }
 }
 
 /// What `run` and `check` run.
@@ -172,6 +171,9 @@ pub(crate) fn private_directory(settings: &Settings) -> Result<RunDir, u8> {
         say(&format!("cannot make a private directory: {error}"));
         OS_ERROR
     })?;
+    if let Err(problem) = sockets_fit(settings, run_dir.path()) {
+        return Err(refuse(&[problem.of("TMPDIR")]));
+    }
     if let Some(header) = settings.identity_header() {
         if let Err(wrong) = servable(run_dir.path()) {
             let path = quoted(&run_dir.path().to_string_lossy());
@@ -190,6 +192,35 @@ pub(crate) fn private_directory(settings: &Settings) -> Result<RunDir, u8> {
         }
     }
     Ok(run_dir)
+}
+
+/// Whether the sockets of a run have paths that the kernel takes. (Envoy's own message has its whole
+/// bootstrap in it.)
+fn sockets_fit(settings: &Settings, run_dir: &Path) -> Result<(), Problem> {
+    let mut sockets = vec![
+        bootstrap::admin_socket(run_dir),
+        bootstrap::check::socket(run_dir),
+    ];
+    let sidecars = bootstrap::sidecars(settings, run_dir);
+    sockets.extend(sidecars.into_iter().map(|(_, socket)| socket));
+    let longest = sockets.iter().map(|socket| socket.as_os_str().len()).max();
+    let over = longest.unwrap_or_default().saturating_sub(LONGEST_SOCKET);
+    if over == 0 {
+        return Ok(());
+    }
+    let directory = run_dir.parent().unwrap_or(run_dir);
+    let len = directory.as_os_str().len();
+    Err(Problem::new(
+        format!(
+            "is {}, whose {len} bytes make the paths of Unix sockets in it longer than the \
+             {LONGEST_SOCKET} that the system takes",
+            quoted(&directory.to_string_lossy())
+        ),
+        format!(
+            "Set it to a directory whose path has {} bytes at most, as /tmp.",
+            len - over
+        ),
+    ))
 }
 
 /// The file with a bootstrap; else the code to end with.
@@ -251,16 +282,16 @@ fn summary(settings: &Settings) -> Vec<String> {
                 continue;
             };
             lines.push(format!(
-                "port {} forwards {by_host}to {} with tokens for {}",
-                listener.port,
+                "{} forwards {by_host}to {} with tokens for {}",
+                listener.address.with_port(listener.port),
                 target.endpoint.url(),
                 target.audience
             ));
         }
     }
     lines.push(format!(
-        "port {} has /status and /metrics",
-        settings.status_port
+        "{} has /status and /metrics",
+        settings.status_address.with_port(settings.status_port)
     ));
     lines
 }

@@ -222,6 +222,9 @@ pub(crate) fn resume_request() -> Result<()> {
 /// The `details` of an answer to a request without a token.
 pub(crate) const NO_TOKEN: &str = "entra_auth_no_token";
 
+/// The `details` of the answer to a request whose token the target refuses.
+pub(crate) const REFUSED_TOKEN: &str = "entra_auth_refused_token";
+
 /// Answers the request of the effective context. `details` show up in Envoy's access log.
 pub(crate) fn respond(
     status: u32,

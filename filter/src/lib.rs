@@ -34,6 +34,7 @@ mod root;
 mod standing;
 mod status;
 mod streams;
+mod thread;
 #[cfg(feature = "traps")]
 mod trap;
 mod vm;

@@ -43,10 +43,16 @@ impl Parked {
         self.0.keys().copied()
     }
 
-    /// Those that are served, and those that have waited as long as they may.
-    pub(crate) fn over(&self, now: Now, is_served: impl Fn(&Waiting) -> bool) -> Vec<u32> {
+    /// Those that are served, and those that have waited as long as they may; the oldest first, and
+    /// `most` of them.
+    pub(crate) fn over(
+        &self,
+        now: Now,
+        most: usize,
+        is_served: impl Fn(&Waiting) -> bool,
+    ) -> Vec<u32> {
         let over = |waiting: &Waiting| now.mono >= waiting.deadline || is_served(waiting);
-        let over = self.0.values().filter(|waiting| over(waiting));
+        let over = self.0.values().filter(|waiting| over(waiting)).take(most);
         over.map(|waiting| waiting.context).collect()
     }
 

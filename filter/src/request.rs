@@ -19,6 +19,9 @@ const AUTHORIZATION: &str = "authorization";
 /// Prometheus sends it with every remote-write request, and nobody else does.
 const REMOTE_WRITE: &str = "x-prometheus-remote-write-version";
 
+/// Tells of a 401 that no fresh token heals.
+const REFUSED_TOKEN_BODY: &[u8] = br#"{"error":{"code":"target_refuses_identity","message":"the target refuses the proxy's token (401), and there is no newer one"}}"#;
+
 /// Seconds after which a client may send again what a fresh token will heal.
 const RETRY_AFTER_REFRESH: &str = "1";
 
@@ -162,7 +165,7 @@ impl Request {
             }
             (_, Refusal::Final) => {
                 target.keeper.denied(401, now.mono);
-                self.send(index, target)
+                refused_for_good()
             }
         }
     }
@@ -268,13 +271,18 @@ pub(crate) fn release(waiting: &Waiting, now: Now) {
         refuse(&target, NoToken::HeldTooLong, now);
         return;
     }
+    if header.generation == waiting.refused {
+        target.keeper.denied(401, now.mono);
+        refused_for_good();
+        return;
+    }
     if host::replace_request_header(AUTHORIZATION, &header.value).is_err() {
         refuse(&target, NoToken::NotSet, now);
         return;
     }
     streams::with(waiting.context, |request| request.sent = header.generation);
     target.metrics.authorized.count();
-    if waiting.refused != Generation::default() && header.generation > waiting.refused {
+    if waiting.refused != Generation::default() {
         target.metrics.unauthorized_refreshed.count();
     }
     drop(header);
@@ -298,12 +306,26 @@ fn may_carry_token(target: &ActiveTarget<'_>) -> bool {
             .unwrap_or_default()
 }
 
+/// The target's 401 once more, in place of a further try: the target has refused this token, and
+/// there is no newer one. The request does not go there twice with one and the same token.
+#[cold]
+fn refused_for_good() -> Action {
+    let headers = [
+        ("content-type", "application/json"),
+        // RFC 9110 §15.5.2 wants one, RFC 6750 §3.1 has the word.
+        ("www-authenticate", "Bearer error=\"invalid_token\""),
+    ];
+    // Should this fail, the request stays paused and Envoy's own time-outs end it.
+    let _ = host::respond(401, host::REFUSED_TOKEN, &headers, REFUSED_TOKEN_BODY);
+    Action::Pause
+}
+
 /// 503 with `Retry-After`: Prometheus keeps its samples and comes back.
 #[cold]
 fn refuse(target: &ActiveTarget<'_>, why: NoToken, now: Now) -> Action {
     target.metrics.unavailable.count();
     let member = target.keeper.member();
-    let answer = Unavailable::new(why, target.identity, member.slot().state(), now);
+    let answer = Unavailable::new(why, member.slot().state(), now);
     send_unavailable(&answer)
 }
 

@@ -11,6 +11,7 @@ use entra_token_core::Now;
 use entra_token_core::config::{self, Mistakes, Mode, Plugin, TargetSpec};
 use entra_token_core::failure::NoAnswer;
 use entra_token_core::http::{Body, Response};
+use entra_token_core::local_reply;
 use entra_token_core::member::Call;
 use entra_token_core::slot::CallId;
 use proxy_wasm::traits::{Context, RootContext};
@@ -21,13 +22,18 @@ use crate::metrics::RequestMetrics;
 use crate::misfit::Misfit;
 use crate::standing::Standing;
 use crate::vm::{self, Keeper};
-use crate::{host, request, streams};
+use crate::{host, request, streams, thread};
 
 /// How often the slots are looked at when nothing is due: how late another VM's token is seen.
 const IDLE_TICK: Duration = Duration::from_secs(1);
 
 /// How often while requests wait. Nothing else wakes a VM when another gets the token.
 pub(crate) const HURRIED_TICK: Duration = Duration::from_millis(20);
+
+/// How many parked requests are let go at one tick. Envoy carries out what they are told when the tick
+/// is over, one inside the other: each ends or goes on within the callbacks of the one before, and
+/// hundreds would exhaust the stack. The others wait for the next tick, a [`HURRIED_TICK`] later.
+const RELEASED_AT_ONCE: usize = 64;
 
 /// A longer reply is not read: Wasm memory never shrinks, and Envoy's own bound is 32 MiB.
 const MAX_REPLY_BYTES: usize = 64 * 1024;
@@ -68,7 +74,6 @@ pub(crate) struct ActiveTarget<'a> {
     pub(crate) keeper: &'a Rc<Keeper>,
     pub(crate) metrics: &'a RequestMetrics,
     pub(crate) allowed: &'a Memo<bool>,
-    pub(crate) identity: &'a str,
 }
 
 impl Active {
@@ -76,7 +81,8 @@ impl Active {
         Self {
             duty: match plugin.mode {
                 Mode::Authorize => Duty::Authorize,
-                Mode::Status => Duty::Status,
+                // No request comes to a service.
+                Mode::Status | Mode::Service => Duty::Status,
             },
             standing: plugin.shares_its_listener().then(Standing::of_this_plugin),
             keepers: plugin.slots.iter().map(vm::keeper).collect(),
@@ -115,7 +121,6 @@ impl Active {
             keeper: self.keepers.get(spec.slot)?,
             metrics: &state.metrics,
             allowed: &state.allowed,
-            identity: &self.plugin.slots.get(spec.slot)?.identity,
         })
     }
 }
@@ -191,7 +196,8 @@ impl Root {
                 let why = if error.is_bad_argument() {
                     NoAnswer::NoCluster
                 } else {
-                    NoAnswer::Broken
+                    // Envoy's answer came before the dispatch was over: it has no address to try.
+                    NoAnswer::NoAddress
                 };
                 keeper.call_failed(host::now(), call.id, why);
             }
@@ -200,27 +206,28 @@ impl Root {
 
     /// Lets go of the parked requests that need wait no longer.
     fn release(&self, active: &Active, now: Now) {
-        let mut any = false;
+        let mut left = RELEASED_AT_ONCE;
         for keeper in &active.keepers {
-            for context in keeper.released(now) {
+            for context in keeper.released(now, left) {
                 let Some(waiting) = keeper.take(context) else {
                     continue;
                 };
-                any = true;
+                left = left.saturating_sub(1);
                 // A client that has left took its context along.
                 if host::set_effective_context(context).is_ok() {
                     request::release(&waiting, now);
                 }
             }
         }
-        if any {
+        if left < RELEASED_AT_ONCE {
             // Of this root itself, which exists.
             let _ = host::set_effective_context(self.id);
         }
     }
 
     fn plan_next_tick(active: &Active, now: Now) {
-        let waiting = active.keepers.iter().any(|keeper| keeper.held_count() > 0);
+        let mut keepers = active.keepers.iter();
+        let waiting = keepers.any(|keeper| keeper.awaits_newer(now));
         let next = active
             .keepers
             .iter()
@@ -249,12 +256,19 @@ impl Context for Root {
             .and_then(|status| status.parse().ok());
         let next = match status {
             Some(status) if headers > 0 && body_size <= MAX_REPLY_BYTES => {
-                let response = Response {
-                    status,
-                    retry_after: host::header(MapType::HttpCallResponseHeaders, "retry-after"),
-                    body: Body(host::buffer(BufferType::HttpCallResponseBody).unwrap_or_default()),
-                };
-                keeper.answered(now, id, response)
+                let header = |name| host::header(MapType::HttpCallResponseHeaders, name);
+                let body = host::buffer(BufferType::HttpCallResponseBody).unwrap_or_default();
+                if header(local_reply::UPSTREAM_SERVICE_TIME).is_none() {
+                    keeper.call_failed(now, id, local_reply::read(status, &body));
+                    None
+                } else {
+                    let response = Response {
+                        status,
+                        retry_after: header("retry-after"),
+                        body: Body(body),
+                    };
+                    keeper.answered(now, id, response)
+                }
             }
             _ => {
                 keeper.call_failed(now, id, NoAnswer::Broken);
@@ -277,6 +291,9 @@ impl RootContext for Root {
         let json = host::buffer(BufferType::PluginConfiguration).unwrap_or_default();
         let active = match config::read(&json) {
             Ok(config) => {
+                if config.mode == Mode::Service {
+                    thread::is_main();
+                }
                 let active = Active::new(config::compile(&config));
                 if let Some(standing) = &active.standing {
                     standing.accepts();

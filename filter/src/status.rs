@@ -6,6 +6,7 @@ use proxy_wasm::types::{Action, MapType};
 
 use crate::host;
 use crate::root::Active;
+use crate::thread;
 
 const JSON: &str = "application/json";
 
@@ -18,6 +19,7 @@ pub(crate) fn answer_for_proxy(active: &Active) -> Action {
     if !matches!(method.as_str(), "GET" | "HEAD") {
         return Action::Continue;
     }
+    thread::serves_requests();
     let status = status(active);
     let code = match path.split('?').next() {
         Some("/ready") if !status.ready => 503,

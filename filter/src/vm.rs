@@ -10,19 +10,22 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::rc::{Rc, Weak};
 
-use entra_token_core::config::SlotSpec;
+use entra_token_core::config::{SlotSpec, Terms};
 use entra_token_core::failure::NoAnswer;
 use entra_token_core::http::Response;
 use entra_token_core::member::{Call, Member, Outcome};
 use entra_token_core::record::{OwnerId, SlotKey};
 use entra_token_core::slot::{CallId, Event};
 use entra_token_core::state::{Denials, Refusal};
+use entra_token_core::status::meanwhile;
 use entra_token_core::{Audience, Generation, Mono, Now, Wall};
 
 use crate::host::{self, Shared};
 use crate::memo::is_same;
 use crate::metrics::{HeldGauge, TokenMetrics};
 use crate::parked::{Parked, Waiting};
+use crate::root::HURRIED_TICK;
+use crate::thread;
 
 /// RFC 6750 §2.1, with the space that follows it.
 const SCHEME: &str = "Bearer ";
@@ -48,6 +51,7 @@ impl Header {
 pub(crate) struct Keeper {
     identity: String,
     audience: Audience,
+    terms: RefCell<Terms>,
     member: RefCell<Member>,
     header: RefCell<Option<Header>>,
     parked: RefCell<Parked>,
@@ -55,10 +59,18 @@ pub(crate) struct Keeper {
     metrics: TokenMetrics,
     /// Whether it was logged that this machine's clock is off.
     clock_is_off: Cell<bool>,
+    /// Whether it was logged that the endpoint gives lifetimes that cannot be.
+    lifetime_is_ignored: Cell<bool>,
     denials: RefCell<Denials>,
     /// Whether the next answer's status is looked at.
     sample_status: Cell<bool>,
+    /// Until when a newer token is looked for at every hurried tick, because the target has refused
+    /// the one in hand. Another VM may get it.
+    looked_for_until: Cell<Mono>,
 }
+
+/// For how long a newer token is looked for after a refusal: a call for one seldom takes longer.
+const LOOKED_FOR: Duration = Duration::from_secs(5);
 
 thread_local! {
     /// By slot and identity's name, which is in logs and metrics. Whoever uses a keeper keeps it
@@ -76,19 +88,23 @@ pub(crate) fn keeper(spec: &SlotSpec) -> Rc<Keeper> {
             let mut member = keeper.member.borrow_mut();
             member.reconfigure(plan, policy, host::now(), &Shared);
             drop(member);
+            keeper.terms.replace(spec.terms.clone());
             return keeper;
         }
         let keeper = Rc::new(Keeper {
             identity: spec.identity.clone(),
             audience: spec.plan.audience.clone(),
+            terms: RefCell::new(spec.terms.clone()),
             member: RefCell::new(Member::new(random_owner(), plan, policy)),
             header: RefCell::default(),
             parked: RefCell::default(),
             held: HeldGauge::new(),
             metrics: TokenMetrics::new(&spec.identity, &spec.plan.audience),
             clock_is_off: Cell::new(false),
+            lifetime_is_ignored: Cell::new(false),
             denials: RefCell::default(),
             sample_status: Cell::new(false),
+            looked_for_until: Cell::default(),
         });
         keepers.insert(name, Rc::downgrade(&keeper));
         keeper
@@ -136,7 +152,10 @@ impl Keeper {
     /// Lets time pass; the call that comes of it, if any, must be dispatched.
     pub(crate) fn step(&self, now: Now) -> Option<Call> {
         self.sample_status.set(true);
-        let outcome = self.member.borrow_mut().step(now, &Shared);
+        let mut member = self.member.borrow_mut();
+        member.runs_on(thread::current());
+        let outcome = member.step(now, &Shared);
+        drop(member);
         self.settle(now, outcome)
     }
 
@@ -173,11 +192,17 @@ impl Keeper {
         self.parked.borrow().len()
     }
 
+    /// Whether a newer token is waited for, by requests or after a refusal.
+    pub(crate) fn awaits_newer(&self, now: Now) -> bool {
+        self.held_count() > 0 || now.mono < self.looked_for_until.get()
+    }
+
     pub(crate) fn is_parked(&self, context: u32) -> bool {
         self.parked.borrow().contains(context)
     }
 
     pub(crate) fn park(&self, waiting: Waiting) {
+        thread::serves_requests();
         self.parked.borrow_mut().add(waiting);
         self.held.change(1);
     }
@@ -187,14 +212,14 @@ impl Keeper {
         drop(self.take(context));
     }
 
-    /// The contexts of the parked requests that need wait no longer.
-    pub(crate) fn released(&self, now: Now) -> Vec<u32> {
+    /// The contexts of the parked requests that need wait no longer, `most` of them.
+    pub(crate) fn released(&self, now: Now, most: usize) -> Vec<u32> {
         if self.held_count() == 0 {
             return Vec::new();
         }
         let has_token = self.header().is_some();
         let member = self.member.borrow();
-        self.parked.borrow().over(now, |waiting| {
+        self.parked.borrow().over(now, most, |waiting| {
             has_token
                 && (waiting.refused == Generation::default()
                     || member.refusal(now, waiting.refused) != Refusal::Refreshing)
@@ -223,7 +248,20 @@ impl Keeper {
     pub(crate) fn refused_generation(&self, generation: Generation, now: Now) -> Refusal {
         let refusal = self.member.borrow_mut().refused(now, generation, &Shared);
         self.renew_header(now);
+        if refusal == Refusal::Refreshing {
+            self.look_for_newer(now);
+        }
         refusal
+    }
+
+    /// Looks at the record in a hurry: no VM is told that another has published a token.
+    fn look_for_newer(&self, now: Now) {
+        // Only at the first refusal: setting the period starts it anew.
+        if !self.awaits_newer(now) {
+            // Should this fail, the idle tick still finds the token.
+            let _ = host::set_tick_period(HURRIED_TICK);
+        }
+        self.looked_for_until.set(now.mono.after(LOOKED_FOR));
     }
 
     /// Whether the status of an answer to a request with the token of this generation is worth
@@ -257,16 +295,16 @@ impl Keeper {
     fn settle(&self, now: Now, outcome: Outcome) -> Option<Call> {
         for event in &outcome.events {
             self.metrics.event(event, now.wall.0 / 1000);
-            self.report(event);
+            self.report(event, now);
         }
         let got_token =
             |event: &Event| matches!(event, Event::Acquired { .. } | Event::Unchanged { .. });
         if outcome.events.iter().any(got_token) {
-            let off = outcome
-                .events
-                .iter()
-                .any(|event| matches!(event, Event::ClockOff(_)));
+            let mut events = outcome.events.iter();
+            let off = events.any(|event| matches!(event, Event::ClockOff(_)));
             self.clock_is_off.set(off);
+            let ignored = outcome.events.contains(&Event::LifetimeIgnored);
+            self.lifetime_is_ignored.set(ignored);
         }
         self.renew_header(now);
         outcome.call
@@ -287,6 +325,7 @@ impl Keeper {
                 header.until = until;
             }
             _ => {
+                self.looked_for_until.set(Mono::default());
                 *header = Some(Header {
                     value: format!("{SCHEME}{secret}"),
                     generation: token.generation,
@@ -297,7 +336,7 @@ impl Keeper {
     }
 
     /// Tells people once per change: an outage must not flood the log.
-    fn report(&self, event: &Event) {
+    fn report(&self, event: &Event, now: Now) {
         let (identity, audience) = (&self.identity, &self.audience);
         match event {
             Event::Acquired {
@@ -327,11 +366,25 @@ impl Keeper {
                 // Not as a float: what formats one is larger than all of this file.
                 let rounded = retry_in.saturating_add(Duration::from_millis(50));
                 let (seconds, tenth) = (rounded.as_secs(), rounded.subsec_millis() / 100);
+                let terms = self.terms.borrow();
+                let why = terms.explain(failure);
+                let member = self.member.borrow();
+                let next = format!("(next attempt in {seconds}.{tenth} s)");
+                match meanwhile(member.token(now), now) {
+                    Some(meanwhile) => log::warn!(
+                        "identity `{identity}`: the token for {audience} could not be renewed; {meanwhile}: {why} {next}"
+                    ),
+                    None => {
+                        log::warn!("identity `{identity}`: no token for {audience}: {why} {next}");
+                    }
+                }
+            }
+            Event::LifetimeIgnored if !self.lifetime_is_ignored.get() => {
                 log::warn!(
-                    "identity `{identity}`: no token for {audience}: {failure} (next attempt in {seconds}.{tenth} s)"
+                    "identity `{identity}`: the token endpoint gives a lifetime (`expires_in`) of zero or less beside an end (`expires_on`) to come; the end is believed"
                 );
             }
-            Event::ClockOff(_) | Event::Failed { .. } => {}
+            Event::ClockOff(_) | Event::LifetimeIgnored | Event::Failed { .. } => {}
         }
     }
 

@@ -27,7 +27,6 @@
     clippy::indexing_slicing
 )]
 
-mod aadsts;
 pub mod audience;
 mod calendar;
 pub mod cloud;
@@ -38,12 +37,17 @@ pub mod failure;
 pub mod host;
 pub mod http;
 pub mod identity;
+mod invisible;
+pub mod local_reply;
 pub mod member;
 pub mod page;
 pub mod record;
 pub mod reply;
 pub mod schedule;
 mod secret;
+#[cfg(test)]
+#[path = "../tests/common/seed.rs"]
+mod seed;
 pub mod slot;
 pub mod state;
 pub mod status;

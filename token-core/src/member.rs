@@ -11,8 +11,8 @@ use crate::failure::NoAnswer;
 use crate::http::{Endpoint, Request, Response};
 use crate::identity::Plan;
 use crate::record::{Lease, OwnerId, Record, SlotKey};
-use crate::slot::{CALL_GRACE, CallId, Event, Input, Output, Policy, Slot};
-use crate::state::Refusal;
+use crate::slot::{CallId, Event, Input, Output, Policy, Slot};
+use crate::state::{Refusal, State};
 use crate::{Generation, Mono, Now, Token};
 
 /// Version of a value in shared data, as the host gave it.
@@ -52,8 +52,24 @@ pub struct Outcome {
     pub events: Vec<Event>,
 }
 
-/// Beyond the machine's own deadline, the time that a result needs to be published.
-const LEASE_SLACK: Duration = Duration::from_secs(1);
+/// Which of Envoy's threads a VM runs on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Thread {
+    /// Not known, yet.
+    #[default]
+    Unknown,
+    /// The main thread, which serves no requests and reaches no internal listener.
+    Main,
+    /// A worker.
+    Worker,
+}
+
+/// How long a lease lasts. Its holder renews it while the call is out, so that this bounds not the
+/// call, but how long a holder that has died is waited for.
+pub const LEASE: Duration = Duration::from_secs(6);
+
+/// How often its holder renews it: at every tick of a context that has nothing else to do.
+const RENEW_EVERY: Duration = Duration::from_secs(1);
 
 /// A write is tried again this often when others touch the record meanwhile.
 const WRITE_ATTEMPTS: usize = 16;
@@ -64,15 +80,13 @@ pub struct Member {
     me: OwnerId,
     key: SlotKey,
     slot: Slot,
-    lease_for: Duration,
+    thread: Thread,
     /// The end of the lease under which the call in flight here runs.
     held_until: Mono,
+    /// When that lease is renewed.
+    renew_at: Mono,
     /// As read last.
     lease: Lease,
-    /// Our last call reached nobody, and no other context's has failed in that way since: the
-    /// reason may lie with this context. (Envoy's main thread reaches none of its internal
-    /// listeners, by which credentials and forward proxies are reached.)
-    out_of_reach: bool,
     /// The version of the record that the machine's state is that of; none when the machine has
     /// gone on since.
     seen: Option<Cas>,
@@ -85,13 +99,24 @@ impl Member {
         Self {
             me,
             key: SlotKey::of(&plan),
-            lease_for: lease_for(&plan, policy),
+            thread: Thread::default(),
             slot: Slot::new(plan, policy, me.0),
             held_until: Mono::default(),
+            renew_at: Mono::default(),
             lease: Lease::default(),
-            out_of_reach: false,
             seen: None,
         }
+    }
+
+    /// Takes in which thread this is. Only a worker takes a slot whose calls lead through an
+    /// internal listener.
+    pub fn runs_on(&mut self, thread: Thread) {
+        self.thread = thread;
+    }
+
+    /// Whether the calls of this slot can be made from here.
+    fn may_call(&self) -> bool {
+        self.thread == Thread::Worker || !self.slot.plan().via_internal_listener
     }
 
     /// The machine, to be changed.
@@ -107,7 +132,6 @@ impl Member {
             return;
         }
         let was_calling = self.slot.is_calling();
-        self.lease_for = lease_for(&plan, policy);
         self.machine().reconfigure(plan, policy, now);
         if was_calling {
             self.release(now, shared);
@@ -131,7 +155,10 @@ impl Member {
     pub fn next_wakeup(&self, now: Now) -> Mono {
         let wakeup = self.slot.next_wakeup();
         if self.slot.is_calling() {
-            return wakeup;
+            return wakeup.min(self.renew_at);
+        }
+        if !self.may_call() {
+            return Mono(u64::MAX);
         }
         let due = if self.slot.is_due(now) {
             wakeup.min(now.mono)
@@ -139,8 +166,8 @@ impl Member {
             wakeup
         };
         let state = self.slot.state();
-        let urgent = self.token(now).is_none() || state.is_forced() || state.reached_nobody();
-        self.lease.opens_to(self.me, due, urgent, self.out_of_reach)
+        let urgent = self.token(now).is_none() || state.is_forced();
+        self.lease.opens_to(self.me, due, urgent)
     }
 
     /// Takes in what others have published, and does nothing else.
@@ -153,22 +180,62 @@ impl Member {
         let cas = self.sync(shared);
         if self.slot.is_calling() {
             self.machine().handle(now, Input::Tick);
-            return self.publish(now, shared);
+            let outcome = self.publish(now, true, shared);
+            self.renew(now, shared);
+            return outcome;
         }
         if now.mono < self.next_wakeup(now) {
             return Outcome::default();
         }
+        if !self.take_lease(now, cas, shared) {
+            return Outcome::default();
+        }
+        self.machine().handle(now, Input::Tick);
+        self.drain()
+    }
+
+    /// Takes the lease of the record that was read, unless another has been quicker.
+    fn take_lease(&mut self, now: Now, read: Option<Cas>, shared: &impl SharedData) -> bool {
+        let state = self.slot.state().clone();
+        self.write_lease(now, state, read, shared)
+    }
+
+    fn write_lease(
+        &mut self,
+        now: Now,
+        state: State,
+        read: Option<Cas>,
+        shared: &impl SharedData,
+    ) -> bool {
         let lease = Lease {
             owner: self.me,
-            until: now.mono.after(self.lease_for),
+            until: now.mono.after(LEASE),
         };
-        if !shared.write(self.key.as_str(), &self.record(lease).encode(), cas) {
-            return Outcome::default();
+        if !shared.write(self.key.as_str(), &Record { lease, state }.encode(), read) {
+            return false;
         }
         self.lease = lease;
         self.held_until = lease.until;
-        self.machine().handle(now, Input::Tick);
-        self.drain()
+        self.renew_at = now.mono.after(RENEW_EVERY);
+        true
+    }
+
+    /// Goes on holding the lease while a call is out. What others have told the record meanwhile
+    /// stays in it; and a lease that another has taken stays theirs, so that the call is void.
+    fn renew(&mut self, now: Now, shared: &impl SharedData) {
+        if !self.slot.is_calling() || now.mono < self.renew_at {
+            return;
+        }
+        self.renew_at = now.mono.after(RENEW_EVERY);
+        let Some((bytes, cas)) = shared.read(self.key.as_str()) else {
+            return;
+        };
+        let state = match Record::decode(&bytes) {
+            Some(record) if !self.holds(record.lease) => return,
+            Some(record) => record.state,
+            None => self.slot.state().clone(),
+        };
+        self.write_lease(now, state, Some(cas), shared);
     }
 
     /// The endpoint answered.
@@ -246,8 +313,9 @@ impl Member {
 
     fn finish(&mut self, now: Now, input: Input, shared: &impl SharedData) -> Outcome {
         self.sync(shared);
+        let was_calling = self.slot.is_calling();
         self.machine().handle(now, input);
-        self.publish(now, shared)
+        self.publish(now, was_calling, shared)
     }
 
     /// Reads the record. The machine's own state stands while its call is in flight under a
@@ -262,9 +330,6 @@ impl Member {
         };
         let calling_by_right = self.slot.is_calling() && self.holds(record.lease);
         if !calling_by_right {
-            if record.lease.owner != self.me && record.state.reached_nobody() {
-                self.out_of_reach = false;
-            }
             self.slot.observe(record.state);
             self.seen = Some(cas);
         }
@@ -273,9 +338,9 @@ impl Member {
     }
 
     /// Writes the machine's state if its call has ended, which also ends the lease.
-    fn publish(&mut self, now: Now, shared: &impl SharedData) -> Outcome {
+    fn publish(&mut self, now: Now, was_calling: bool, shared: &impl SharedData) -> Outcome {
         let outcome = self.drain();
-        if self.slot.is_calling() || outcome.events.is_empty() {
+        if self.slot.is_calling() || !was_calling {
             return outcome;
         }
         if self.release(now, shared) {
@@ -342,26 +407,11 @@ impl Member {
                         timeout,
                     });
                 }
-                Output::Report(event) => {
-                    match &event {
-                        Event::Failed { failure, .. } => {
-                            self.out_of_reach = failure.reached_nobody();
-                        }
-                        Event::Acquired { .. } | Event::Unchanged { .. } => {
-                            self.out_of_reach = false;
-                        }
-                        Event::ClockOff(_) => {}
-                    }
-                    outcome.events.push(event);
-                }
+                Output::Report(event) => outcome.events.push(event),
                 // The record carries the token; `publish` writes it.
                 Output::Publish(_) => {}
             }
         }
         outcome
     }
-}
-
-fn lease_for(plan: &Plan, policy: Policy) -> Duration {
-    (policy.call_timeout + CALL_GRACE) * plan.calls() + LEASE_SLACK
 }

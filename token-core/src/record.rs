@@ -16,7 +16,7 @@ use crate::Mono;
 use crate::identity::Plan;
 use crate::state::State;
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 const CHECKSUM_BYTES: usize = 4;
 
 /// By one small table: records are short, and a faster sum brings tables of 16 KiB.
@@ -67,13 +67,11 @@ impl Lease {
     const AFFINITY: Duration = Duration::from_secs(2);
 
     /// From when on `me` may take the lease for work that is due at `due`. A slot that
-    /// requests wait for, or whose last holder reached nobody (`urgent`), waits for nobody but a
-    /// call in flight. Who was that holder (`out_of_reach`) lets all others go first.
+    /// requests wait for (`urgent`) waits for nobody but a call in flight.
     #[must_use]
-    pub fn opens_to(&self, me: OwnerId, due: Mono, urgent: bool, out_of_reach: bool) -> Mono {
+    pub fn opens_to(&self, me: OwnerId, due: Mono, urgent: bool) -> Mono {
         let is_usual = self.owner == me || self.owner == OwnerId::default();
-        let comes_first = !out_of_reach && (urgent || is_usual);
-        let head_start = if comes_first {
+        let head_start = if urgent || is_usual {
             Duration::ZERO
         } else {
             Self::AFFINITY

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use fastrand::Rng;
 use uuid::Builder;
 
-use crate::failure::{Failure, NoAnswer};
+use crate::failure::{Failure, NoAnswer, Step};
 use crate::http::{Endpoint, Request, Response};
 use crate::identity::Plan;
 use crate::reply::{self, Ends, Reply, ReplyError};
@@ -33,6 +33,16 @@ pub struct Policy {
 
 /// How long after the call's own time-out the machine still waits for whoever carries it out.
 pub const CALL_GRACE: Duration = Duration::from_secs(1);
+
+/// For so long after a slot got its configuration, a cluster that Envoy does not have is no failure:
+/// a control plane sends the clusters in its own time, often after the listeners.
+const CLUSTERS_COME_WITHIN: Duration = Duration::from_secs(5);
+
+/// As long for a name that DNS has not answered for: Envoy opens its listeners without waiting for it.
+const NAMES_RESOLVE_WITHIN: Duration = Duration::from_secs(2);
+
+/// How soon after such an attempt the next one is made.
+const NEXT_LOOK: Duration = Duration::from_millis(200);
 
 /// Names one call; an answer to any other is ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -92,6 +102,8 @@ pub enum Event {
     },
     /// This machine's wall clock and the endpoint disagree by so much.
     ClockOff(Duration),
+    /// The endpoint gave a lifetime that cannot be, zero or less, beside an end that can.
+    LifetimeIgnored,
     /// An attempt failed.
     Failed {
         /// Why.
@@ -100,7 +112,8 @@ pub enum Event {
         attempt: u32,
         /// When the next attempt comes.
         retry_in: Duration,
-        /// Whether the attempt before, of whichever VM, failed in another way or not at all.
+        /// Whether there is news: the attempt before, of whichever VM, failed in another way or
+        /// not at all, or the token that was in hand then has ended.
         is_news: bool,
     },
 }
@@ -110,17 +123,9 @@ struct InFlight {
     id: CallId,
     sent: Now,
     deadline: Mono,
-    wants: Wants,
+    wants: Step,
     client_request_id: Option<String>,
-    forward_proxy: Option<String>,
-}
-
-/// What a call is to bring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wants {
-    /// What the token is asked for with.
-    Credential,
-    Token,
+    endpoint: Endpoint,
 }
 
 /// The machine for one token.
@@ -130,6 +135,8 @@ pub struct Slot {
     policy: Policy,
     state: State,
     in_flight: Option<InFlight>,
+    /// The time of the first input under this configuration.
+    began: Option<Mono>,
     next_call: u64,
     rng: Rng,
     outputs: VecDeque<Output>,
@@ -144,6 +151,7 @@ impl Slot {
             policy,
             state: State::default(),
             in_flight: None,
+            began: None,
             next_call: 0,
             rng: Rng::with_seed(seed),
             outputs: VecDeque::new(),
@@ -152,6 +160,7 @@ impl Slot {
 
     /// Takes in one event.
     pub fn handle(&mut self, now: Now, input: Input) {
+        let began = *self.began.get_or_insert(now.mono);
         match input {
             Input::Tick => self.tick(now),
             Input::HttpResponse(id, response) => {
@@ -161,7 +170,11 @@ impl Slot {
             }
             Input::CallFailed(id, why) => {
                 if let Some(call) = self.finish(id, now) {
-                    self.failed(now, &call, Failure::no_answer(why));
+                    if now.mono.since(began) < grace(&why) {
+                        self.state.next_attempt = now.mono.after(NEXT_LOOK);
+                    } else {
+                        self.unanswered(now, &call, why);
+                    }
                 }
             }
             Input::Accepted(generation) => {
@@ -228,6 +241,7 @@ impl Slot {
             self.abandon(call.id, now);
         }
         self.outputs.clear();
+        self.began = None;
         self.plan = plan;
         self.policy = policy;
     }
@@ -240,6 +254,12 @@ impl Slot {
             self.state.next_attempt = Mono(now.mono.0.saturating_add(1));
         }
         dropped
+    }
+
+    /// How the token is got.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// Whether a configuration is the one in force.
@@ -259,7 +279,7 @@ impl Slot {
             return;
         }
         match self.in_flight.take() {
-            Some(call) => self.failed(now, &call, Failure::no_answer(NoAnswer::TimedOut)),
+            Some(call) => self.unanswered(now, &call, NoAnswer::TimedOut),
             None => self.begin(now),
         }
     }
@@ -267,7 +287,7 @@ impl Slot {
     fn begin(&mut self, now: Now) {
         let first = self.plan.credential_call();
         match first.map(|(endpoint, request)| (endpoint.clone(), request)) {
-            Some(first) => self.call(now, Wants::Credential, first),
+            Some(first) => self.call(now, Step::Credential, first),
             None => self.ask_for_token(now, None),
         }
     }
@@ -276,10 +296,10 @@ impl Slot {
         let trace = Builder::from_random_bytes(self.rng.u128(..).to_be_bytes()).into_uuid();
         let (endpoint, request) = self.plan.token_call(credential, trace.to_string());
         let call = (endpoint.clone(), request);
-        self.call(now, Wants::Token, call);
+        self.call(now, Step::Token, call);
     }
 
-    fn call(&mut self, now: Now, wants: Wants, (endpoint, request): (Endpoint, Request)) {
+    fn call(&mut self, now: Now, wants: Step, (endpoint, request): (Endpoint, Request)) {
         let id = CallId(self.next_call);
         self.next_call = self.next_call.wrapping_add(1);
         let timeout = self.policy.call_timeout;
@@ -289,7 +309,7 @@ impl Slot {
             deadline: now.mono.after(timeout + CALL_GRACE),
             wants,
             client_request_id: request.client_request_id().map(str::to_owned),
-            forward_proxy: endpoint.forward_proxy.clone(),
+            endpoint: endpoint.clone(),
         });
         self.outputs.push_back(Output::Call {
             id,
@@ -305,13 +325,19 @@ impl Slot {
             .take_if(|call| call.id == id && now.mono < call.deadline)
     }
 
+    fn unanswered(&mut self, now: Now, call: &InFlight, why: NoAnswer) {
+        let is_place = call.wants == Step::Credential && self.plan.has_local_credential();
+        let failure = Failure::no_answer(why, &call.endpoint, is_place);
+        self.failed(now, call, failure);
+    }
+
     fn answered(&mut self, now: Now, call: &InFlight, response: &Response) {
         match call.wants {
-            Wants::Credential => match self.plan.credential(response, now) {
+            Step::Credential => match self.plan.credential(response, now) {
                 Ok(credential) => self.ask_for_token(now, Some(&credential)),
                 Err(failure) => self.failed(now, call, failure),
             },
-            Wants::Token => self.token_came(now, call, response),
+            Step::Token => self.token_came(now, call, response),
         }
     }
 
@@ -346,6 +372,9 @@ impl Slot {
     fn acquired(&mut self, now: Now, ends: &Ends, reply: Reply) {
         if let Some(off_by) = ends.clock_off_by {
             self.report(Event::ClockOff(off_by));
+        }
+        if ends.lifetime_ignored {
+            self.report(Event::LifetimeIgnored);
         }
         let percent = self.policy.refresh_before_expiry_percent;
         let held = self.state.token.take();
@@ -399,10 +428,11 @@ impl Slot {
     }
 
     fn failed(&mut self, now: Now, call: &InFlight, failure: Failure) {
-        let mut failure = failure.by_way_of(call.forward_proxy.as_deref());
+        let mut failure = failure.of_call(call.wants, call.endpoint.forward_proxy.as_deref());
         if let Some(id) = &call.client_request_id {
             failure.trace = Box::new(failure.trace.or_sent(id, now.wall));
         }
+        failure.renewal = self.token(now).is_some();
         self.state.failures = self.state.failures.saturating_add(1);
         let retry_in = if failure.permanent {
             schedule::permanent_backoff(&mut self.rng)
@@ -411,7 +441,7 @@ impl Slot {
         };
         self.state.next_attempt = now.mono.after(retry_in);
         let last = self.state.last_failure.replace(failure.clone());
-        let is_news = last.is_none_or(|last| !last.is_the_same_reason_as(&failure));
+        let is_news = last.is_none_or(|last| !failure.is_told_by(&last));
         self.report(Event::Failed {
             failure,
             attempt: self.state.failures,
@@ -422,5 +452,18 @@ impl Slot {
 
     fn report(&mut self, event: Event) {
         self.outputs.push_back(Output::Report(event));
+    }
+}
+
+/// For how long after the beginning it is no failure that a call got no answer for this reason.
+fn grace(why: &NoAnswer) -> Duration {
+    match why {
+        NoAnswer::NoCluster => CLUSTERS_COME_WITHIN,
+        NoAnswer::NoAddress => NAMES_RESOLVE_WITHIN,
+        NoAnswer::Refused
+        | NoAnswer::NoConnection(_)
+        | NoAnswer::Tls(_)
+        | NoAnswer::Broken
+        | NoAnswer::TimedOut => Duration::ZERO,
     }
 }

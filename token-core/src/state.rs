@@ -77,12 +77,6 @@ impl State {
             .unwrap_or_default()
     }
 
-    /// Whether the last call failed because nobody was reached.
-    pub(crate) fn reached_nobody(&self) -> bool {
-        let failure = self.last_failure.as_ref();
-        self.failures > 0 && failure.is_some_and(Failure::reached_nobody)
-    }
-
     /// Whether the next call is due because the target refused the token.
     #[must_use]
     pub fn is_forced(&self) -> bool {

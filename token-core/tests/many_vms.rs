@@ -6,10 +6,11 @@ use core::time::Duration;
 
 use common::{OneKey, START, answer, later, members, plan, policy, token};
 use crc::{CRC_32_ISO_HDLC, Crc};
-use entra_token_core::failure::{Failure, NoAnswer};
-use entra_token_core::member::{Call, Member};
+use entra_token_core::failure::{Failure, FailureCode, NoAnswer, Step};
+use entra_token_core::identity::Plan;
+use entra_token_core::member::{Call, LEASE, Member, Thread};
 use entra_token_core::record::{Lease, OwnerId, Record};
-use entra_token_core::slot::Event;
+use entra_token_core::slot::{Event, Policy};
 use entra_token_core::state::{Refusal, State};
 use entra_token_core::trace::Trace;
 use entra_token_core::{Generation, Mono, Now, Secret, Token, Wall};
@@ -78,61 +79,198 @@ fn the_last_owner_goes_on_refreshing() {
     assert_eq!(calls.iter().map(|(n, _)| *n).collect::<Vec<_>>(), [last]);
 }
 
-/// Lets whoever calls at that time fail, and returns who it was.
-fn fails(members: &mut [Member], now: Now, shared: &OneKey, how: &Answer) -> usize {
-    let calls = round(members, now, shared);
-    let [(caller, call)] = calls.as_slice() else {
-        panic!("{calls:?}")
+/// The members of an Envoy whose calls lead through an internal listener: the first is the main
+/// thread's, the others are workers'.
+fn via_internal_listener(count: u64) -> Vec<Member> {
+    let plan = Plan {
+        via_internal_listener: true,
+        ..plan()
     };
-    match how {
-        Answer::None => members[*caller].call_failed(now, call.id, NoAnswer::Broken, shared),
-        Answer::Refusal => {
-            let refusal = answer(400, r#"{"error":"invalid_request"}"#);
-            members[*caller].answered(now, call.id, refusal, shared)
-        }
+    let thread = |id| match id {
+        1 => Thread::Main,
+        _ => Thread::Worker,
     };
-    *caller
+    (1..=count)
+        .map(|id| {
+            let mut member = Member::new(OwnerId(id), plan.clone(), policy());
+            member.runs_on(thread(id));
+            member
+        })
+        .collect()
 }
 
-enum Answer {
-    None,
-    Refusal,
-}
-
-/// Envoy's main thread reaches no internal listener, and would go on failing as the owner.
+/// It would reach nobody, warn people and put the token off.
 #[test]
-fn who_has_reached_nobody_lets_the_others_go_first() {
-    // With a valid token in hand, and where requests wait for the first.
-    for holds_a_token in [true, false] {
-        let (shared, mut members) = (OneKey::default(), members(2));
-        let mut now = START;
-        if holds_a_token {
-            first_token(&mut members, &shared, 3600);
-            now = due(&shared);
+fn the_main_thread_never_takes_a_slot_whose_calls_lead_through_an_internal_listener() {
+    let (shared, mut members) = (OneKey::default(), via_internal_listener(3));
+    let mut now = START;
+    for generation in 1..=3 {
+        assert_eq!(round(&mut members[..1], now, &shared).len(), 0);
+        assert!(members[0].next_wakeup(now) > now.mono);
+        let (worker, call) = round(&mut members, now, &shared).remove(0);
+        assert_ne!(worker, 0);
+        let reply = token(&format!("t{generation}"), 3600);
+        members[worker].answered(now, call.id, reply, &shared);
+        members[0].refresh(&shared);
+        assert!(members[0].token(now).is_some(), "it sees what others got");
+        // The worker dies, and longer than its head start later it is still another worker's turn.
+        now = seconds(due(&shared), 10);
+        if generation == 1 {
+            members.remove(worker);
         }
-        let first = fails(&mut members, now, &shared, &Answer::None);
-        now = due(&shared);
-        assert_eq!(round(&mut members[first..=first], now, &shared).len(), 0);
-        let second = fails(&mut members, now, &shared, &Answer::Refusal);
-        assert_ne!(first, second);
+    }
+    // Another slot is as much the main thread's as anybody's.
+    let mut main = [Member::new(OwnerId(1), plan(), policy())];
+    main[0].runs_on(Thread::Main);
+    assert_eq!(round(&mut main, now, &OneKey::default()).len(), 1);
+}
 
-        // The other has reached somebody, if with no luck, and goes on.
-        now = due(&shared);
-        assert_eq!(round(&mut members[first..=first], now, &shared).len(), 0);
-        assert_eq!(fails(&mut members, now, &shared, &Answer::None), second);
-        // Now both have reached nobody, and the reason lies with neither.
-        now = due(&shared);
-        assert_eq!(fails(&mut members, now, &shared, &Answer::None), first);
+#[test]
+fn a_vm_that_does_not_know_its_thread_waits_until_it_does() {
+    let shared = OneKey::default();
+    let mut members = via_internal_listener(1);
+    members[0].runs_on(Thread::Unknown);
+    assert_eq!(round(&mut members, seconds(START, 600), &shared).len(), 0);
+    members[0].runs_on(Thread::Worker);
+    assert_eq!(round(&mut members, seconds(START, 601), &shared).len(), 1);
+}
+
+/// A control plane sends the clusters after the listeners.
+#[test]
+fn a_cluster_that_is_missing_in_the_first_seconds_is_waited_for_in_silence() {
+    let (shared, mut members) = (OneKey::default(), members(3));
+    let mut now = START;
+    while now.mono.since(START.mono) < Duration::from_secs(4) {
+        for (caller, call) in round(&mut members, now, &shared) {
+            let missing = NoAnswer::NoCluster;
+            let outcome = members[caller].call_failed(now, call.id, missing, &shared);
+            assert!(outcome.events.is_empty(), "{:?}", outcome.events);
+        }
+        assert_eq!(shared.record().state.failures, 0);
+        now = later(now, Duration::from_millis(20));
+    }
+    // It comes, and there is a token soon after.
+    let soon = later(now, Duration::from_millis(200));
+    let (caller, call) = round(&mut members, soon, &shared).remove(0);
+    let outcome = members[caller].answered(soon, call.id, token("t", 3600), &shared);
+    assert!(matches!(
+        outcome.events[..],
+        [Event::Acquired {
+            after_failures: 0,
+            ..
+        }]
+    ));
+}
+
+#[test]
+fn a_cluster_that_does_not_come_is_told_after_some_seconds_and_under_a_new_configuration_anew() {
+    let (shared, mut members) = (OneKey::default(), members(1));
+    let tries = |members: &mut [Member], now| {
+        let (_, call) = round(members, now, &shared).remove(0);
+        let outcome = members[0].call_failed(now, call.id, NoAnswer::NoCluster, &shared);
+        outcome.events.len()
+    };
+    assert_eq!(tries(&mut members, START), 0);
+    assert_eq!(tries(&mut members, seconds(START, 4)), 0);
+    let now = seconds(START, 6);
+    assert_eq!(tries(&mut members, now), 1);
+    assert_eq!(shared.record().state.failures, 1);
+    let changed = Policy {
+        refresh_before_expiry_percent: 20,
+        ..policy()
+    };
+    members[0].reconfigure(plan(), changed, now, &shared);
+    assert_eq!(tries(&mut members, due(&shared)), 0);
+}
+
+/// Steps all members every second until somebody calls.
+fn next_call(members: &mut [Member], from: Now, shared: &OneKey) -> (Duration, usize, Call) {
+    for second in 0..120 {
+        let now = seconds(from, second);
+        if let Some((caller, call)) = round(members, now, shared).pop() {
+            return (now.mono.since(from.mono), caller, call);
+        }
+    }
+    panic!("nobody calls");
+}
+
+fn patient(count: u64) -> Vec<Member> {
+    let policy = Policy {
+        call_timeout: Duration::from_secs(30),
+        ..policy()
+    };
+    (1..=count)
+        .map(|id| Member::new(OwnerId(id), plan(), policy))
+        .collect()
+}
+
+/// IMDS promises no better than some ten seconds.
+#[test]
+fn an_answer_after_nine_or_twenty_seconds_gives_the_token_and_one_call() {
+    for slow in [5, 9, 20, 30] {
+        let (shared, mut members) = (OneKey::default(), patient(3));
+        let (_, caller, call) = next_call(&mut members, START, &shared);
+        assert_eq!(call.timeout, Duration::from_secs(30));
+        for second in 0..=slow {
+            let now = seconds(START, second);
+            assert_eq!(round(&mut members, now, &shared).len(), 0, "{second} s");
+            let lease = shared.record().lease;
+            assert!(lease.until <= now.mono.after(LEASE), "a lease stays short");
+        }
+        let now = seconds(START, slow);
+        let outcome = members[caller].answered(now, call.id, token("t", 3600), &shared);
+        assert_eq!(outcome.events.len(), 1);
+        assert!(round(&mut members, now, &shared).is_empty());
+        assert!(members.iter().all(|member| member.token(now).is_some()));
     }
 }
 
 #[test]
-fn who_has_reached_nobody_and_is_alone_tries_again_a_little_later() {
-    let (shared, mut members) = (OneKey::default(), members(1));
-    fails(&mut members, START, &shared, &Answer::None);
-    let now = due(&shared);
-    assert_eq!(round(&mut members, now, &shared).len(), 0);
-    assert_eq!(round(&mut members, seconds(now, 2), &shared).len(), 1);
+fn a_holder_that_dies_while_its_long_call_is_out_is_replaced_when_its_lease_ends() {
+    let (shared, mut members) = (OneKey::default(), patient(3));
+    let (_, caller, _) = next_call(&mut members, START, &shared);
+    for second in 1..=3 {
+        round(&mut members, seconds(START, second), &shared);
+    }
+    members.remove(caller);
+    let died = seconds(START, 3);
+    let (waited, _, _) = next_call(&mut members, died, &shared);
+    assert!(waited <= LEASE + Duration::from_secs(1), "{waited:?}");
+}
+
+/// A connection gets no answer from the network within the clusters' 4 s, and the next one does.
+#[test]
+fn a_first_connection_into_a_black_hole_costs_the_time_to_connect_and_not_that_of_an_answer() {
+    let (shared, mut members) = (OneKey::default(), patient(3));
+    let (_, caller, call) = next_call(&mut members, START, &shared);
+    for second in 1..4 {
+        round(&mut members, seconds(START, second), &shared);
+    }
+    let given_up = seconds(START, 4);
+    members[caller].call_failed(given_up, call.id, NoAnswer::Broken, &shared);
+    let (waited, caller, call) = next_call(&mut members, given_up, &shared);
+    assert!(waited <= Duration::from_secs(1), "{waited:?}");
+    let now = later(given_up, waited);
+    members[caller].answered(now, call.id, token("t", 3600), &shared);
+    assert!(members[caller].token(now).is_some());
+}
+
+/// What the target thinks of the token in hand is told to the record while a call is out.
+#[test]
+fn a_lease_that_is_renewed_keeps_what_others_have_told_meanwhile() {
+    let (shared, mut members) = (OneKey::default(), patient(2));
+    let (_, caller, call) = next_call(&mut members, START, &shared);
+    members[caller].answered(START, call.id, token("t1", 3600), &shared);
+    let due = due(&shared);
+    let (waited, caller, _) = next_call(&mut members, due, &shared);
+    let now = later(due, waited);
+    let generation = shared.record().state.generation();
+    members[1 - caller].accepted(now, generation, &shared);
+    assert!(shared.record().state.accepted);
+    round(&mut members, seconds(now, 2), &shared);
+    let record = shared.record();
+    assert!(record.state.accepted);
+    assert_eq!(record.lease.until, seconds(now, 2).mono.after(LEASE));
 }
 
 #[test]
@@ -192,7 +330,7 @@ fn what_comes_of_a_call_whose_lease_was_taken_over_is_void() {
 fn a_configuration_change_in_mid_call_does_not_wait_for_the_lease_to_end() {
     let (shared, mut members) = (OneKey::default(), members(2));
     let dropped = round(&mut members[..1], START, &shared).remove(0).1;
-    let policy = entra_token_core::slot::Policy {
+    let policy = Policy {
         refresh_before_expiry_percent: 20,
         ..policy()
     };
@@ -260,9 +398,11 @@ fn the_layout_of_the_record_is_that_of_its_version() {
             next_attempt: Mono(7),
             failures: 8,
             last_failure: Some(Failure {
-                code: "c".into(),
+                code: FailureCode::Throttled,
                 message: "m".into(),
-                advice: "a".into(),
+                step: Step::Token,
+                by_proxy: true,
+                renewal: true,
                 permanent: true,
                 retry_after: None,
                 trace: Box::new(Trace {
@@ -280,7 +420,7 @@ fn the_layout_of_the_record_is_that_of_its_version() {
     let bytes = record.encode();
     let (body, _checksum) = bytes.split_at(bytes.len() - 4);
     let expected =
-        b"\x02\x01\x02\x01\x03\x01s\x04\x05\x06\x07\x08\x01\x01c\x01m\x01a\x01\x01\x01t\x01\x01c\x00\x01\x01w\x01\x00\x01\x09";
+        b"\x03\x01\x02\x01\x03\x01s\x04\x05\x06\x07\x08\x01\x09throttled\x01m\x01\x01\x01\x01\x01\x01t\x01\x01c\x00\x01\x01w\x01\x00\x01\x09";
     assert_eq!(body, expected);
     assert_eq!(Record::decode(&bytes), Some(record));
 }
@@ -307,7 +447,7 @@ fn all_vms_wait_out_a_back_off_together() {
 fn a_call_that_could_not_be_made_is_a_failure_that_all_see() {
     let (shared, mut members) = (OneKey::default(), members(2));
     let (n, call) = round(&mut members, START, &shared).remove(0);
-    let outcome = members[n].call_failed(START, call.id, NoAnswer::NoCluster, &shared);
+    let outcome = members[n].call_failed(START, call.id, NoAnswer::Broken, &shared);
     assert!(matches!(outcome.events[..], [Event::Failed { .. }]));
     assert_eq!(shared.record().state.failures, 1);
 }

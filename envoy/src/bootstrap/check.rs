@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Asking, admin, http, identity_clusters, status_from};
+use super::{Asking, admin, http, identity_clusters, status_from, upstream, with};
 use crate::settings::Settings;
 
 /// The request header that names the cluster to ask.
@@ -36,7 +36,11 @@ pub fn build(settings: &Settings, run_dir: &Path, timeout: Duration) -> Value {
     json!({
         "admin": admin::interface(run_dir),
         "bootstrap_extensions": extensions,
-        "static_resources": { "listeners": listeners, "clusters": clusters },
+        "layered_runtime": super::runtime(json!({})),
+        "static_resources": with(
+            json!({ "listeners": listeners, "clusters": clusters }),
+            upstream::authorities(settings),
+        ),
     })
 }
 

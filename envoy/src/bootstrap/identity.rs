@@ -5,24 +5,33 @@ use entra_token_core::config::{
 };
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::credential_files;
 use super::identity_clusters::Asked;
 use super::parsed;
+use super::{credential_files, identity_clusters};
 use crate::settings::Settings;
 use crate::settings::identity::{
     Application, Identity, Managed, MetadataService, PathService, Proof, Selector, Service,
 };
 use crate::settings::target::NamedIdentity;
 
-pub(super) fn configuration(named: &NamedIdentity, settings: &Settings) -> config::Identity {
+/// The `n`th identity of the settings.
+pub(super) fn configuration(
+    n: usize,
+    named: &NamedIdentity,
+    settings: &Settings,
+) -> config::Identity {
     let writer = Writer { named, settings };
-    match &named.identity {
+    let configuration = match &named.identity {
         Identity::Managed(managed) => writer.managed(managed),
         Identity::Application(application) => writer.application(application),
         Identity::Tsiam(service) => config::Identity {
             tsiam: Some(writer.tsiam(service)),
             ..writer.bare(IdentityType::Tsiam)
         },
+    };
+    config::Identity {
+        setting_names: Some(settings.terms.of_identity(n, &named.identity)),
+        ..configuration
     }
 }
 
@@ -48,6 +57,10 @@ impl Writer<'_> {
             entra: None,
             credential: None,
             tsiam: None,
+            setting_names: None,
+            via_internal_listener: credential_files::route(&self.named.identity, self.settings)
+                .is_some()
+                || identity_clusters::asks_through_a_tunnel(&self.named.identity, self.settings),
         }
     }
 

@@ -113,6 +113,16 @@ pub(super) fn remotes(settings: &Settings) -> Vec<(String, &Endpoint)> {
         .collect()
 }
 
+/// Whether a call for this identity's token goes through the forward proxy, by an internal listener.
+pub(super) fn asks_through_a_tunnel(identity: &Identity, settings: &Settings) -> bool {
+    asked_by(identity).into_iter().any(|asked| match asked {
+        Asked::Entra(service) | Asked::Tsiam(service) => {
+            settings.proxy_to(&service.endpoint).is_some()
+        }
+        Asked::Imds(_) | Asked::AppService(_) | Asked::OwnSidecar(_) | Asked::Sidecar(_) => false,
+    })
+}
+
 /// The applications for which a token-sidecar of the launcher's signs, each with its socket.
 #[must_use]
 pub fn sidecars<'a>(settings: &'a Settings, run_dir: &Path) -> Vec<(&'a Application, PathBuf)> {
@@ -128,8 +138,9 @@ pub fn sidecars<'a>(settings: &'a Settings, run_dir: &Path) -> Vec<(&'a Applicat
         .collect()
 }
 
-/// For TCP and TLS together, one lost packet included: the filter gives a call 4 s.
-const CONNECT_TIMEOUT: &str = "3s";
+/// For TCP and TLS together, one or two lost packets included: who is there takes a connection, and
+/// only the answer may take longer (`TOKEN_REQUEST_TIMEOUT`).
+const CONNECT_TIMEOUT: &str = "4s";
 
 /// All of them.
 pub(super) fn clusters(settings: &Settings, run_dir: &Path) -> Vec<Value> {
@@ -142,7 +153,9 @@ pub(super) fn clusters(settings: &Settings, run_dir: &Path) -> Vec<Value> {
     let cluster = |asked: Asked<'_>| {
         let name = asked.cluster(settings);
         Some(match asked {
-            Asked::Imds(service) | Asked::AppService(service) => in_the_host(&name, service),
+            Asked::Imds(service) | Asked::AppService(service) => {
+                in_the_host(&name, service, settings)
+            }
             Asked::Entra(service) | Asked::Tsiam(service) => {
                 remote(&name, &service.endpoint, settings)
             }
@@ -156,13 +169,12 @@ pub(super) fn clusters(settings: &Settings, run_dir: &Path) -> Vec<Value> {
 }
 
 /// Straight to that address: no proxy, no TLS.
-fn in_the_host(name: &str, service: &Service) -> Value {
+fn in_the_host(name: &str, service: &Service, settings: &Settings) -> Value {
     let cluster = json!({
         "name": name,
-        // Inside the host: an answer to the first packet comes at once or not at all.
-        "connect_timeout": "5s",
+        "connect_timeout": CONNECT_TIMEOUT,
     });
-    with(cluster, endpoints(name, &service.endpoint))
+    with(cluster, endpoints(name, &service.endpoint, settings))
 }
 
 /// To a service of its own, by TLS and HTTP/1.1.

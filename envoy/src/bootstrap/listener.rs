@@ -1,5 +1,7 @@
-//! A listener on every address of the machine, IPv4 and IPv6, with dead clients cleaned up by TCP
-//! itself, because no request or response that moves has a time limit.
+//! A listener, by default on every address of the machine, with dead clients cleaned up by TCP itself,
+//! because no request or response that moves has a time limit.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use serde_json::{Value, json};
 
@@ -34,15 +36,18 @@ pub(super) fn socket_options() -> Value {
 /// A listener with one connection manager.
 pub(super) fn listener(
     name: &str,
-    port: u16,
-    ipv6: bool,
+    address: SocketAddr,
     connection_manager: &Value,
     more: Value,
 ) -> Value {
-    let socket_address = if ipv6 {
-        json!({ "address": "::", "ipv4_compat": true, "port_value": port })
+    let socket_address = json!({
+        "address": address.ip().to_string(),
+        "port_value": address.port(),
+    });
+    let socket_address = if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
+        with(socket_address, json!({ "ipv4_compat": true }))
     } else {
-        json!({ "address": "0.0.0.0", "port_value": port })
+        socket_address
     };
     let listener = json!({
         "name": name,

@@ -76,7 +76,7 @@ fn of_our_own() -> Value {
     let cel = typed(
         "envoy.access_loggers.extension_filters.cel",
         "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
-        json!({ "expression": "response.code_details in ['entra_auth_no_token', '']" }),
+        json!({ "expression": "response.code_details in ['entra_auth_no_token', 'entra_auth_refused_token', '']" }),
     );
     json!({ "extension_filter": cel })
 }

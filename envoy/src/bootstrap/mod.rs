@@ -27,6 +27,7 @@ mod upstream;
 use std::path::Path;
 use std::str::FromStr;
 
+use entra_token_core::local_reply;
 use serde_json::{Value, json};
 
 use crate::settings::Settings;
@@ -60,21 +61,25 @@ pub fn build(settings: &Settings, run_dir: &Path) -> Value {
     let bootstrap = json!({
         "admin": admin::interface(run_dir),
         "bootstrap_extensions": extensions,
-        "layered_runtime": { "layers": [{
-            "name": "static",
-            "static_layer": {
-                // A reply to a dispatched call is held in the plugin's memory, which never
-                // shrinks; Envoy's own bound is 32 MiB. No token endpoint sends this much.
-                "http.async_response_buffer_limit": 65536,
-            },
-        }] },
-        "static_resources": {
-            "listeners": listeners,
-            "clusters": clusters,
-        },
+        "layered_runtime": runtime(json!({
+            // A reply to a dispatched call is held in the plugin's memory, which never shrinks;
+            // Envoy's own bound is 32 MiB. No token endpoint sends this much.
+            "http.async_response_buffer_limit": 65536,
+        })),
+        "static_resources": with(
+            json!({ "listeners": listeners, "clusters": clusters }),
+            upstream::authorities(settings),
+        ),
         "stats_config": stats::config(),
     });
     with(bootstrap, overload::config(settings.memory_limit))
+}
+
+/// Envoy's runtime: with these keys, and with those by which it tells the filter and `check` why a
+/// connection failed.
+fn runtime(keys: Value) -> Value {
+    let keys = with(keys, json!({ local_reply::HIDES_REASONS: false }));
+    json!({ "layers": [{ "name": "static", "static_layer": keys }] })
 }
 
 /// All by which tokens and credentials are asked for, whoever asks, and the tunnels to these ends.

@@ -67,7 +67,8 @@ fn listener(of: &Listener, name: &str, settings: &Settings) -> Value {
             "access_log": access_log::loggers(settings.access_log, settings.proxy_health_paths),
         }),
     );
-    listener::listener(name, of.port, settings.ipv6, &manager, json!({}))
+    let address = settings.bound_to(of.address, of.port);
+    listener::listener(name, address, &manager, json!({}))
 }
 
 /// What the proxy's ports answer by themselves, whatever the `Host`: probes use the pod's address.

@@ -34,8 +34,7 @@ pub(super) fn listener(settings: &Settings) -> Value {
     );
     listener::listener(
         "status",
-        settings.status_port,
-        settings.ipv6,
+        settings.bound_to(settings.status_address, settings.status_port),
         &manager,
         // Probes and metrics are wanted most when there is too much of everything else.
         json!({ "bypass_overload_manager": true, "ignore_global_conn_limit": true }),
@@ -98,7 +97,7 @@ pub(super) fn cluster(settings: &Settings) -> Value {
         "load_assignment": {
             "cluster_name": CLUSTER,
             "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": { "socket_address": {
-                "address": "127.0.0.1",
+                "address": settings.status_address.from_inside().to_string(),
                 "port_value": settings.status_port,
             } } } }] }],
         },

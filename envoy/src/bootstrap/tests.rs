@@ -7,13 +7,13 @@ use entra_token_core::config;
 
 use super::*;
 use crate::machine::Machine;
+use crate::settings::trust_store::tests::certificate;
 use crate::settings::{self, file, files};
 
 /// A machine with all that the launcher looks for.
 fn machine(directory: &Path) -> Machine {
     let store = directory.join("ca.pem");
-    let certificate = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
-    fs::write(&store, certificate).unwrap();
+    fs::write(&store, certificate()).unwrap();
     fs::write(directory.join(files::MODULE), b"\0asm\x01\0\0\0").unwrap();
     Machine {
         launcher_dir: Some(directory.to_path_buf()),
@@ -65,6 +65,7 @@ fn plugin_configurations(value: &Value, found: &mut Vec<String>) {
 
 mod forward_proxy;
 mod many;
+mod network;
 
 const ID: &str = "abcd1234-1243-abcd-9876-1234abcd5678";
 
@@ -281,7 +282,11 @@ fn says_the_same(pairs: &[(&str, &str)]) -> String {
         .collect();
     beside.extend(values.iter().map(|(n, v)| (n.as_str(), v.as_str())));
     beside.push((file::VARIABLE, &path));
-    let of_file = read(&machine, &beside);
+    let of_file = Settings {
+        // The two are called by other names in messages.
+        terms: of_environment.terms.clone(),
+        ..read(&machine, &beside)
+    };
     assert_eq!(
         rendered(&of_environment).to_string(),
         rendered(&of_file).to_string(),

@@ -109,6 +109,6 @@ pub(super) fn cluster(settings: &Settings, ends: &[(String, &Endpoint)]) -> Opti
         "per_connection_buffer_limit_bytes": listener::CONNECTION_BUFFER,
     });
     let cluster = with(cluster, tcp_options());
-    let cluster = with(cluster, endpoints(CLUSTER, &proxy.endpoint));
+    let cluster = with(cluster, endpoints(CLUSTER, &proxy.endpoint, settings));
     Some(with(cluster, tls(&proxy.endpoint, settings)))
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::{internal, listener, tunnel, typed, with};
 use crate::settings::Settings;
 use crate::settings::authority::{Endpoint, Host, Scheme};
+use crate::settings::trust_store::TrustStore;
 
 /// Load balancers in front of Azure services drop idle connections after four minutes, silently.
 pub(super) const IDLE_TIMEOUT: &str = "180s";
@@ -15,7 +16,7 @@ pub(super) const IDLE_TIMEOUT: &str = "180s";
 pub(super) fn connections(cluster: &str, endpoint: &Endpoint, settings: &Settings) -> Value {
     let connections = match settings.proxy_to(endpoint) {
         Some(_) => internal::endpoints(cluster, &tunnel::entry(cluster)),
-        None => with(endpoints(cluster, endpoint), tcp_options()),
+        None => with(endpoints(cluster, endpoint, settings), tcp_options()),
     };
     with(connections, tls(endpoint, settings))
 }
@@ -29,7 +30,10 @@ pub(super) fn tcp_options() -> Value {
 }
 
 /// How to find an endpoint: as it is, or by DNS (which reads /etc/hosts, too).
-pub(super) fn endpoints(cluster: &str, endpoint: &Endpoint) -> Value {
+///
+/// Where the kernel has no IPv6 none of its addresses may be asked for: Envoy 1.40 ends itself with
+/// `IPv6 addresses are not supported on this machine` for the first AAAA record.
+pub(super) fn endpoints(cluster: &str, endpoint: &Endpoint, settings: &Settings) -> Value {
     let load_assignment = json!({
         "cluster_name": cluster,
         "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": { "socket_address": {
@@ -47,7 +51,7 @@ pub(super) fn endpoints(cluster: &str, endpoint: &Endpoint) -> Value {
                     // New connections go to the current addresses, old ones are left in peace;
                     // all addresses, IPv6 and IPv4, are tried (RFC 8305).
                     "all_addresses_in_single_endpoint": true,
-                    "dns_lookup_family": "ALL",
+                    "dns_lookup_family": if settings.ipv6 { "ALL" } else { "V4_ONLY" },
                     "respect_dns_ttl": true,
                     "dns_refresh_rate": "30s",
                     "dns_failure_refresh_rate": { "base_interval": "1s", "max_interval": "10s" },
@@ -62,35 +66,53 @@ pub(super) fn endpoints(cluster: &str, endpoint: &Endpoint) -> Value {
 pub(super) fn tls(endpoint: &Endpoint, settings: &Settings) -> Value {
     match (&settings.trust_store, endpoint.scheme) {
         (Some(trust_store), Scheme::Https) => {
-            let socket = tls_socket(&endpoint.host, &trust_store.to_string_lossy());
+            let socket = tls_socket(&endpoint.host, trust_store);
             json!({ "transport_socket": socket })
         }
         _ => json!({}),
     }
 }
 
+/// What the authorities are called where Envoy cannot read their file.
+const AUTHORITIES: &str = "authorities";
+
+/// The authorities as a resource of the bootstrap, once for all clusters, where Envoy cannot read their
+/// file. (They are no secrets, though Envoy calls them so.)
+pub(super) fn authorities(settings: &Settings) -> Value {
+    match &settings.trust_store {
+        Some(TrustStore::Mended(pem)) => json!({ "secrets": [{
+            "name": AUTHORITIES,
+            "validation_context": { "trusted_ca": { "inline_string": pem } },
+        }] }),
+        _ => json!({}),
+    }
+}
+
 /// TLS with the host's name checked in the certificate. An address is no server name
 /// (RFC 6066 §3), so it is only checked.
-fn tls_socket(host: &Host, trust_store: &str) -> Value {
+fn tls_socket(host: &Host, trust_store: &TrustStore) -> Value {
     let (san_type, sni) = match host {
         Host::Name(name) => ("DNS", json!({ "sni": name })),
         Host::Ip(_) => ("IP_ADDRESS", json!({})),
     };
-    let context = json!({
-        "common_tls_context": {
-            "tls_params": {
-                "tls_minimum_protocol_version": "TLSv1_2",
-                "tls_maximum_protocol_version": "TLSv1_3",
-            },
-            "validation_context": {
-                "trusted_ca": { "filename": trust_store },
-                "match_typed_subject_alt_names": [{
-                    "san_type": san_type,
-                    "matcher": { "exact": host.to_string() },
-                }],
-            },
-        },
-    });
+    let names = json!({ "match_typed_subject_alt_names": [{
+        "san_type": san_type,
+        "matcher": { "exact": host.to_string() },
+    }] });
+    let validation = match trust_store {
+        TrustStore::File(path) => json!({
+            "validation_context": with(names, json!({ "trusted_ca": { "filename": path.to_string_lossy() } })),
+        }),
+        TrustStore::Mended(_) => json!({ "combined_validation_context": {
+            "default_validation_context": names,
+            "validation_context_sds_secret_config": { "name": AUTHORITIES },
+        } }),
+    };
+    let params = json!({ "tls_params": {
+        "tls_minimum_protocol_version": "TLSv1_2",
+        "tls_maximum_protocol_version": "TLSv1_3",
+    } });
+    let context = json!({ "common_tls_context": with(params, validation) });
     typed(
         "envoy.transport_sockets.tls",
         "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",

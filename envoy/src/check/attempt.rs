@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use entra_token_core::config::SlotSpec;
 use entra_token_core::failure::{Failure, NoAnswer};
 use entra_token_core::http::{Body, Endpoint, Request, Response};
+use entra_token_core::local_reply;
 use entra_token_core::slot::{CALL_GRACE, Event, Input, Output, Slot};
 use entra_token_core::{Mono, Now, Token, Wall};
 use http::header::{HOST, RETRY_AFTER};
@@ -103,7 +104,9 @@ impl Attempts<'_> {
                         return Ok(Acquired { token, clock_off });
                     }
                     Output::Report(Event::ClockOff(by)) => clock_off = Some(by),
-                    Output::Report(Event::Acquired { .. } | Event::Unchanged { .. }) => {}
+                    Output::Report(
+                        Event::Acquired { .. } | Event::Unchanged { .. } | Event::LifetimeIgnored,
+                    ) => {}
                     Output::Report(Event::Failed {
                         failure,
                         retry_in,
@@ -180,6 +183,10 @@ impl Attempts<'_> {
             value.to_str().ok().map(str::to_owned)
         };
         let reason = header(check::REASON);
+        if reason.is_some() {
+            let why = local_reply::read(answer.status().as_u16(), answer.body());
+            return (Err(why), reason);
+        }
         let response = Response {
             status: answer.status().as_u16(),
             retry_after: header(RETRY_AFTER.as_str()),

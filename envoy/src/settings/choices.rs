@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use entra_token_core::config::{AuthErrorsRetryable, Percent};
+use entra_token_core::config::{AuthErrorsRetryable, Percent, TokenRequestTimeout};
 
 use super::mistake::{Problem, quoted};
 
@@ -126,6 +126,15 @@ where
             ))
         }
     }
+}
+
+/// Whole seconds, or a duration with a unit.
+pub fn token_request_timeout(value: &str) -> Result<TokenRequestTimeout, Problem> {
+    let in_seconds = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
+    let unit = if in_seconds { "s" } else { "" };
+    format!("{value}{unit}")
+        .parse()
+        .map_err(|why: String| Problem::of_value(value, &why))
 }
 
 fn unknown(value: &str, known: &[&str]) -> Problem {

@@ -17,7 +17,7 @@ use super::mistake::{Problem, quoted};
 const LARGEST: u64 = 1 << 20;
 
 /// unix(7): `sun_path` has 108 bytes, the last of which ends it.
-const LONGEST_SOCKET: usize = 107;
+pub const LONGEST_SOCKET: usize = 107;
 
 /// A file of any kind: its absolute path.
 pub fn any(value: &str) -> Result<PathBuf, Problem> {
@@ -68,6 +68,11 @@ pub fn socket(value: &str) -> Result<PathBuf, Problem> {
 }
 
 pub(super) fn content(value: &str) -> Result<Vec<u8>, Problem> {
+    content_of(value, LARGEST)
+}
+
+/// The content of a regular file of this many bytes (a multiple of 1 MiB) at most.
+pub(super) fn content_of(value: &str, largest: u64) -> Result<Vec<u8>, Problem> {
     let unreadable = |error: std::io::Error| {
         which(
             value,
@@ -93,16 +98,16 @@ pub(super) fn content(value: &str) -> Result<Vec<u8>, Problem> {
         ));
     }
     let mut content = Vec::new();
-    file.take(LARGEST + 1)
+    file.take(largest + 1)
         .read_to_end(&mut content)
         .map_err(unreadable)?;
     if content.is_empty() {
         return Err(which(value, "is empty", "Fill it, or name another file."));
     }
-    if content.len() as u64 > LARGEST {
+    if content.len() as u64 > largest {
         return Err(which(
             value,
-            "is larger than 1 MiB",
+            format!("is larger than {} MiB", largest >> 20),
             "Name another file: nothing that is read here is as large.",
         ));
     }
@@ -192,6 +197,40 @@ mod tests {
             CredentialKind::Assertion,
         ));
         assert!(wrong.contains("is no JWT"), "{wrong}");
+    }
+
+    /// What came along where a secret was copied from a page, or saved by an editor of Windows.
+    #[test]
+    fn a_character_that_nobody_sees_is_refused_with_its_place_but_for_a_mark_at_the_start() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("f");
+        let read = |content: &str, kind| {
+            fs::write(&path, content).unwrap();
+            credential(path.to_str().unwrap(), kind)
+        };
+        for (kind, good) in [
+            (CredentialKind::Secret, "s3cret~."),
+            (CredentialKind::Assertion, JWT),
+        ] {
+            for content in [format!("\u{feff}{good}"), format!("\u{feff}{good}\r\n")] {
+                assert_eq!(read(&content, kind), Ok(path.clone()), "{content:?}");
+            }
+            let end = good.len() + 1;
+            for (content, point, place) in [
+                (format!("{good}\u{feff}\n"), "U+FEFF", end),
+                (format!("\u{feff}\u{feff}{good}"), "U+FEFF", 1),
+                (format!("{good}\u{a0}"), "U+00A0", end),
+                (format!("\u{200b}{good}"), "U+200B", 1),
+                (format!("{}\u{200b}{}", &good[..3], &good[3..]), "U+200B", 4),
+                (format!("{}\n{}", &good[..3], &good[3..]), "U+000A", 4),
+            ] {
+                let problem = read(&content, kind).unwrap_err();
+                let said = format!("({point}) as character {place}");
+                assert!(problem.wrong.contains(&said), "{content:?}: {problem}");
+                let shows_it = problem.to_string().contains(&good[..3]);
+                assert!(!shows_it, "{problem}");
+            }
+        }
     }
 
     #[test]

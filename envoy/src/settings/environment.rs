@@ -11,13 +11,17 @@ use super::headers::HeaderOverride;
 use super::identity::Identity;
 use super::mistake::{Place, Problem};
 use super::target::{Listener, NamedIdentity, Routing, Target, TargetName};
+use super::terms::Terms;
 use super::{
-    Asked, DEFAULT_LISTENING_PORT, Draft, Reader, addressed_to, audience, choices, headers,
-    target_host,
+    Asked, DEFAULT_LISTENING_PORT, Draft, ListeningAddress, Reader, addressed_to, audience,
+    choices, headers, target_host,
 };
 
 /// What the one identity is called.
 pub(crate) const IDENTITY: &str = "default";
+
+const LISTENING_PORT: &str = "LISTENING_PORT";
+const LISTENING_ADDRESS: &str = "LISTENING_ADDRESS";
 
 impl Reader<'_> {
     pub(super) fn environment(&mut self) -> Draft {
@@ -26,13 +30,22 @@ impl Reader<'_> {
         let audience = self.audience(endpoint);
         let cloud = self.cloud(endpoint, audience.as_ref());
         let identity = self.identity(cloud.as_ref());
-        let port = self.or("LISTENING_PORT", DEFAULT_LISTENING_PORT, choices::port);
+        let port = self.or(LISTENING_PORT, DEFAULT_LISTENING_PORT, choices::port);
+        let address = self.or(
+            LISTENING_ADDRESS,
+            ListeningAddress::All,
+            ListeningAddress::parse,
+        );
+        let listener = port.zip(address);
         let by_tls = endpoint.is_some_and(|target| target.scheme == Scheme::Https)
             || identity.as_ref().is_some_and(Identity::needs_trust_store);
         Draft {
             by_tls,
-            ports: port.map(listening).into_iter().collect(),
-            asked: self.one_of_each(target, audience, identity, port),
+            ports: port
+                .map(|port| (LISTENING_PORT.into(), address.unwrap_or_default(), port))
+                .into_iter()
+                .collect(),
+            asked: self.one_of_each(target, audience, identity, listener),
         }
     }
 
@@ -41,7 +54,7 @@ impl Reader<'_> {
         target: Option<(Endpoint, HostPattern)>,
         audience: Option<Audience>,
         identity: Option<Identity>,
-        port: Option<u16>,
+        listener: Option<(u16, ListeningAddress)>,
     ) -> Option<Asked> {
         let refresh = self.or(
             "AAD_TOKEN_REFRESH_INTERVAL_IN_PERCENTAGE",
@@ -58,7 +71,7 @@ impl Reader<'_> {
             .parse()
             .unwrap_or_else(|why| unreachable!("{IDENTITY:?} {why}"));
         let (endpoint, pattern) = target?;
-        let (place, port) = listening(port?);
+        let (port, address) = listener?;
         Some(Asked {
             identities: vec![NamedIdentity {
                 name: name.clone(),
@@ -77,10 +90,13 @@ impl Reader<'_> {
             }],
             listeners: vec![Listener {
                 port,
-                place,
+                address,
+                place: LISTENING_PORT.into(),
+                address_place: LISTENING_ADDRESS.into(),
                 routing: Routing::Always(0),
             }],
             refresh_before_expiry: refresh?,
+            terms: Terms::new(self.variables, None),
         })
     }
 
@@ -156,8 +172,4 @@ impl Reader<'_> {
             .ok()
             .flatten()
     }
-}
-
-fn listening(port: u16) -> (Place, u16) {
-    ("LISTENING_PORT".into(), port)
 }

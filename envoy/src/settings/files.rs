@@ -1,5 +1,4 @@
-//! The files that the environment names or that are searched for: the trust store, the filter and
-//! the programs. Each is looked into before Envoy starts, because Envoy's own message would come
+//! The files that the environment names or that are searched for: the filter and the programs. Each is looked into before Envoy starts, because Envoy's own message would come
 //! late and with the whole bootstrap in it.
 
 use std::fs;
@@ -7,59 +6,10 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
-
 use super::mistake::{Problem, quoted};
 
 /// The filter's file name, beside the launcher.
 pub const MODULE: &str = "entra_auth_filter.wasm";
-
-/// Where the trust store of a system is: Debian and Alpine, Fedora and RHEL, openSUSE, CentOS,
-/// macOS and the BSDs.
-pub const SYSTEM_TRUST_STORES: [&str; 5] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
-
-/// Checks `SSL_CERT_FILE`: a PEM file with certificates in it.
-pub fn trust_store(value: &str) -> Result<PathBuf, Problem> {
-    const FIX: &str = "Name a PEM file with the authorities' certificates, or leave it unset.";
-    let unreadable = |error: &dyn std::fmt::Display| {
-        Problem::new(
-            format!("is {}, which cannot be read: {error}", quoted(value)),
-            FIX,
-        )
-    };
-    let content = fs::read(value).map_err(|error| unreadable(&error))?;
-    let certificates = CertificateDer::pem_slice_iter(&content)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| unreadable(&error))?;
-    if certificates.is_empty() {
-        return Err(Problem::new(
-            format!("is {}, which holds no PEM certificate", quoted(value)),
-            FIX,
-        ));
-    }
-    Ok(absolute(value))
-}
-
-/// The system's trust store: the first of the usual files that can be used.
-pub fn system_trust_store(candidates: &[PathBuf]) -> Result<PathBuf, Problem> {
-    candidates
-        .iter()
-        .find(|path| path.to_str().is_some_and(|path| trust_store(path).is_ok()))
-        .cloned()
-        .ok_or_else(|| {
-            Problem::new(
-                "is not set, and the system has no trust store in a usual place",
-                "Install the package ca-certificates, or name a PEM file of authorities.",
-            )
-        })
-}
 
 /// Checks `ENTRA_AUTH_MODULE`, or finds the filter beside the launcher.
 pub fn module(value: Option<&str>, launcher_dir: Option<&Path>) -> Result<PathBuf, Problem> {
@@ -145,50 +95,11 @@ pub(super) fn absolute(value: &str) -> PathBuf {
 mod tests {
     use super::*;
 
-    /// A self-signed certificate is not needed: that the PEM block decodes is what is checked.
-    const PEM: &str = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
-
     fn file(directory: &Path, name: &str, content: &[u8], mode: u32) -> PathBuf {
         let path = directory.join(name);
         fs::write(&path, content).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         path
-    }
-
-    #[test]
-    fn a_trust_store_must_exist_and_hold_certificates() {
-        let directory = tempfile::tempdir().unwrap();
-        let good = file(directory.path(), "ca.pem", PEM.as_bytes(), 0o600);
-        assert_eq!(trust_store(good.to_str().unwrap()), Ok(good));
-
-        let key = "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n";
-        for content in ["", "no PEM at all", key] {
-            let bad = file(directory.path(), "bad.pem", content.as_bytes(), 0o600);
-            let problem = trust_store(bad.to_str().unwrap()).unwrap_err();
-            assert!(
-                problem.wrong.contains("holds no PEM certificate"),
-                "{content}"
-            );
-        }
-        let damaged = PEM.replace("MAA=", "M*");
-        let damaged = file(directory.path(), "damaged.pem", damaged.as_bytes(), 0o600);
-        let missing = directory.path().join("missing.pem");
-        for path in [damaged.as_path(), missing.as_path(), directory.path()] {
-            let problem = trust_store(path.to_str().unwrap()).unwrap_err();
-            assert!(problem.wrong.contains("cannot be read"), "{problem:?}");
-        }
-    }
-
-    #[test]
-    fn the_first_usable_trust_store_of_the_system_is_taken() {
-        let directory = tempfile::tempdir().unwrap();
-        let missing = directory.path().join("missing.pem");
-        let empty = file(directory.path(), "empty.pem", b"", 0o600);
-        let good = file(directory.path(), "good.pem", PEM.as_bytes(), 0o600);
-        let candidates = [missing.clone(), empty, good.clone()];
-        assert_eq!(system_trust_store(&candidates), Ok(good));
-        let problem = system_trust_store(&[missing]).unwrap_err();
-        assert!(problem.fix.contains("ca-certificates"));
     }
 
     #[test]

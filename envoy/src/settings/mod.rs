@@ -3,11 +3,13 @@
 //! every mistake at once. What identities, targets and listeners there are says one of the two; the
 //! environment is a shorthand for a file with one of each.
 
+mod address;
 pub mod audience;
 pub mod authority;
 pub mod choices;
 pub mod clouds;
 pub mod credential_file;
+mod endpoints;
 mod environment;
 pub mod file;
 pub mod files;
@@ -18,21 +20,28 @@ pub mod mistake;
 pub mod quantity;
 pub mod target;
 pub mod target_host;
+pub mod terms;
+pub mod trust_store;
+mod unknown;
 pub mod variables;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use entra_token_core::Secret;
-use entra_token_core::config::Percent;
+use entra_token_core::config::{Percent, TokenRequestTimeout};
 
 use crate::machine::Machine;
+pub use address::ListeningAddress;
 use authority::Endpoint;
 use choices::{AccessLog, LogLevel};
 use forward_proxy::ForwardProxy;
 use mistake::{Mistake, Place, Problem};
 use target::{Listener, NamedIdentity, Target};
+use terms::Terms;
+use trust_store::TrustStore;
 use variables::Variables;
 
 /// What is asked for, complete and checked.
@@ -48,11 +57,15 @@ pub struct Settings {
     pub forward_proxy: Option<ForwardProxy>,
     /// The authorities trusted for the certificates of the targets and of Entra; none where
     /// nothing is reached by TLS.
-    pub trust_store: Option<PathBuf>,
+    pub trust_store: Option<TrustStore>,
     /// The part of a token's life that is left when it is renewed.
     pub refresh_before_expiry: Percent,
+    /// How long the answer to a call for a token may take.
+    pub token_request_timeout: TokenRequestTimeout,
     /// Port of `/metrics`, `/status`, `/health` and `/ready`.
     pub status_port: u16,
+    /// Where it is open.
+    pub status_address: ListeningAddress,
     /// Whether the proxy's ports, too, answer `/health` and `/ready`.
     pub proxy_health_paths: bool,
     /// Envoy's worker threads.
@@ -69,8 +82,10 @@ pub struct Settings {
     pub access_log: AccessLog,
     /// The filter.
     pub module: PathBuf,
-    /// Whether listeners have an IPv6 address beside the IPv4 one.
+    /// Whether this machine has IPv6: for the addresses of listeners, and of hosts.
     pub ipv6: bool,
+    /// What whoever wrote the settings calls them.
+    pub terms: Terms,
 }
 
 impl Settings {
@@ -79,6 +94,12 @@ impl Settings {
     pub fn proxy_to(&self, endpoint: &Endpoint) -> Option<&ForwardProxy> {
         let proxy = self.forward_proxy.as_ref();
         proxy.filter(|proxy| proxy.leads_to(endpoint))
+    }
+
+    /// What the socket of a port is bound to.
+    #[must_use]
+    pub fn bound_to(&self, address: ListeningAddress, port: u16) -> SocketAddr {
+        SocketAddr::new(address.bound_to(self.ipv6), port)
     }
 
     /// The key of App Service's endpoint, which reaches Envoy by a file.
@@ -137,7 +158,7 @@ pub fn read(variables: &Variables, machine: &Machine) -> Reading<Settings> {
         ..
     } = reader;
     warnings.extend(variables::warnings_of_not_served(variables));
-    warnings.extend(variables::warnings_of_unknown(variables));
+    warnings.extend(unknown::warnings_of_unknown(variables));
     let outcome = match settings {
         Some(settings) if mistakes.is_empty() => Ok(settings),
         _ => Err(mistakes),
@@ -176,6 +197,7 @@ struct Asked {
     targets: Vec<Target>,
     listeners: Vec<Listener>,
     refresh_before_expiry: Percent,
+    terms: Terms,
 }
 
 /// What is known of it where mistakes may have been made.
@@ -184,8 +206,8 @@ struct Draft {
     asked: Option<Asked>,
     /// Whether anything is reached by TLS.
     by_tls: bool,
-    /// The ports of the proxy, and what says each.
-    ports: Vec<(Place, u16)>,
+    /// The ports of the proxy, where each is open, and what says it.
+    ports: Vec<(Place, ListeningAddress, u16)>,
 }
 
 struct Reader<'a> {
@@ -197,11 +219,17 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// The settings, or none once a mistake is noted; every variable is looked at in any case.
     fn settings(&mut self, machine: &Machine) -> Option<Settings> {
+        self.or(terms::VARIABLE, (), terms::from);
         let draft = match self.variables.value(file::VARIABLE) {
             Some(path) => self.file(path),
             None => self.environment(),
         };
-        let status_port = self.status_port(&draft.ports);
+        let status_address = self.or(
+            "STATUS_ADDRESS",
+            ListeningAddress::All,
+            ListeningAddress::parse,
+        );
+        let status_port = self.status_port(status_address, &draft.ports);
         let forward_proxy = self.forward_proxy();
         let proxy_health_paths = self.or("PROXY_HEALTH_PATHS", true, choices::on_or_off);
         let trust_store = self.trust_store(draft.by_tls, machine);
@@ -222,6 +250,11 @@ impl Reader<'_> {
         let drain = self.or("DRAIN_SECONDS", DEFAULT_DRAIN_SECONDS, |value| {
             choices::number(value, 0..=LONGEST_DRAIN_SECONDS)
         });
+        let token_request_timeout = self.or(
+            "TOKEN_REQUEST_TIMEOUT",
+            TokenRequestTimeout::default(),
+            choices::token_request_timeout,
+        );
         let log_level = self.or("LOG_LEVEL", LogLevel::DEFAULT, LogLevel::parse);
         let access_log = self.or("ACCESS_LOG", AccessLog::All, AccessLog::parse);
         let module = self.note(
@@ -239,7 +272,9 @@ impl Reader<'_> {
             forward_proxy: forward_proxy?,
             trust_store: trust_store?,
             refresh_before_expiry: asked.refresh_before_expiry,
+            token_request_timeout: token_request_timeout?,
             status_port: status_port?,
+            status_address: status_address?,
             proxy_health_paths: proxy_health_paths?,
             concurrency: concurrency?,
             memory_limit: memory_limit?,
@@ -249,6 +284,7 @@ impl Reader<'_> {
             access_log: access_log?,
             module: module?,
             ipv6: machine.ipv6,
+            terms: asked.terms,
         })
     }
 
@@ -274,9 +310,17 @@ impl Reader<'_> {
         self.note(name, result)
     }
 
-    fn status_port(&mut self, listening: &[(Place, u16)]) -> Option<u16> {
+    fn status_port(
+        &mut self,
+        address: Option<ListeningAddress>,
+        listening: &[(Place, ListeningAddress, u16)],
+    ) -> Option<u16> {
         let port = self.or("STATUS_PORT", DEFAULT_STATUS_PORT, choices::port)?;
-        if let Some((place, _)) = listening.iter().find(|(_, other)| *other == port) {
+        let address = address.unwrap_or_default();
+        if let Some((place, ..)) = listening
+            .iter()
+            .find(|(_, other_address, other)| *other == port && address.overlaps(*other_address))
+        {
             let problem = Problem::new(
                 format!("is {port}, as {place} is"),
                 "Give the two different ports.",
@@ -288,15 +332,15 @@ impl Reader<'_> {
 
     /// Where nothing is reached by TLS none is needed; a file that is named is checked all the
     /// same.
-    fn trust_store(&mut self, by_tls: bool, machine: &Machine) -> Option<Option<PathBuf>> {
+    fn trust_store(&mut self, by_tls: bool, machine: &Machine) -> Option<Option<TrustStore>> {
         if let Some(value) = self.variables.value("SSL_CERT_FILE") {
-            let store = self.note("SSL_CERT_FILE", files::trust_store(value))?;
+            let store = self.note("SSL_CERT_FILE", TrustStore::read(value))?;
             return Some(by_tls.then_some(store));
         }
         if !by_tls {
             return Some(None);
         }
-        let store = files::system_trust_store(&machine.trust_stores);
+        let store = TrustStore::of_system(&machine.trust_stores);
         self.note("SSL_CERT_FILE", store).map(Some)
     }
 

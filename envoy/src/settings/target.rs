@@ -7,6 +7,7 @@ use entra_token_core::Audience;
 use entra_token_core::config::{AuthErrorsRetryable, Hold, IdentityName};
 use entra_token_core::host::HostPattern;
 
+use super::ListeningAddress;
 use super::authority::{Endpoint, Scheme};
 use super::headers::HeaderOverride;
 use super::identity::Identity;
@@ -49,8 +50,12 @@ pub struct Target {
 pub struct Listener {
     /// The port.
     pub port: u16,
-    /// What says so.
+    /// Where it is open.
+    pub address: ListeningAddress,
+    /// What says the port.
     pub place: Place,
+    /// What says the address.
+    pub address_place: Place,
     /// Which target a request is for.
     pub routing: Routing,
 }

@@ -5,8 +5,11 @@ use std::path::Path;
 
 use super::authority::Scheme;
 use super::identity::{Identity, Managed, MetadataService};
+use super::trust_store::tests::certificate;
 use super::*;
 use crate::limits::Limits;
+
+mod network;
 
 const ID: &str = "abcd1234-1243-abcd-9876-1234abcd5678";
 const TARGET: &str = "amw-x.eastus-1.metrics.ingest.monitor.azure.com";
@@ -15,8 +18,7 @@ const TARGET: &str = "amw-x.eastus-1.metrics.ingest.monitor.azure.com";
 fn machine(directory: &Path) -> Machine {
     fs::write(directory.join(files::MODULE), b"\0asm\x01\0\0\0").unwrap();
     let store = directory.join("ca.pem");
-    let certificate = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
-    fs::write(&store, certificate).unwrap();
+    fs::write(&store, certificate()).unwrap();
     Machine {
         launcher_dir: Some(directory.to_path_buf()),
         trust_stores: vec![store],
@@ -83,7 +85,8 @@ fn a_target_and_an_identity_are_enough() {
     assert_eq!(settings.access_log, AccessLog::All);
     assert!(settings.proxy_health_paths);
     assert!(settings.targets[0].override_headers.is_empty());
-    assert!(settings.trust_store.unwrap().ends_with("ca.pem"));
+    let store = settings.trust_store.unwrap();
+    assert!(store.file().unwrap().ends_with("ca.pem"));
     assert!(settings.module.ends_with(files::MODULE));
 }
 
@@ -120,7 +123,9 @@ fn every_variable_has_its_effect() {
         ("AUDIENCE", "api://x"),
         ("AAD_TOKEN_REFRESH_INTERVAL_IN_PERCENTAGE", "25"),
         ("LISTENING_PORT", "1"),
+        ("LISTENING_ADDRESS", "::1"),
         ("STATUS_PORT", "65535"),
+        ("STATUS_ADDRESS", "127.0.0.1"),
         ("PROXY_HEALTH_PATHS", "off"),
         ("OVERRIDE_REQUEST_HEADERS", r#"{"X-A": "b"}"#),
         (
@@ -138,6 +143,10 @@ fn every_variable_has_its_effect() {
         (settings.listeners[0].port, settings.status_port),
         (1, 65535)
     );
+    let listening = settings.bound_to(settings.listeners[0].address, 1);
+    let status = settings.bound_to(settings.status_address, 65535);
+    assert_eq!(listening.to_string(), "[::1]:1");
+    assert_eq!(status.to_string(), "127.0.0.1:65535");
     assert!(!settings.proxy_health_paths);
     assert_eq!(settings.targets[0].override_headers.len(), 1);
     assert_eq!(imds_of(&settings), "127.0.0.1:4040");
@@ -156,7 +165,9 @@ fn every_mistake_is_reported_at_once() {
         ("AZURE_CLOUD", "mars"),
         ("AAD_TOKEN_REFRESH_INTERVAL_IN_PERCENTAGE", "100"),
         ("LISTENING_PORT", "x"),
+        ("LISTENING_ADDRESS", "localhost"),
         ("STATUS_PORT", "0"),
+        ("STATUS_ADDRESS", "127.0.0.1:9464"),
         ("PROXY_HEALTH_PATHS", "maybe"),
         ("OVERRIDE_REQUEST_HEADERS", "x"),
         ("SSL_CERT_FILE", "/nowhere"),
@@ -196,7 +207,9 @@ fn an_empty_variable_takes_the_default() {
     let names = [
         "AUDIENCE",
         "LISTENING_PORT",
+        "LISTENING_ADDRESS",
         "STATUS_PORT",
+        "STATUS_ADDRESS",
         "MEMORY_LIMIT",
         "OVERRIDE_REQUEST_HEADERS",
         "SSL_CERT_FILE",
@@ -204,6 +217,7 @@ fn an_empty_variable_takes_the_default() {
     ];
     let settings = settings(&names.map(|name| (name, "")));
     assert_eq!(settings.listeners[0].port, 8081);
+    assert_eq!(settings.listeners[0].address, ListeningAddress::All);
 }
 
 #[test]

@@ -31,7 +31,8 @@ impl Variables {
             .filter(|value| !value.is_empty())
     }
 
-    fn names(&self) -> impl Iterator<Item = &str> {
+    /// The variables that are set.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.0
             .iter()
             .filter(|(_, value)| !value.is_empty())
@@ -63,6 +64,10 @@ pub const SERVED: &[Known] = &[
     known(
         "ENTRA_AUTH_CONFIG",
         "YAML or JSON file with identities, targets and listeners, in place of the variables that name one of each",
+    ),
+    known(
+        "ENTRA_AUTH_SETTINGS_FROM",
+        "helm: messages name the chart's values, which the chart sets by itself [variables or the file]",
     ),
     known(
         "TARGET_HOST",
@@ -151,8 +156,16 @@ pub const SERVED: &[Known] = &[
     ),
     known("LISTENING_PORT", "port of the proxy [8081]"),
     known(
+        "LISTENING_ADDRESS",
+        "address on which that port is open, as 127.0.0.1 or ::1; whoever reaches it sends with the identity [all]",
+    ),
+    known(
         "STATUS_PORT",
         "port of /metrics, /status, /health and /ready [9464]",
+    ),
+    known(
+        "STATUS_ADDRESS",
+        "address on which that port is open; probes and scrapes of a pod come to the pod's own [all]",
     ),
     known(
         "PROXY_HEALTH_PATHS",
@@ -194,6 +207,10 @@ pub const SERVED: &[Known] = &[
     known(
         "IDLE_TIMEOUT_SECONDS",
         "a request on which no byte moves for so long ends, with 504 or a broken connection; 0: never [240]",
+    ),
+    known(
+        "TOKEN_REQUEST_TIMEOUT",
+        "how long the answer to a call for a token may take, in seconds or as 500ms or 1m [30]",
     ),
     known(
         "DRAIN_SECONDS",
@@ -266,48 +283,10 @@ pub fn warnings_of_not_served(variables: &Variables) -> Vec<String> {
 /// runs a rendered bootstrap or a rendered file does, too.
 pub const HEADER: &str = "ENTRA_AUTH_HEADER_";
 
-/// A warning for each variable that carries a prefix of ours and that nobody reads.
-#[must_use]
-pub fn warnings_of_unknown(variables: &Variables) -> Vec<String> {
-    variables
-        .names()
-        .filter(|name| name.starts_with("AAD_") || name.starts_with("ENTRA_AUTH_"))
-        .filter(|name| !all_names().any(|known| known == *name))
-        .filter(|name| !is_service_link(name) && !name.starts_with(HEADER))
-        .map(|name| match nearest(name) {
-            Some(near) => format!("{name} is unknown and ignored; did you mean {near}?"),
-            None => format!("{name} is unknown and ignored"),
-        })
-        .collect()
-}
-
-fn all_names() -> impl Iterator<Item = &'static str> {
+/// The names of all that is known, served or not.
+pub(super) fn all_names() -> impl Iterator<Item = &'static str> {
     let not_served = NOT_SERVED.iter().flat_map(|kind| kind.names).copied();
     SERVED.iter().map(|known| known.name).chain(not_served)
-}
-
-/// Kubernetes sets such variables for every Service in the namespace, and one may well be called
-/// `aad-auth-proxy` (Kubernetes: "Discovering services", Docker-links form).
-fn is_service_link(name: &str) -> bool {
-    let after = |marker: &str| name.split_once(marker).map(|(_, rest)| rest);
-    name.ends_with("_SERVICE_HOST")
-        || after("_SERVICE_PORT").is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
-        || name.ends_with("_PORT")
-        || after("_PORT_").is_some_and(|rest| {
-            rest.starts_with(|first: char| first.is_ascii_digit()) && rest.contains("_TCP")
-                || rest.contains("_UDP")
-        })
-}
-
-/// The known name that a misspelt one most probably means.
-fn nearest(name: &str) -> Option<&'static str> {
-    /// Below this likeness (0 to 1) a proposal would only confuse.
-    const LIKE_ENOUGH: f64 = 0.7;
-    all_names()
-        .map(|known| (known, strsim::normalized_damerau_levenshtein(name, known)))
-        .filter(|(_, likeness)| *likeness >= LIKE_ENOUGH)
-        .max_by(|(_, a), (_, b)| a.total_cmp(b))
-        .map(|(known, _)| known)
 }
 
 #[cfg(test)]
@@ -324,55 +303,7 @@ mod tests {
             .into_iter()
             .collect();
         assert_eq!(variables.value("AAD_X"), None);
-        assert!(warnings_of_unknown(&variables).is_empty());
         assert!(warnings_of_not_served(&variables).is_empty());
-    }
-
-    #[test]
-    fn a_misspelt_variable_is_warned_about_with_the_nearest_name() {
-        let cases = [
-            ("AAD_CLIENTID", "AAD_CLIENT_ID"),
-            ("AAD_TENANT", "AAD_TENANT_ID"),
-            ("ENTRA_AUTH_MODUL", "ENTRA_AUTH_MODULE"),
-            (
-                "AAD_TOKEN_REFRESH_INTERVAL_IN_MINUTES",
-                "AAD_TOKEN_REFRESH_INTERVAL_IN_PERCENTAGE",
-            ),
-        ];
-        for (misspelt, meant) in cases {
-            assert_eq!(
-                warnings_of_unknown(&of(&[misspelt])),
-                [format!(
-                    "{misspelt} is unknown and ignored; did you mean {meant}?"
-                )]
-            );
-        }
-        assert_eq!(
-            warnings_of_unknown(&of(&["ENTRA_AUTH_WHATEVER_ELSE_THERE_IS"])),
-            ["ENTRA_AUTH_WHATEVER_ELSE_THERE_IS is unknown and ignored"]
-        );
-    }
-
-    #[test]
-    fn known_variables_and_those_of_others_are_not_warned_about() {
-        let names: Vec<&str> = all_names()
-            .chain(["PATH", "AZURE_WHATEVER", "OTEL_OTHER"])
-            .collect();
-        assert!(warnings_of_unknown(&of(&names)).is_empty());
-    }
-
-    #[test]
-    fn the_variables_that_kubernetes_sets_for_a_service_are_not_warned_about() {
-        let links = [
-            "AAD_AUTH_PROXY_SERVICE_HOST",
-            "AAD_AUTH_PROXY_SERVICE_PORT",
-            "AAD_AUTH_PROXY_SERVICE_PORT_HTTP",
-            "AAD_AUTH_PROXY_PORT",
-            "AAD_AUTH_PROXY_PORT_80_TCP",
-            "AAD_AUTH_PROXY_PORT_80_TCP_ADDR",
-            "ENTRA_AUTH_ENVOY_PORT_8081_TCP_PROTO",
-        ];
-        assert!(warnings_of_unknown(&of(&links)).is_empty());
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use std::io::Write;
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
-use crate::support::proxy::Proxy;
+use crate::support::proxy::{Proxy, accepts, free_port};
 use crate::support::recorder::{OK, Recorder};
 use crate::support::wire::Connection;
 
@@ -38,6 +39,59 @@ fn every_way_to_write_the_target_leads_to_it() {
             "{written}"
         );
     }
+}
+
+#[test]
+fn each_port_is_open_on_the_address_that_is_said_alone() {
+    let target = Recorder::new();
+    let port = free_port();
+    let text = format!(
+        "
+identities: [{{ name: machine, type: systemAssigned }}]
+targets: [{{ name: t, url: 'http://127.0.0.1:{}', identity: machine, audience: 'api://x' }}]
+listeners:
+- {{ port: {port}, address: 127.0.0.1, target: t }}
+- {{ port: {port}, address: '::1', target: t }}
+",
+        target.port
+    );
+    let proxy = Proxy::of_file(&text, port);
+    for (address, is_open) in [("127.0.0.1", true), ("::1", true), ("127.0.0.2", false)] {
+        let connected = TcpStream::connect((address, port));
+        assert_eq!(connected.is_ok(), is_open, "{address}");
+        if let Ok(stream) = connected {
+            let mut client = Connection::new(stream);
+            client.send(GET);
+            assert_eq!(client.response("GET").text(), "hello", "{address}");
+        }
+    }
+    // Nothing was said of the other one.
+    TcpStream::connect(("127.0.0.2", proxy.status_port)).expect("it is open on all addresses");
+}
+
+#[test]
+fn a_status_port_on_an_address_of_its_own_answers_there_and_to_the_proxy_port() {
+    let target = Recorder::new();
+    let url = format!("http://127.0.0.1:{}", target.port);
+    let variables = [
+        ("TARGET_HOST", url.as_str()),
+        ("STATUS_ADDRESS", "127.0.0.2"),
+    ];
+    let proxy = Proxy::start(&variables);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let mut client = loop {
+        match TcpStream::connect(("127.0.0.2", proxy.status_port)) {
+            Ok(stream) => break Connection::new(stream),
+            Err(_) => assert!(Instant::now() < deadline, "{}", proxy.stderr()),
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    client.send(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(client.response("GET").text(), "OK\n");
+    assert!(!accepts(proxy.status_port), "127.0.0.1 is open");
+    // Whatever it says: it comes from there, and not from an Envoy that reaches nobody.
+    let ready = proxy.send(b"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(!ready.text().contains("connection"), "{}", ready.text());
 }
 
 #[test]

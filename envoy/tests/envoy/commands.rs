@@ -205,6 +205,67 @@ fn mistakes_of_the_file_and_of_the_environment_are_told_at_once_with_exit_code_6
 }
 
 #[test]
+fn an_address_that_is_not_of_this_machine_is_told_by_name() {
+    let place = Place::new();
+    for (variable, other) in [
+        ("LISTENING_ADDRESS", "STATUS_ADDRESS"),
+        ("STATUS_ADDRESS", "LISTENING_ADDRESS"),
+    ] {
+        let output = launcher(
+            &["run"],
+            &[
+                ("TARGET_HOST", TARGET),
+                ("IDENTITY_TYPE", "systemAssigned"),
+                ("ENTRA_AUTH_MODULE", &place.module),
+                ("SSL_CERT_FILE", &place.store),
+                ("ENVOY_BINARY", files::envoy().to_str().unwrap()),
+                ("LISTENING_PORT", &free_port().to_string()),
+                ("STATUS_PORT", &free_port().to_string()),
+                (other, "127.0.0.1"),
+                // Of documentation (RFC 5737).
+                (variable, "192.0.2.1"),
+            ],
+        );
+        assert_eq!(output.status.code(), Some(64));
+        let told = text(&output.stderr);
+        let expected = format!("  {variable} is 192.0.2.1, which cannot be listened on: ");
+        assert!(told.contains(&expected), "{told}");
+    }
+}
+
+#[test]
+fn a_temporary_directory_with_too_long_a_path_is_told_with_the_bytes_that_it_may_have() {
+    let place = Place::new();
+    // As some build systems have it.
+    let directory = place.directory.path().join("x".repeat(100));
+    std::fs::create_dir(&directory).unwrap();
+    for command in ["run", "check"] {
+        let output = launcher(
+            &[command],
+            &[
+                ("TARGET_HOST", TARGET),
+                ("IDENTITY_TYPE", "systemAssigned"),
+                ("ENTRA_AUTH_MODULE", &place.module),
+                ("SSL_CERT_FILE", &place.store),
+                ("ENVOY_BINARY", files::envoy().to_str().unwrap()),
+                ("LISTENING_PORT", &free_port().to_string()),
+                ("STATUS_PORT", &free_port().to_string()),
+                ("TMPDIR", directory.to_str().unwrap()),
+            ],
+        );
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(64), "{told}");
+        assert!(told.contains("  TMPDIR is "), "{told}");
+        assert!(told.contains("bytes at most, as /tmp"), "{told}");
+        assert_eq!(
+            std::fs::read_dir(&directory).unwrap().count(),
+            0,
+            "{command}"
+        );
+    }
+}
+
+#[test]
 fn a_wrong_command_is_told_with_exit_code_64() {
     for arguments in [&[][..], &["start"], &["run", "--now"]] {
         let output = launcher(arguments, &[]);
@@ -255,6 +316,10 @@ fn envoy_accepts_what_every_kind_of_settings_renders() {
          userAssignedIdentities/i"
     );
     let audience = ("AUDIENCE", "api://x");
+    let glued = place.directory.path().join("glued.pem");
+    let authority = std::fs::read_to_string(&place.store).unwrap();
+    std::fs::write(&glued, authority.trim_end().repeat(2)).unwrap();
+    let glued = glued.display().to_string();
     let token = place.directory.path().join("to%k)en, \"ä\"");
     // `{"alg":"none"}.{}.`, in base64url.
     std::fs::write(&token, "eyJhbGciOiJub25lIn0.e30.").unwrap();
@@ -324,6 +389,11 @@ fn envoy_accepts_what_every_kind_of_settings_renders() {
         &[("ACCESS_LOG", "errors"), ("PROXY_HEALTH_PATHS", "off")],
         &[("ACCESS_LOG", "off")],
         &[("OVERRIDE_REQUEST_HEADERS", r#"{"X-A": "%%", "X-B": ""}"#)],
+        &[
+            ("LISTENING_ADDRESS", "127.0.0.1"),
+            ("STATUS_ADDRESS", "::1"),
+        ],
+        &[("SSL_CERT_FILE", &glued)],
     ];
     for variables in cases {
         let output = place.render(variables);

@@ -18,6 +18,8 @@ mod health;
 mod http2;
 mod idle;
 mod many;
+#[cfg(target_os = "linux")]
+mod no_ipv6;
 mod overload;
 mod request_line;
 mod streaming;

@@ -149,6 +149,23 @@ fn a_certificate_of_an_unknown_authority_is_503_with_the_reason() {
     assert_eq!(target.seen(), []);
 }
 
+/// As `cat` leaves a file whose first part has no line break at its end, and an editor of Windows one
+/// that it has saved: Envoy itself would refuse the one, and not find what is first in the other.
+#[test]
+fn authorities_that_stand_in_one_line_or_behind_a_mark_are_trusted() {
+    let [one, other] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let first = Authority::called("first", one.path());
+    let second = Authority::called("second", other.path());
+    let pem = |it: &Authority| std::fs::read_to_string(&it.file).unwrap();
+    let glued = format!("\u{feff}{}{}", pem(&first).trim_end(), pem(&second));
+    std::fs::write(&first.file, glued).unwrap();
+    for authority in [&first, &second] {
+        let target = authority.target(&["127.0.0.1"], &["h2"], Tls::Current);
+        let proxy = proxy_to(&format!("127.0.0.1:{}", target.port), &first);
+        assert_eq!(proxy.send(GET).status(), 200, "{}", proxy.stderr());
+    }
+}
+
 #[test]
 fn a_target_without_tls_is_503_with_the_reason() {
     let directory = tempfile::tempdir().unwrap();

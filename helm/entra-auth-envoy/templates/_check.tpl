@@ -24,13 +24,24 @@
 {{- fail (printf "terminationGracePeriodSeconds is %d, but drainSeconds is %d: the proxy would be killed while it drains; give more" (int .) (int $v.drainSeconds)) }}
 {{- end }}
 {{- end }}
+{{- range include "entra-auth-envoy.addresses" . | fromJsonArray }}
+{{- if regexMatch `^\[?(127\.|::1\]?$|::ffff:127\.)` (lower .address) }}
+{{- fail (printf "%s is %s, where neither the Service nor the kubelet's probes reach it: leave it out; beside its client in one pod the proxy runs as a container of that pod (docs/guides/images.md)" .name .address) }}
+{{- end }}
+{{- end }}
+{{- if and (has "serviceaccounttoken" (include "entra-auth-envoy.identityTypes" . | fromJsonArray)) (not $v.serviceAccountToken.audience) }}
+{{- $clouds := include "entra-auth-envoy.tokenClouds" . | fromJsonArray }}
+{{- if gt (len $clouds) 1 }}
+{{- fail (printf "the identities of type serviceAccountToken in config are in several clouds (%s), and the projected token is for one: say which by serviceAccountToken.audience, and mount one for the others by extraVolumes, with tokenFile" (join ", " $clouds)) }}
+{{- end }}
+{{- end }}
 {{- if and $v.certificate.existingSecret $v.certificate.csi }}
 {{- fail "certificate.existingSecret and certificate.csi are both set: keep one" }}
 {{- end }}
 {{- end }}
 
 {{- define "entra-auth-envoy.checkFile" -}}
-{{- $said := list "targetHost" "identityType" "aadClientId" "aadTenantId" "aadClientCertificatePath" "audience" "aadTokenRefreshIntervalInPercentage" "aadTokenRefreshIntervalInMinutes" "overrideRequestHeaders" "aadObjectId" "aadResourceId" "azureCloud" "managedIdentityClientId" "tsiamEndpoint" "authErrorsRetryable" }}
+{{- $said := list "targetHost" "identityType" "aadClientId" "aadTenantId" "aadClientCertificatePath" "audience" "aadTokenRefreshIntervalInPercentage" "aadTokenRefreshIntervalInMinutes" "overrideRequestHeaders" "listeningAddress" "aadObjectId" "aadResourceId" "azureCloud" "managedIdentityClientId" "tsiamEndpoint" "authErrorsRetryable" }}
 {{- range $said }}
 {{- if index $.Values . }}
 {{- fail (printf "%s is set beside config, which says it in its file: remove it" .) }}

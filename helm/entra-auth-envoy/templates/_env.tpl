@@ -2,7 +2,9 @@
 {{- define "entra-auth-envoy.env" -}}
 {{- $v := .Values }}
 {{- $env := list
+  (list "ENTRA_AUTH_SETTINGS_FROM" "helm")
   (list "STATUS_PORT" (int $v.statusPort))
+  (list "STATUS_ADDRESS" $v.statusAddress)
   (list "PROXY_HEALTH_PATHS" (ternary "" "off" $v.proxyHealthPaths))
   (list "DRAIN_SECONDS" (int $v.drainSeconds))
   (list "LOG_LEVEL" $v.logLevel)
@@ -39,6 +41,7 @@
   (list "AUDIENCE" $v.audience)
   (list "AZURE_CLOUD" $v.azureCloud)
   (list "LISTENING_PORT" (int $v.listeningPort))
+  (list "LISTENING_ADDRESS" $v.listeningAddress)
   (list "IDENTITY_TYPE" (include "entra-auth-envoy.identityType" .))
   (list "AAD_CLIENT_ID" $v.aadClientId)
   (list "AAD_TENANT_ID" $v.aadTenantId)

@@ -79,6 +79,22 @@ app.kubernetes.io/component: status
 {{- toJson $ports }}
 {{- end }}
 
+{{/* The addresses that are said for ports, each with what says it; as JSON. */}}
+{{- define "entra-auth-envoy.addresses" -}}
+{{- $addresses := list }}
+{{- range $name := list "listeningAddress" "statusAddress" }}
+{{- with index $.Values $name }}
+{{- $addresses = append $addresses (dict "name" $name "address" .) }}
+{{- end }}
+{{- end }}
+{{- range $n, $listener := .Values.config.listeners }}
+{{- with $listener.address }}
+{{- $addresses = append $addresses (dict "name" (printf "config.listeners[%d].address" $n) "address" .) }}
+{{- end }}
+{{- end }}
+{{- toJson $addresses }}
+{{- end }}
+
 {{/* The ports that targets and tsiam are said to have, and those of networkPolicy.egressPorts; as JSON. */}}
 {{- define "entra-auth-envoy.egressPorts" -}}
 {{- $urls := list .Values.targetHost .Values.tsiamEndpoint }}

@@ -68,10 +68,3 @@
 {{ toYaml . }}
 {{- end }}
 {{- end }}
-
-{{/* What Entra of each cloud wants federated tokens to be for. */}}
-{{- define "entra-auth-envoy.tokenAudience" -}}
-{{- $clouds := dict "usgovernment" "api://AzureADTokenExchangeUSGov" "china" "api://AzureADTokenExchangeChina" }}
-{{- $ofCloud := get $clouds (lower .Values.azureCloud) | default "api://AzureADTokenExchange" }}
-{{- .Values.serviceAccountToken.audience | default $ofCloud }}
-{{- end }}

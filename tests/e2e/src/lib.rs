@@ -22,6 +22,7 @@ mod proxy;
 pub mod raw;
 pub mod screen;
 mod secrecy;
+pub mod starts;
 mod stop;
 mod token_sidecar;
 pub mod tools;

@@ -2,15 +2,14 @@
 
 use core::time::Duration;
 
-use super::{AuthErrorsRetryable, Hold, Identity, Mode, Placement, PluginConfig, Target, sources};
+use super::{
+    AuthErrorsRetryable, Hold, Identity, Mode, Placement, PluginConfig, Target, Terms, sources,
+};
 use crate::cluster::AllowedClusters;
 use crate::host::HostTable;
 use crate::identity::Plan;
 use crate::record::SlotKey;
 use crate::slot::Policy;
-
-/// How long one call to an endpoint may take. Two of them fit into the default hold time-out.
-const CALL_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// A configuration, ready for use. The default one has nothing to do.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +38,8 @@ pub struct SlotSpec {
     pub policy: Policy,
     /// The identity's name, for metrics and people.
     pub identity: String,
+    /// What people call its settings.
+    pub terms: Terms,
     /// Whether the proxy is ready only with it; `None`: one of all such is enough.
     pub required: Option<bool>,
 }
@@ -97,13 +98,15 @@ pub fn compile(config: &PluginConfig) -> Plugin {
     };
     let policy = Policy {
         refresh_before_expiry_percent: config.refresh_before_expiry_percent.get(),
-        call_timeout: CALL_TIMEOUT,
+        call_timeout: config.token_request_timeout.get(),
     };
     let mut patterns = Vec::new();
-    for target in &config.targets {
-        let identity = config.identities.iter().find(|i| i.name == target.identity);
+    for place in config.targets.iter().enumerate() {
+        let (_, target) = place;
+        let mut identities = config.identities.iter().enumerate();
+        let identity = identities.find(|(_, identity)| identity.name == target.identity);
         // `read` refuses a target whose identity is not defined or not complete.
-        let Some(slot) = identity.and_then(|identity| SlotSpec::new(identity, target, policy))
+        let Some(slot) = identity.and_then(|identity| SlotSpec::new(identity, place, policy))
         else {
             continue;
         };
@@ -158,16 +161,20 @@ fn strictest(one: Option<bool>, other: Option<bool>) -> Option<bool> {
 }
 
 impl SlotSpec {
-    fn new(identity: &Identity, target: &Target, policy: Policy) -> Option<Self> {
+    fn new(identity: (usize, &Identity), target: (usize, &Target), policy: Policy) -> Option<Self> {
+        let terms = Terms::of(identity, target);
+        let ((_, identity), (_, target)) = (identity, target);
         let plan = Plan {
             source: sources::of(identity)?,
             audience: target.audience.clone(),
+            via_internal_listener: identity.via_internal_listener,
         };
         Some(Self {
             key: SlotKey::of(&plan),
             plan,
             policy,
             identity: identity.name.to_string(),
+            terms,
             required: target.required,
         })
     }

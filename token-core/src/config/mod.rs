@@ -12,6 +12,7 @@ pub mod raw;
 mod salvage;
 mod sources;
 mod strict;
+mod terms;
 mod text;
 
 #[cfg(test)]
@@ -26,8 +27,10 @@ pub use compile::{HoldLimits, Plugin, SlotSpec, TargetSpec, compile};
 pub use identity::{AppService, Credential, Entra, Identity, IdentityType, Imds, Selector, Tsiam};
 pub use salvage::{Salvage, SalvagedTarget, salvage};
 pub use strict::{Mistake, Mistakes, read, typed, unambiguous};
+pub use terms::{SettingName, Terms};
 pub use text::{
-    Authority, ClusterName, HoldTimeout, IdentityName, Percent, ResourceId, Tenant, UrlPath, Uuid,
+    Authority, ClusterName, HoldTimeout, IdentityName, Percent, ResourceId, SettingLabel, Tenant,
+    TokenRequestTimeout, UrlPath, Uuid,
 };
 
 use crate::Audience;
@@ -64,6 +67,11 @@ pub struct PluginConfig {
     #[serde(default)]
     #[deserr(default)]
     pub refresh_before_expiry_percent: Percent,
+    /// How long the answer to a call for a token, or for what a token is asked for with, may take
+    /// once there is a connection. Requests do not wait longer than `hold.timeout` for it.
+    #[serde(default)]
+    #[deserr(default)]
+    pub token_request_timeout: TokenRequestTimeout,
 }
 
 /// What an instance of the filter does.
@@ -75,9 +83,13 @@ pub enum Mode {
     /// Puts tokens on requests.
     #[default]
     Authorize,
-    /// Answers `GET /ready` and `GET /status`, and lets every other request pass. Here alone two
+    /// Answers `GET /ready` and `GET /status`, and lets every other request pass. Two
     /// targets may have the same host.
     Status,
+    /// Gets tokens and sees no request: as Envoy's singleton service (`envoy.bootstrap.wasm` with
+    /// `singleton: true`), which runs on the main thread. It tells the instances of the same VM id
+    /// which thread that is. Two targets may have the same host.
+    Service,
 }
 
 /// Where in Envoy the filter stands, which decides how a 401 of the target is healed.
@@ -136,6 +148,11 @@ pub struct Target {
     pub identity: IdentityName,
     /// What the token is for, with or without `/.default`.
     pub audience: Audience,
+    /// What messages call the setting that `audience` was taken from, where a program wrote this
+    /// configuration. It goes with `settingNames` of the identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[deserr(default)]
+    pub audience_name: Option<SettingLabel>,
     /// Names of the clusters that may carry the token; `["*"]` for every cluster, which is
     /// right only where the plugin is bound to a cluster (upstream placement). By default
     /// those named after the hosts.

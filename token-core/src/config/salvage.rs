@@ -29,8 +29,8 @@ pub struct SalvagedTarget {
     pub clusters: AllowedClusters,
 }
 
-/// Reads what can be read. `None` where the filter stands alone (`mode: status`, or `placement:
-/// upstream`): there nothing else goes down with it, and the configuration is better refused.
+/// Reads what can be read. `None` where the filter stands alone (`mode: status` or `service`, or
+/// `placement: upstream`): there nothing else goes down with it, and the configuration is better refused.
 #[must_use]
 #[inline(never)]
 pub fn salvage(json: &[u8]) -> Option<Salvage> {
@@ -169,7 +169,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
     fn visit_str<E>(self, text: &str) -> Result<(), E> {
         let Self(found, place) = self;
         match (place, found.targets.last_mut()) {
-            (Place::Mode, _) => found.stands_alone |= text == "status",
+            (Place::Mode, _) => found.stands_alone |= matches!(text, "status" | "service"),
             (Place::Placement, _) => found.stands_alone |= text == "upstream",
             (Place::Hosts, Some(target)) => {
                 target.hosts.extend(host_in(text).parse::<HostPattern>());

@@ -62,7 +62,9 @@ text_value! {
     UrlPath => { "type": "string", "pattern": "^/" },
     Uuid => { "type": "string", "format": "uuid" },
     ResourceId => { "type": "string", "pattern": "^/subscriptions/" },
+    SettingLabel => { "type": "string", "pattern": "^[!-~][ -~]{0,127}$" },
     HoldTimeout => { "type": "string", "examples": ["10s", "500ms"] },
+    TokenRequestTimeout => { "type": "string", "examples": ["30s", "1m"] },
 }
 
 macro_rules! text_newtype {
@@ -115,6 +117,10 @@ text_newtype! {
     /// An Azure resource id.
     ResourceId
 }
+text_newtype! {
+    /// What people call a setting.
+    SettingLabel
+}
 
 impl FromStr for IdentityName {
     type Err = String;
@@ -127,6 +133,19 @@ impl FromStr for IdentityName {
         fits.then(|| Self(text.into())).ok_or_else(|| {
             "is no identity name; use up to 64 letters, digits, `_`, `.` and `-`".into()
         })
+    }
+}
+
+impl FromStr for SettingLabel {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_printable = |b: u8| b == b' ' || b.is_ascii_graphic();
+        let fits = (1..=128).contains(&text.len())
+            && !text.starts_with(' ')
+            && text.bytes().all(is_printable);
+        fits.then(|| Self(text.into()))
+            .ok_or_else(|| "is no name to show; use up to 128 characters of ASCII".into())
     }
 }
 
@@ -226,42 +245,55 @@ impl FromStr for ResourceId {
     }
 }
 
-/// How long a request may wait for a token: 1 ms to 5 min.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HoldTimeout(Duration);
+macro_rules! duration_newtype {
+    ($(#[$doc:meta])* $name:ident, $from:expr, $to:expr, default $default:expr, $range:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct $name(Duration);
 
-impl HoldTimeout {
-    const MAX: Duration = Duration::from_secs(300);
-
-    /// The time itself.
-    #[must_use]
-    pub fn get(self) -> Duration {
-        self.0
-    }
-}
-
-impl Default for HoldTimeout {
-    fn default() -> Self {
-        Self(Duration::from_secs(10))
-    }
-}
-
-impl fmt::Display for HoldTimeout {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        humantime::format_duration(self.0).fmt(f)
-    }
-}
-
-impl FromStr for HoldTimeout {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match humantime::parse_duration(text) {
-            Ok(time) if time >= Duration::from_millis(1) && time <= Self::MAX => Ok(Self(time)),
-            Ok(_) => Err("is out of range; give `1ms` to `5m`".into()),
-            Err(_) => Err("is no duration; give one as in `10s` or `500ms`".into()),
+        impl $name {
+            /// The time itself.
+            #[must_use]
+            pub fn get(self) -> Duration {
+                self.0
+            }
         }
-    }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self($default)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                humantime::format_duration(self.0).fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                match humantime::parse_duration(text) {
+                    Ok(time) if ($from..=$to).contains(&time) => Ok(Self(time)),
+                    Ok(_) => Err(concat!("is out of range; give ", $range).into()),
+                    Err(_) => Err("is no duration; give one as in `10s` or `500ms`".into()),
+                }
+            }
+        }
+    };
+}
+
+duration_newtype! {
+    /// How long a request may wait for a token, 1 ms to 5 min.
+    HoldTimeout, Duration::from_millis(1), Duration::from_secs(300),
+    default Duration::from_secs(10), "`1ms` to `5m`"
+}
+duration_newtype! {
+    /// How long the answer to a call for a token may take, 1 s to 5 min.
+    TokenRequestTimeout, Duration::from_secs(1), Duration::from_secs(300),
+    default Duration::from_secs(30), "`1s` to `5m`"
 }
 
 /// A share of a token's life, 1 to 99.

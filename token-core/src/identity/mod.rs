@@ -25,6 +25,9 @@ pub struct Plan {
     pub source: Source,
     /// What it is for.
     pub audience: Audience,
+    /// Whether one of its calls leads through an internal listener of Envoy, which Envoy's main
+    /// thread cannot connect to.
+    pub via_internal_listener: bool,
 }
 
 /// Where a token comes from.
@@ -78,6 +81,16 @@ impl Plan {
         }
     }
 
+    /// Whether the credential comes from a file or the token-sidecar, and not from an endpoint that
+    /// gives tokens.
+    #[must_use]
+    pub(crate) fn has_local_credential(&self) -> bool {
+        match &self.source {
+            Source::Managed(service) => service.key().is_some(),
+            Source::Entra(exchange) => !matches!(exchange.proof, Proof::ManagedIdentity(..)),
+        }
+    }
+
     /// Reads the credential from the answer to [`Plan::credential_call`].
     ///
     /// # Errors
@@ -116,12 +129,6 @@ impl Plan {
                 (&exchange.endpoint, request)
             }
         }
-    }
-
-    /// How many calls it takes, one after the other.
-    #[must_use]
-    pub fn calls(&self) -> u32 {
-        1 + u32::from(self.credential_call().is_some())
     }
 
     /// Every input that changes what the token is, in one unambiguous text; the slot's key is

@@ -11,6 +11,8 @@ use entra_token_core::config::raw::{
 };
 use serde_json::Value;
 
+use super::listening_address;
+use crate::settings::ListeningAddress;
 use crate::settings::authority::Endpoint;
 use crate::settings::clouds::{self, Said};
 use crate::settings::headers::{self, HeaderOverride};
@@ -231,16 +233,21 @@ fn listeners(file: &Value, say: &mut impl FnMut(String, String)) {
         .iter()
         .filter_map(|target| Some((text(target, "name")?, target)))
         .collect();
-    let mut ports = HashSet::new();
+    let mut taken: Vec<(ListeningAddress, u64)> = Vec::new();
     for (n, listener) in list.unwrap_or_default().iter().enumerate() {
         let place = format!("listeners[{n}]");
         one_of(&place, "a listener", listener, &["target", "targets"], say);
         let port = listener.get("port").and_then(Value::as_u64);
-        if port.is_some_and(|port| !ports.insert(port)) {
-            say(
-                format!("{place}.port"),
-                "another listener has this port".into(),
-            );
+        if let Some((address, port)) = listening_address(listener).zip(port) {
+            let is_taken =
+                |(other, its): &(ListeningAddress, u64)| *its == port && address.overlaps(*other);
+            if taken.iter().any(is_taken) {
+                say(
+                    format!("{place}.port"),
+                    "another listener has this port".into(),
+                );
+            }
+            taken.push((address, port));
         }
         let port = port.and_then(|port| u16::try_from(port).ok());
         // Of one that has both, which is a mistake, it is not known how it leads.

@@ -3,8 +3,8 @@
 use entra_token_core::config::{self, Hold, Tenant, Uuid};
 use serde_json::Value;
 
+use super::listener_place;
 use super::model::{self, File, IdentityType};
-use super::port_place;
 use crate::settings::authority::Scheme;
 use crate::settings::clouds::Said;
 use crate::settings::headers::HeaderOverride;
@@ -14,6 +14,7 @@ use crate::settings::identity::{
 };
 use crate::settings::mistake::Place;
 use crate::settings::target::{Listener, NamedIdentity, Routing, Target};
+use crate::settings::terms::Terms;
 use crate::settings::{Asked, Reader, addressed_to, audience, choices, credential_file};
 use entra_token_core::config::raw::{elements, given, text};
 use entra_token_core::identity::CredentialKind;
@@ -77,6 +78,7 @@ impl Reader<'_> {
         clouds: &[Option<Said>],
         headers: Vec<Vec<HeaderOverride>>,
         defaults: &Defaults,
+        terms: Terms,
     ) -> Option<Asked> {
         let names: Vec<_> = file.targets.iter().map(|it| it.name.0.clone()).collect();
         let index = |name: &super::values::Name| names.iter().position(|other| *other == name.0);
@@ -91,7 +93,9 @@ impl Reader<'_> {
             };
             Some(Listener {
                 port: listener.port.0,
-                place: port_place(n),
+                address: listener.address.as_ref().map(|it| it.0).unwrap_or_default(),
+                place: listener_place(n, "port"),
+                address_place: listener_place(n, "address"),
                 routing,
             })
         });
@@ -121,6 +125,7 @@ impl Reader<'_> {
             targets: targets.into_iter().collect::<Option<_>>()?,
             listeners: listeners?,
             refresh_before_expiry: file.refresh_before_expiry_percent,
+            terms,
         })
     }
 

@@ -14,23 +14,25 @@ mod write;
 
 pub use write::yaml;
 
-use entra_token_core::config::typed;
+use entra_token_core::config::{raw::text, typed};
 use serde_json::Value;
 
 use super::mistake::{Place, Problem, quoted};
-use super::{Draft, Reader, credential_file};
+use super::terms::Terms;
+use super::{Draft, ListeningAddress, Reader, credential_file};
 use cross::Across;
 
 /// Names the file.
 pub const VARIABLE: &str = "ENTRA_AUTH_CONFIG";
 
 /// What the file says in place of a variable.
-const REPLACED: [(&str, &str); 21] = [
+const REPLACED: [(&str, &str); 22] = [
     ("TARGET_HOST", "targets[].url"),
     ("AUDIENCE", "targets[].audience"),
     ("AUTH_ERRORS_RETRYABLE", "targets[].authErrorsRetryable"),
     ("OVERRIDE_REQUEST_HEADERS", "targets[].requestHeaders"),
     ("LISTENING_PORT", "listeners[].port"),
+    ("LISTENING_ADDRESS", "listeners[].address"),
     ("IDENTITY_TYPE", "identities[].type"),
     ("AAD_CLIENT_ID", "identities[].clientId"),
     ("AAD_TENANT_ID", "identities[].tenantId"),
@@ -76,18 +78,6 @@ pub fn replaces(variable: &str) -> bool {
     REPLACED.iter().any(|(replaced, _)| *replaced == variable)
 }
 
-/// A text that names variables, for somebody who has the file in their place.
-#[must_use]
-pub fn in_its_words(text: &str) -> String {
-    let mut replaced: Vec<_> = REPLACED.iter().collect();
-    // A name may begin with another one.
-    replaced.sort_by_key(|(variable, _)| std::cmp::Reverse(variable.len()));
-    let text = text.to_owned();
-    replaced.into_iter().fold(text, |text, (variable, field)| {
-        text.replace(variable, &format!("`{field}`"))
-    })
-}
-
 impl Reader<'_> {
     /// What the file at this path asks for.
     pub(super) fn file(&mut self, path: &str) -> Draft {
@@ -102,6 +92,7 @@ impl Reader<'_> {
         let across = cross::check(&value, self.variables);
         let defaults = self.defaults(&value);
         let ports = ports(&value);
+        let terms = Terms::new(self.variables, Some(&value));
         let file = typed(value, Vec::new()).map_err(|found| {
             let found = found.0.into_iter().map(|it| (it.path, it.message));
             self.mistakes.extend(found.map(cross::mistake));
@@ -115,7 +106,9 @@ impl Reader<'_> {
         self.warnings.extend(warnings);
         self.mistakes.extend(mistakes);
         let asked = match file {
-            Ok(file) if self.mistakes.is_empty() => self.asked(file, &clouds, headers, &defaults),
+            Ok(file) if self.mistakes.is_empty() => {
+                self.asked(file, &clouds, headers, &defaults, terms)
+            }
             _ => None,
         };
         Draft {
@@ -139,19 +132,32 @@ impl Reader<'_> {
     }
 }
 
-fn ports(file: &Value) -> Vec<(Place, u16)> {
+fn ports(file: &Value) -> Vec<(Place, ListeningAddress, u16)> {
     let listeners = file.get("listeners").and_then(Value::as_array);
     let listeners = listeners.into_iter().flatten().enumerate();
     listeners
         .filter_map(|(n, listener)| {
             let port = listener.get("port")?.as_u64()?;
-            Some((port_place(n), u16::try_from(port).ok()?))
+            let address = listening_address(listener).unwrap_or_default();
+            Some((
+                listener_place(n, "port"),
+                address,
+                u16::try_from(port).ok()?,
+            ))
         })
         .collect()
 }
 
-fn port_place(n: usize) -> Place {
-    Place::File(format!("listeners[{n}].port"))
+/// Where a listener is open; none where that is not said rightly, which its own type reports.
+fn listening_address(listener: &Value) -> Option<ListeningAddress> {
+    match text(listener, "address") {
+        Some(address) => ListeningAddress::parse(address).ok(),
+        None => Some(ListeningAddress::All),
+    }
+}
+
+fn listener_place(n: usize, field: &str) -> Place {
+    Place::File(format!("listeners[{n}].{field}"))
 }
 
 /// The file as JSON; YAML has JSON in it.

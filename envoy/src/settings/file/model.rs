@@ -13,8 +13,8 @@ use entra_token_core::config::{
 use serde::Serialize;
 
 use super::values::{
-    Algorithm, AnyFile, CloudName, EntraUrl, ImdsUrl, Name, Port, SecretFile, Socket, TargetUrl,
-    TokenFile, TsiamUrl,
+    Address, Algorithm, AnyFile, CloudName, EntraUrl, ImdsUrl, Name, Port, SecretFile, Socket,
+    TargetUrl, TokenFile, TsiamUrl,
 };
 
 /// Configuration file of entra-auth-envoy, which ENTRA_AUTH_CONFIG names: who asks for tokens,
@@ -293,6 +293,11 @@ impl<E: DeserializeError> Deserr<E> for HeaderValue {
 pub struct Listener {
     /// The port.
     pub port: Port,
+    /// The address on which it is open, as `127.0.0.1` or `::1`; all of the machine's by default.
+    /// Whoever reaches the port sends with the identities of its targets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[deserr(default)]
+    pub address: Option<Address>,
     /// Name of the target that every request of this port is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[deserr(default)]

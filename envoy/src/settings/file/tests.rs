@@ -7,8 +7,9 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use crate::limits::Limits;
-use crate::machine::Machine;
+use crate::machine::{Machine, out_of_reach};
 use crate::settings::identity::{Identity, Managed, MetadataService, Proof};
+use crate::settings::trust_store::tests::certificate;
 use crate::settings::{self, Reading, Settings, files};
 
 const ID: &str = "abcd1234-1243-abcd-9876-1234abcd5678";
@@ -21,8 +22,7 @@ impl Files {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let write = |name: &str, content: &[u8]| fs::write(directory.path().join(name), content);
-        let certificate = b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
-        write("ca.pem", certificate).unwrap();
+        write("ca.pem", certificate().as_bytes()).unwrap();
         write(files::MODULE, b"\0asm\x01\0\0\0").unwrap();
         write("secret", b"s3cret").unwrap();
         write("token", JWT.as_bytes()).unwrap();
@@ -430,22 +430,73 @@ authErrorsRetryable: always
 }
 
 #[test]
+fn a_listener_may_be_on_one_address_and_a_port_on_several() {
+    let with = |listeners: &str| LEAST.replace("{ port: 8081, target: query }", listeners);
+    let both = "{ port: 8081, address: 127.0.0.1, target: query }, \
+                { port: 8081, address: '::1', target: query }, { port: 8082, target: query }";
+    let settings = read(&with(both), &[]);
+    let at: Vec<String> = settings
+        .listeners
+        .iter()
+        .map(|it| settings.bound_to(it.address, it.port).to_string())
+        .collect();
+    assert_eq!(at, ["127.0.0.1:8081", "[::1]:8081", "[::]:8082"]);
+    let written = super::yaml(&settings);
+    assert_eq!(written.matches("address:").count(), 2, "{written}");
+    assert_eq!(read(&written, &[]).listeners, settings.listeners);
+
+    are(
+        &mistakes(
+            &with("{ port: 8081, address: localhost, target: query }"),
+            &[],
+        ),
+        &["listeners[0].address: is \"localhost\", which is no IP address. Give an IPv4"],
+    );
+    for second in ["", "address: 127.0.0.1, ", "address: 0.0.0.0, "] {
+        let first = "{ port: 8081, address: 127.0.0.1, target: query }";
+        let text = with(&format!("{first}, {{ port: 8081, {second}target: query }}"));
+        are(
+            &mistakes(&text, &[]),
+            &["listeners[1].port: another listener has this port"],
+        );
+    }
+}
+
+#[test]
+fn what_needs_ipv6_is_named_by_its_place_on_a_machine_without() {
+    let text = "
+identities:
+- { name: a, type: systemAssigned, imds: 'http://[fd00::1]' }
+- { name: b, type: tsiamFederated, tenantId: a.com, clientId: '{id}', tsiam: 'https://[fd00::2]', authority: 'https://[fd00::3]' }
+targets:
+- { name: one, url: x.prometheus.monitor.azure.com, identity: a }
+- { name: two, url: 'https://[fd00::4]', audience: 'api://x', identity: b }
+listeners: [{ port: 8081, targets: [one, two] }]
+";
+    let settings = Settings {
+        ipv6: false,
+        ..read(text, &[])
+    };
+    let named: Vec<_> = out_of_reach(&settings)
+        .iter()
+        .map(|mistake| mistake.place.to_string())
+        .collect();
+    let places = [
+        "targets[1].url",
+        "identities[0].imds",
+        "identities[1].authority",
+        "identities[1].tsiam",
+    ];
+    assert_eq!(named, places);
+}
+
+#[test]
 fn a_port_that_is_a_schemes_own_may_lead_by_host() {
     for port in ["80", "443", "8081"] {
         let text = LEAST.replace("8081, target: query", &format!("{port}, targets: [query]"));
         assert!(text.contains("targets: [query]"), "{text}");
         read(&text, &[]);
     }
-}
-
-#[test]
-fn a_text_about_variables_is_put_into_the_files_words() {
-    assert_eq!(
-        super::in_its_words(
-            "Set AAD_CLIENT_CERTIFICATE_KEY_PATH or AAD_CLIENT_ID; see SSL_CERT_FILE."
-        ),
-        "Set `identities[].certificate.keyPath` or `identities[].clientId`; see SSL_CERT_FILE."
-    );
 }
 
 #[test]

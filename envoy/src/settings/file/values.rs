@@ -15,7 +15,7 @@ use crate::settings::authority::Endpoint;
 use crate::settings::identity::{PathService, Service, entra_at, parse_imds, parse_tsiam};
 use crate::settings::mistake::Problem;
 use crate::settings::target::TargetName;
-use crate::settings::{addressed_to, choices, credential_file, target_host};
+use crate::settings::{ListeningAddress, addressed_to, choices, credential_file, target_host};
 
 /// Makes types of values that have been read, with how one is read, how it is written, and its
 /// JSON Schema.
@@ -103,6 +103,9 @@ values! {
     /// The name of a target.
     Name(TargetName): TargetName::parse, |name| name.to_string(),
         { "type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$" };
+    /// The addresses on which a port is open.
+    Address(ListeningAddress): ListeningAddress::parse, |address| address.to_string(),
+        { "type": "string", "minLength": 1 };
     /// How assertions are signed.
     Algorithm(&'static str): choices::assertion_algorithm,
         |name| (*name).to_owned(), { "type": "string", "enum": ["PS256", "RS256"] };

@@ -10,15 +10,15 @@ use super::model::{
     Variable,
 };
 use super::values::{
-    Algorithm, AnyFile, CloudName, EntraUrl, ImdsUrl, Name, Port, SecretFile, Socket, TargetUrl,
-    TokenFile, TsiamUrl,
+    Address, Algorithm, AnyFile, CloudName, EntraUrl, ImdsUrl, Name, Port, SecretFile, Socket,
+    TargetUrl, TokenFile, TsiamUrl,
 };
 use crate::bootstrap::header_overrides;
 use crate::settings::identity::{
     self as settings, Application, MetadataService, Proof, Selector, Sidecar,
 };
 use crate::settings::target::{self, NamedIdentity, Routing};
-use crate::settings::{Settings, choices};
+use crate::settings::{ListeningAddress, Settings, choices};
 
 /// The file's text.
 pub fn yaml(settings: &Settings) -> String {
@@ -40,6 +40,8 @@ fn file(settings: &Settings) -> File {
             .iter()
             .map(|listener| Listener {
                 port: Port(listener.port),
+                address: (listener.address != ListeningAddress::All)
+                    .then_some(Address(listener.address)),
                 target: match &listener.routing {
                     Routing::Always(index) => name(index),
                     Routing::ByHost(_) => None,

@@ -2,7 +2,7 @@
 //! those of Go (<https://pkg.go.dev/golang.org/x/net/http/httpproxy>):
 //!
 //! - `*`: every host;
-//! - `example.com`: that name and those below it; `.example.com`, `*.example.com`: only those below;
+//! - `example.com`, `example.com.`: that name and those below it; `.example.com`, `*.example.com`: only those below;
 //! - `192.0.2.1`, `2001:db8::1`: that address; `192.0.2.0/24`: those of that network;
 //! - all but a network may end in `:port`, and are then for that port only.
 
@@ -71,14 +71,17 @@ impl Entry {
             return Some(Self::Network { address, prefix });
         }
         let (host, port) = split_port(entry)?;
+        // The root's, which a name has anyway (RFC 1034 §3.1).
+        let host = host.strip_suffix('.').unwrap_or(host);
         if let Ok(address) = host.parse::<IpAddr>() {
             let address = address.to_canonical();
             return Some(Self::Address { address, port });
         }
         let below = host.strip_prefix("*.").or_else(|| host.strip_prefix('.'));
         let name = below.unwrap_or(host);
-        let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-        (!name.is_empty() && name.bytes().all(good)).then(|| Self::Domain {
+        let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+        let is_label = |label: &str| !label.is_empty() && label.bytes().all(good);
+        name.split('.').all(is_label).then(|| Self::Domain {
             name: name.to_owned(),
             itself: below.is_none(),
             port,
@@ -205,6 +208,13 @@ mod tests {
             (".example.com:443", "a.example.com", 443, true),
             (".example.com:443", "example.com", 443, false),
             ("ample.com", "example.com", 443, false),
+            ("example.com.", "example.com", 443, true),
+            ("example.com.", "a.example.com.", 443, true),
+            ("EXAMPLE.com.:443", "example.com", 443, true),
+            (".example.com.", "a.example.com", 443, true),
+            (".example.com.", "example.com", 443, false),
+            ("*.example.com.", "a.example.com", 443, true),
+            ("192.0.2.1.", "192.0.2.1", 443, true),
             ("com", "example.com", 443, true),
             ("[2001:db8::1]", "[2001:db8::1]", 443, true),
             ("192.0.2.1", "[::ffff:192.0.2.1]", 443, true),
@@ -243,6 +253,10 @@ mod tests {
             "[::1]x",
             ".",
             "*.",
+            "..",
+            "example.com..",
+            "a..example.com",
+            "..example.com",
         ];
         let (read, ignored) = NoProxy::parse(&wrong.join(","));
         assert_eq!(read, NoProxy::default());

@@ -9,12 +9,18 @@ use super::service::{PathService, Service, split_url};
 use crate::settings::Reader;
 use crate::settings::authority::{Endpoint, Scheme};
 use crate::settings::mistake::{Problem, quoted};
+use crate::settings::variables::Variables;
 
-const IMDS: &str = "AZURE_POD_IDENTITY_AUTHORITY_HOST";
-const ENDPOINT: &str = "IDENTITY_ENDPOINT";
+pub(super) const IMDS: &str = "AZURE_POD_IDENTITY_AUTHORITY_HOST";
+pub(super) const ENDPOINT: &str = "IDENTITY_ENDPOINT";
 const HEADER: &str = "IDENTITY_HEADER";
 /// Set beside `IDENTITY_ENDPOINT` by Azure Arc, and there alone.
 const ARC: &str = "IMDS_ENDPOINT";
+/// Set beside both by Service Fabric; and by Container Instances, which set no endpoint.
+const THUMBPRINT: &str = "IDENTITY_SERVER_THUMBPRINT";
+/// Set with `MSI_SECRET` by Azure Machine Learning, and alone by Cloud Shell.
+const MSI_ENDPOINT: &str = "MSI_ENDPOINT";
+const MSI_SECRET: &str = "MSI_SECRET";
 
 /// Where IMDS is unless the variable says otherwise (Azure: "Instance Metadata Service").
 const DEFAULT_IMDS: &str = "http://169.254.169.254";
@@ -73,14 +79,51 @@ fn parse_header(value: &str) -> Result<Secret, Problem> {
         .map_err(|what| Problem::new(what, "The platform sets it: leave it alone."))
 }
 
-impl Reader<'_> {
-    /// As in the Azure SDKs, the variables of App Service go before IMDS.
+/// Whose managed identities the variables of a platform speak of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Platform<'a> {
+    /// A virtual machine, AKS, or Container Instances: IMDS.
+    Machine,
+    /// App Service, Functions or Container Apps.
+    AppService {
+        endpoint: &'a str,
+        header: &'a str,
+    },
+    /// One of them, without the key.
+    AppServiceWithoutKey,
+    ServiceFabric,
+    Arc,
+    MachineLearning,
+    CloudShell,
+}
+
+impl<'a> Platform<'a> {
+    /// In the order of the Azure SDKs (`ManagedIdentityCredential` of azure-identity for Python and
+    /// Go). `IDENTITY_HEADER` alone names no endpoint: Container Instances set it, and serve IMDS
+    /// (<https://github.com/MicrosoftDocs/azure-docs/issues/122273>).
+    fn of(variables: &'a Variables) -> Self {
+        let is_set = |name| variables.value(name).is_some();
+        match (variables.value(ENDPOINT), variables.value(HEADER)) {
+            (Some(_), Some(_)) if is_set(THUMBPRINT) => Self::ServiceFabric,
+            (Some(endpoint), Some(header)) => Self::AppService { endpoint, header },
+            (Some(_), None) if is_set(ARC) => Self::Arc,
+            (Some(_), None) => Self::AppServiceWithoutKey,
+            (None, _) if is_set(MSI_ENDPOINT) && is_set(MSI_SECRET) => Self::MachineLearning,
+            (None, _) if is_set(MSI_ENDPOINT) => Self::CloudShell,
+            (None, _) => Self::Machine,
+        }
+    }
+}
+
+impl<'a> Reader<'a> {
+    fn platform(&self) -> Platform<'a> {
+        Platform::of(self.variables)
+    }
+
+    /// As in the Azure SDKs, the variables of a platform go before IMDS.
     pub(in crate::settings) fn metadata_service(&mut self) -> Option<MetadataService> {
-        let endpoint = self.variables.value(ENDPOINT);
-        let header = self.variables.value(HEADER);
-        match (endpoint, header) {
-            (None, None) => self.imds().map(MetadataService::Imds),
-            (Some(endpoint), Some(header)) => {
+        match self.platform() {
+            Platform::AppService { endpoint, header } => {
                 let service = self.note(ENDPOINT, parse_app_service(endpoint));
                 let header = self.note(HEADER, parse_header(header));
                 Some(MetadataService::AppService {
@@ -88,33 +131,40 @@ impl Reader<'_> {
                     header: header?,
                 })
             }
-            (Some(_), None) if self.variables.value(ARC).is_some() => {
-                self.note(ENDPOINT, Err(arc()))
-            }
-            (Some(_), None) => {
-                let problem = half(ENDPOINT);
-                self.note(HEADER, Err(problem))
-            }
-            (None, Some(_)) => {
-                let problem = half(HEADER);
-                self.note(ENDPOINT, Err(problem))
-            }
+            Platform::Machine => self.imds().map(MetadataService::Imds),
+            other => self.not_served(other),
         }
     }
 
     /// App Service wants a key file read, then a token, then the exchange: three calls, and a plan
     /// has two.
     pub(in crate::settings) fn imds_for_federation(&mut self) -> Option<Service> {
-        if self.variables.value(ENDPOINT).is_some() {
-            let problem = Problem::new(
-                "is set, but IDENTITY_TYPE managedIdentityFederated is served with the instance \
-                 metadata service only",
-                "Use systemAssigned or userAssigned here, or unset it where the instance metadata \
-                 service answers.",
-            );
-            return self.note(ENDPOINT, Err(problem));
+        match self.platform() {
+            Platform::AppService { .. } | Platform::AppServiceWithoutKey => {
+                let problem = Problem::new(
+                    "is set, but IDENTITY_TYPE managedIdentityFederated is served with the \
+                     instance metadata service only",
+                    "Use systemAssigned or userAssigned here, or unset it where the instance \
+                     metadata service answers.",
+                );
+                self.note(ENDPOINT, Err(problem))
+            }
+            Platform::Machine => self.imds(),
+            other => self.not_served(other),
         }
-        self.imds()
+    }
+
+    /// Notes what is said of a platform whose managed identities cannot be asked for.
+    fn not_served<T>(&mut self, platform: Platform<'_>) -> Option<T> {
+        let (variable, problem) = match platform {
+            Platform::Machine | Platform::AppService { .. } => return None,
+            Platform::AppServiceWithoutKey => (HEADER, without_key()),
+            Platform::ServiceFabric => (ENDPOINT, service_fabric()),
+            Platform::Arc => (ENDPOINT, arc()),
+            Platform::MachineLearning => (MSI_ENDPOINT, machine_learning()),
+            Platform::CloudShell => (MSI_ENDPOINT, cloud_shell()),
+        };
+        self.note(variable, Err(problem))
     }
 
     fn imds(&mut self) -> Option<Service> {
@@ -123,10 +173,41 @@ impl Reader<'_> {
     }
 }
 
-fn half(other: &str) -> Problem {
+fn without_key() -> Problem {
     Problem::new(
-        format!("is not set, but {other} is: App Service, Functions and Container Apps set both"),
-        format!("Pass both on, or unset {other} to use the instance metadata service."),
+        "is not set, but IDENTITY_ENDPOINT is: App Service, Functions and Container Apps set both",
+        "Pass both on, or unset IDENTITY_ENDPOINT to use the instance metadata service.",
+    )
+}
+
+/// <https://learn.microsoft.com/azure/service-fabric/how-to-managed-identity-service-fabric-app-code>
+fn service_fabric() -> Problem {
+    Problem::new(
+        "is that of Azure Service Fabric (IDENTITY_SERVER_THUMBPRINT is set, too), which is not \
+         served: it has a certificate of its own that is known by its SHA-1 alone, by which Envoy \
+         can check none",
+        "Use aadApplication with a certificate in this service; or, where the instance metadata \
+         service answers, unset IDENTITY_ENDPOINT, IDENTITY_HEADER and IDENTITY_SERVER_THUMBPRINT.",
+    )
+}
+
+/// <https://learn.microsoft.com/azure/machine-learning/how-to-identity-based-service-authentication>
+fn machine_learning() -> Problem {
+    Problem::new(
+        "is that of Azure Machine Learning (MSI_SECRET is set, too), which is not served: its \
+         protocol is one that App Service has given up",
+        "Use aadApplication; or, where the instance metadata service answers, unset MSI_ENDPOINT and \
+         MSI_SECRET.",
+    )
+}
+
+/// <https://learn.microsoft.com/azure/cloud-shell/msi-authorization>
+fn cloud_shell() -> Problem {
+    Problem::new(
+        "is that of Azure Cloud Shell, which is not served: it gives tokens of the person who is \
+         signed in, not of a machine",
+        "Run the proxy elsewhere; or, where the instance metadata service answers, unset \
+         MSI_ENDPOINT.",
     )
 }
 

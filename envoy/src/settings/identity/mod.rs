@@ -52,6 +52,30 @@ impl Identity {
         }
     }
 
+    /// Who is asked for its tokens and credentials, each with the variable and the field of the file
+    /// that say where it is.
+    pub(super) fn services(&self) -> Vec<(&'static str, &'static str, &Service)> {
+        let imds = |service| (metadata_service::IMDS, "imds", service);
+        match self {
+            Self::Tsiam(it) => vec![(TSIAM_ENDPOINT, "tsiam", &it.service)],
+            Self::Managed(managed) => vec![match &managed.service {
+                MetadataService::Imds(service) => imds(service),
+                MetadataService::AppService { service, .. } => {
+                    (metadata_service::ENDPOINT, "imds", &service.service)
+                }
+            }],
+            Self::Application(application) => {
+                let mut services = vec![(AUTHORITY_HOST, "authority", &application.entra)];
+                services.extend(match &application.proof {
+                    Proof::ManagedIdentity { imds: service, .. } => Some(imds(service)),
+                    Proof::Tsiam(it) => Some((TSIAM_ENDPOINT, "tsiam", &it.service)),
+                    _ => None,
+                });
+                services
+            }
+        }
+    }
+
     /// The key of App Service's endpoint, which reaches Envoy by a file.
     #[must_use]
     pub fn identity_header(&self) -> Option<&Secret> {

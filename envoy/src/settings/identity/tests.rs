@@ -526,22 +526,79 @@ fn the_variables_of_app_service_take_the_place_of_imds() {
 
     let no_header = mistake("systemAssigned", &[endpoint]);
     assert!(no_header.starts_with("IDENTITY_HEADER is not set, but IDENTITY_ENDPOINT is"));
-    let no_endpoint = mistake("systemAssigned", &[header]);
-    assert!(no_endpoint.starts_with("IDENTITY_ENDPOINT is not set, but IDENTITY_HEADER is"));
-    let arc = [
-        (
-            "IDENTITY_ENDPOINT",
-            "http://localhost:40342/metadata/identity/oauth2/token",
-        ),
-        ("IMDS_ENDPOINT", "http://localhost:40342"),
-    ];
-    let arc = mistake("systemAssigned", &arc);
-    assert!(arc.starts_with("IDENTITY_ENDPOINT is that of Azure Arc, which is not served"));
     // Other identities have nothing to do with it.
     let files = Files::new();
     let secret = files.name("secret");
     application(
         "aadApplication",
         &[endpoint, ("AAD_CLIENT_SECRET_FILE", &secret)],
+    );
+}
+
+/// As the environments of these platforms look, and as the Azure SDKs read them.
+#[test]
+fn a_platform_is_told_by_all_of_its_variables_together() {
+    const HEADER: (&str, &str) = ("IDENTITY_HEADER", "853b9a84-5bfa-4b22-a3f3-0b9a43d9ad8a");
+    const THUMBPRINT: (&str, &str) = ("IDENTITY_SERVER_THUMBPRINT", "a6f221acd0b6b3e2");
+    const FABRIC: (&str, &str) = ("IDENTITY_ENDPOINT", "https://10.0.0.4:2377/metadata/token");
+    const ARC: (&str, &str) = ("IDENTITY_ENDPOINT", "http://localhost:40342/oauth2/token");
+    const MSI: (&str, &str) = ("MSI_ENDPOINT", "http://localhost:50342/oauth2/token");
+
+    // Azure Container Instances.
+    for variables in [
+        &[HEADER][..],
+        &[HEADER, THUMBPRINT],
+        &[HEADER, THUMBPRINT, ("IDENTITY_API_VERSION", "2020-05-01")],
+        &[THUMBPRINT],
+        &[("MSI_SECRET", "x")],
+        &[("IMDS_ENDPOINT", "http://localhost:40342")],
+    ] {
+        let managed = identity("systemAssigned", variables);
+        let expected = Identity::Managed(Managed {
+            service: imds(),
+            selector: None,
+        });
+        assert_eq!(managed, expected, "{variables:?}");
+    }
+    let federated = [("AAD_CLIENT_ID", ID), ("AAD_TENANT_ID", TENANT), HEADER];
+    assert!(with("managedIdentityFederated", &federated).0.is_ok());
+
+    for (variables, said) in [
+        (
+            &[FABRIC, HEADER, THUMBPRINT][..],
+            "IDENTITY_ENDPOINT is that of Azure Service Fabric",
+        ),
+        (
+            &[ARC, ("IMDS_ENDPOINT", "http://localhost:40342")],
+            "IDENTITY_ENDPOINT is that of Azure Arc",
+        ),
+        (
+            &[MSI, ("MSI_SECRET", "x")],
+            "MSI_ENDPOINT is that of Azure Machine Learning",
+        ),
+        (&[MSI], "MSI_ENDPOINT is that of Azure Cloud Shell"),
+        (&[MSI, HEADER], "MSI_ENDPOINT is that of Azure Cloud Shell"),
+    ] {
+        let mut federated = variables.to_vec();
+        federated.extend([("AAD_CLIENT_ID", ID), ("AAD_TENANT_ID", TENANT)]);
+        for mistake in [
+            mistake("systemAssigned", variables),
+            mistake("managedIdentityFederated", &federated),
+        ] {
+            assert!(mistake.starts_with(said), "{variables:?}: {mistake}");
+            assert!(mistake.contains("which is not served"), "{mistake}");
+        }
+    }
+    // The newer variables of App Service go before the older ones that it has beside them.
+    let both = [
+        ("IDENTITY_ENDPOINT", "http://127.0.0.1:41000/msi/token"),
+        HEADER,
+        MSI,
+        ("MSI_SECRET", "x"),
+    ];
+    assert!(
+        identity("systemAssigned", &both)
+            .identity_header()
+            .is_some()
     );
 }

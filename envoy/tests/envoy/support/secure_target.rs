@@ -64,12 +64,15 @@ pub(crate) struct Authority {
 impl Authority {
     /// A new one, with its file in this directory.
     pub(crate) fn new(directory: &Path) -> Self {
+        Self::called("test authority", directory)
+    }
+
+    /// One of this name: a certificate tells who signed it by that.
+    pub(crate) fn called(name: &str, directory: &Path) -> Self {
         let mut params = CertificateParams::default();
         // A name other than the default of the certificates it signs: those would pass for
         // self-signed ones.
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "test authority");
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
         let issuer = CertifiedIssuer::self_signed(params, key).expect("a certificate");

@@ -1,5 +1,5 @@
-//! The Deployments that Microsoft published for aad-auth-proxy, which run our image with nothing else
-//! changed. `published/` holds them as they were published.
+//! The Deployments under `envoy/kubernetes`: those that Microsoft published for aad-auth-proxy, which run
+//! our image with nothing else changed (`published/` holds them as they were published), and one of ours.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +11,9 @@ use crate::rendered::Expected;
 use crate::{coherence, rendered, tools};
 
 const EXAMPLES: [&str; 2] = ["proxy-ingestion.yaml", "proxy-query.yaml"];
+
+/// What no aad-auth-proxy had.
+const BESIDE: &str = "beside-prometheus.yaml";
 
 /// What a user puts in place of each placeholder.
 const FILLED_IN: [(&str, &str); 5] = [
@@ -42,7 +45,34 @@ pub(crate) fn trials() -> Result<Vec<Trial>, String> {
             takes_the_published_settings(&ours)
         })
     };
-    Ok(EXAMPLES.into_iter().map(trial).collect())
+    let beside = crate::trial(format!("kubernetes::{BESIDE}"), || {
+        is_open_to_its_pod_alone(&tools::read(
+            &tools::repository("envoy/kubernetes").join(BESIDE),
+        )?)
+    });
+    Ok(EXAMPLES.into_iter().map(trial).chain([beside]).collect())
+}
+
+/// The proxy in the pod of its client, whose port nobody else reaches.
+fn is_open_to_its_pod_alone(example: &str) -> Result<(), String> {
+    let host = "amw-example-a1b2.eastus-1.metrics.ingest.monitor.azure.com";
+    let path = "dataCollectionRules/dcr-1/streams/Microsoft-PrometheusMetrics/api/v1/write";
+    let filled = example
+        .replace("<host of the ingestion endpoint>", host)
+        .replace("<path of the ingestion endpoint>", path);
+    let manifests = Manifests::parse(&filled)?;
+    tools::meets_its_schemas(&manifests)?;
+    coherence::check(&manifests)?;
+    let loopback = ("LISTENING_ADDRESS".to_owned(), "127.0.0.1".to_owned());
+    rendered::check(
+        &manifests,
+        &Files::new(&BTreeMap::new()),
+        &Expected {
+            environment: &BTreeMap::from([loopback]),
+            warnings: &[],
+            is_chart: false,
+        },
+    )
 }
 
 /// The lines of the image, which alone may differ, as a diff shows them.
@@ -84,6 +114,7 @@ fn takes_the_published_settings(ours: &str) -> Result<(), String> {
         &Files::new(&BTreeMap::new()),
         &Expected {
             environment: &BTreeMap::new(),
+            is_chart: false,
             warnings: &warnings,
         },
     )

@@ -30,6 +30,22 @@ pub(crate) fn render(environment: &BTreeMap<String, String>) -> Result<Rendered,
 }
 
 impl Rendered {
+    /// The host of Entra, where one application is to prove who it is.
+    pub(crate) fn entra(&self) -> Option<&str> {
+        let clusters = list(&self.bootstrap, "/static_resources/clusters");
+        let mut entra = clusters.filter(|cluster| at(cluster, "/name") == "entra");
+        let address =
+            "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address/socket_address/address";
+        at(entra.next()?, address).as_str()
+    }
+
+    /// Whether the filter's messages name variables of the environment, as they do by default.
+    pub(crate) fn names_variables(&self) -> bool {
+        // The filter's configuration is text in the bootstrap.
+        let quoted = r#"\"IDENTITY_TYPE\""#;
+        self.bootstrap.to_string().contains(quoted)
+    }
+
     /// The ports that Envoy listens on.
     pub(crate) fn ports(&self) -> BTreeSet<u64> {
         let listeners = list(&self.bootstrap, "/static_resources/listeners");

@@ -86,14 +86,20 @@ impl<'m> Container<'m> {
         let map = maps.find(|map| text(map, "/metadata/name") == name);
         let map = map.ok_or_else(|| format!("no ConfigMap is called {name:?}"))?;
         let data = at(map, "/data").as_object().into_iter().flatten();
+        let content = |text: &Value| self.mapped_within(text.as_str().unwrap_or_default());
         Ok(data
-            .map(|(file, content)| {
-                (
-                    file.clone(),
-                    content.as_str().unwrap_or_default().to_owned(),
-                )
-            })
+            .map(|(file, text)| (file.clone(), content(text)))
             .collect())
+    }
+
+    /// A file that names others: paths under a mount lead to where it is laid out.
+    fn mapped_within(&self, text: &str) -> String {
+        let mounts = list(self.spec, "/volumeMounts");
+        let paths = mounts.map(|mount| format!(" {}/", self::text(mount, "/mountPath")));
+        paths.fold(text.to_owned(), |text, path| {
+            let laid_out = self.under_root(path.trim());
+            text.replace(&path, &format!(" {}/", laid_out.display()))
+        })
     }
 
     /// Where a path of the container is on this machine.

@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::launcher;
+use entra_token_core::cloud::Cloud;
+
+use crate::launcher::{self, Rendered};
 use crate::manifests::{Manifests, at, list};
 use crate::pod::{Container, Files};
 
@@ -11,6 +13,8 @@ use crate::pod::{Container, Files};
 pub(crate) struct Expected<'c> {
     /// Variables that are set so.
     pub(crate) environment: &'c BTreeMap<String, String>,
+    /// Whether messages name the chart's values, and not variables.
+    pub(crate) is_chart: bool,
     /// A part of each warning.
     pub(crate) warnings: &'c [String],
 }
@@ -39,6 +43,13 @@ pub(crate) fn check(
             rendered.warnings, expected.warnings
         ));
     }
+    is_for_its_entra(manifests, &rendered)?;
+    if rendered.names_variables() == expected.is_chart {
+        return Err(format!(
+            "messages name variables: {}",
+            rendered.names_variables()
+        ));
+    }
     let ports: BTreeSet<u64> = list(container.spec, "/ports")
         .filter_map(|port| at(port, "/containerPort").as_u64())
         .collect();
@@ -47,6 +58,25 @@ pub(crate) fn check(
             "Envoy listens on {:?}, not on {ports:?}",
             rendered.ports()
         ));
+    }
+    Ok(())
+}
+
+/// A token that Kubernetes projects is for the Entra that the launcher takes it to.
+fn is_for_its_entra(manifests: &Manifests, rendered: &Rendered) -> Result<(), String> {
+    let Ok(deployment) = manifests.only("Deployment") else {
+        return Ok(());
+    };
+    let volumes = list(deployment, "/spec/template/spec/volumes");
+    let projected = volumes.filter_map(|volume| {
+        at(volume, "/projected/sources/0/serviceAccountToken/audience").as_str()
+    });
+    for audience in projected {
+        let entra = rendered.entra().ok_or("the launcher has no Entra")?;
+        let cloud = Cloud::of_authority(entra).ok_or(format!("{entra} is of no cloud"))?;
+        if audience != cloud.exchange_audience() {
+            return Err(format!("a token for {audience} is taken to {entra}"));
+        }
     }
     Ok(())
 }

@@ -19,6 +19,7 @@ fn changed_to(path: &str) -> Option<Value> {
         "aadClientCertificatePath" | "aadResourceId" => "/changed".into(),
         "aadTokenRefreshIntervalInPercentage" | "aadTokenRefreshIntervalInMinutes" => "20".into(),
         "azureCloud" => "china".into(),
+        "listeningAddress" | "statusAddress" => "0.0.0.0".into(),
         "config" => json!({ "listeners": [{ "port": 8082 }] }),
         "authErrorsRetryable" => "never".into(),
         "terminationGracePeriodSeconds" => "100".into(),

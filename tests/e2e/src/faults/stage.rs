@@ -101,6 +101,8 @@ impl Stage {
             .proxy()
             .set("AAD_TOKEN_REFRESH_INTERVAL_IN_PERCENTAGE", REFRESH_PERCENT)
             .set("DRAIN_SECONDS", DRAIN_SECONDS)
+            // As short as everything else: an answer that comes too late is one of the faults.
+            .set("TOKEN_REQUEST_TIMEOUT", "4")
             .set("ACCESS_LOG", "errors")
             .try_start()?;
         let prometheus = Prometheus::writing_to(&proxy.url(WRITE))

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use azure_sim::{EchoReport, Fault, FaultKind, Options, Service};
 use e2e::azure::{Azure, ECHO};
 use e2e::raw::Connection;
-use e2e::{Envoy, free_port, http, tools};
+use e2e::{Envoy, eventually, free_port, http, tools};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 /// The host that gets tokens.
@@ -20,7 +21,8 @@ pub(crate) const NAME: &str = "extensions.istio.io/wasmplugin/monitoring.entra-a
 
 pub(crate) const WASM: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
 
-/// A plugin configuration for `TARGET`, as a user of Istio writes it.
+/// A plugin configuration for `TARGET`, as a user of Istio writes it; but a call that hangs is given
+/// up sooner than by default, so that tests need not wait.
 pub(crate) fn plugin(azure: &Azure) -> Value {
     json!({
         "identities": [{
@@ -33,6 +35,7 @@ pub(crate) fn plugin(azure: &Azure) -> Value {
             "identity": "default",
             "audience": "https://monitor.azure.com",
         }],
+        "tokenRequestTimeout": "4s",
     })
 }
 
@@ -205,4 +208,48 @@ fn a_steady_stream_of_requests_does_not_prolong_the_wait_of_any() {
         waits.max().expect("answers")
     });
     assert!(longest < Duration::from_millis(1_900), "{longest:?}");
+}
+
+/// Envoy runs what a VM told it to do with many requests one inside the other: all at one tick would
+/// exhaust the VM's stack.
+#[test]
+fn a_thousand_requests_that_are_held_too_long_at_one_instant_are_all_answered() {
+    const REQUESTS: usize = 1024;
+    let azure = Azure::start(Options::default());
+    let broken = Fault::new(Service::Imds, FaultKind::Hang);
+    let broken = azure.inject(broken).expect("a fault");
+    let port = free_port();
+    let mut plugin = plugin(&azure);
+    plugin["hold"] = json!({"timeout": "3s", "maxRequests": REQUESTS});
+    let bootstrap = bootstrap(&azure, port, &plugin);
+    let envoy = Envoy::start_with(&bootstrap, port, &["--concurrency", "1"]);
+
+    let mut connections: Vec<_> = (0..REQUESTS)
+        .map(|_| Connection::open(port).expect("a connection"))
+        .collect();
+    // A worker that is stopped meanwhile takes all requests in at one instant.
+    let request = &format!("GET {ECHO} HTTP/1.1\r\nHost: {TARGET}\r\n\r\n");
+    envoy.process().signal(Signal::STOP);
+    for connection in &mut connections {
+        connection.send(request).expect("sent");
+    }
+    envoy.process().signal(Signal::CONT);
+    for connection in &mut connections {
+        let answer = connection.answer().expect("an answer");
+        let text = answer.text();
+        assert_eq!(answer.head.status, 503, "{text}");
+        assert!(text.contains("token_unavailable"), "{text}");
+    }
+    let log = envoy.process().logs();
+    assert!(!log.contains("proxy_on_"), "{log}");
+
+    azure.end_fault(broken);
+    eventually(
+        Duration::from_secs(20),
+        "requests are served",
+        || match send(port, TARGET, ECHO).status {
+            200 => Ok(()),
+            other => Err(other),
+        },
+    );
 }

@@ -1,14 +1,17 @@
 //! A 401 or 403 of the target, in both placements: healed where a fresh token heals it, and kept
 //! from Prometheus where only a person can.
 
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use azure_sim::{
     AZURE_MONITOR, CachedTokens, Fault, FaultKind, METRICS_PUBLISHER, Options, RoleAssignment,
     Service,
 };
 use e2e::azure::{Azure, ECHO};
+use e2e::raw::Connection;
 use e2e::{Envoy, Proxy, eventually, free_port, http};
 
 use crate::downstream;
@@ -209,6 +212,34 @@ fn upstream_a_revoked_token_that_imds_repeats_is_not_asked_for_again_at_once() {
     assert_eq!(azure.state().imds.calls, 2);
 }
 
+/// A body may be long, and a target that refuses may count what it is sent.
+#[test]
+fn upstream_a_401_that_nothing_heals_goes_to_the_target_once_and_its_healing_is_seen_at_once() {
+    let azure = Azure::start(Options::default());
+    let proxy = azure.proxy().start();
+    assert_eq!(through(&proxy, ECHO, false).status, 200);
+    // A target that refuses a token which it has just accepted, and will accept again: IMDS gives no
+    // other one.
+    let refusing = Fault::new(Service::Target, FaultKind::status(401));
+    let refusing = azure.inject(refusing).expect("a fault");
+    for sent in 1..=8 {
+        let is_remote_write = sent % 2 == 0;
+        let answer = through(&proxy, ECHO, is_remote_write);
+        let expected = if is_remote_write { 503 } else { 401 };
+        assert_eq!(answer.status, expected, "{}", answer.text());
+        let body: serde_json::Value = answer.json().expect("JSON");
+        assert_eq!(body["error"]["code"], "target_refuses_identity", "{body}");
+        let header = |name| answer.header(name).is_some();
+        let headers = (header("retry-after"), header("www-authenticate"));
+        assert_eq!(headers, (is_remote_write, !is_remote_write));
+        assert_eq!(azure.state().target.requests, 1 + sent);
+    }
+    azure.end_fault(refusing);
+    assert_eq!(through(&proxy, ECHO, false).status, 200);
+    assert_eq!(azure.state().target.requests, 10);
+    assert_eq!(azure.state().imds.tokens_issued, 1);
+}
+
 /// Twenty clients whose requests are refused with one and the same token.
 fn all_at_once(url: &str, host: &str) -> Vec<u16> {
     thread::scope(|scope| {
@@ -372,4 +403,66 @@ fn a_missing_role_for_some_requests_does_not_flood_the_log() {
     let log = proxy.process().logs();
     let told = log.matches("Monitoring Metrics Publisher").count();
     assert_eq!(told, 1, "{log}");
+}
+
+/// A worker that was told of a refusal looks for the newer token in a hurry, and not a second later.
+#[test]
+fn downstream_workers_that_saw_a_refusal_have_the_fresh_token_at_once() {
+    const CLIENTS: usize = 4;
+    let azure = Azure::start(Options::default());
+    let port = free_port();
+    let plugin = downstream::plugin(&azure);
+    let bootstrap = downstream::bootstrap(&azure, port, &plugin);
+    let _envoy = Envoy::start_with(&bootstrap, port, &["--concurrency", "2"]);
+    let url = format!("http://127.0.0.1:{port}{ECHO}");
+    let started = Barrier::new(CLIENTS + 1);
+    let done = AtomicBool::new(false);
+    let refusals: Vec<Instant> = thread::scope(|scope| {
+        // Connections of their own, so that both workers have some.
+        let client = || {
+            let mut refusals = Vec::new();
+            let mut connection = Connection::open(port).expect("a connection");
+            let request = format!(
+                "GET {ECHO} HTTP/1.1\r\nHost: {}\r\n\r\n",
+                downstream::TARGET
+            );
+            started.wait();
+            while !done.load(Ordering::Relaxed) {
+                connection.send(&request).expect("sent");
+                match connection.answer().expect("an answer").head.status {
+                    200 => {}
+                    503 => refusals.push(Instant::now()),
+                    other => panic!("{other}"),
+                }
+                thread::sleep(Duration::from_millis(5));
+            }
+            refusals
+        };
+        assert_eq!(send(&url, downstream::TARGET, false).status, 200);
+        let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(client)).collect();
+        started.wait();
+        thread::sleep(Duration::from_millis(1500));
+        for _ in 0..3 {
+            azure.revoke(CachedTokens::Forget);
+            thread::sleep(Duration::from_millis(1500));
+        }
+        done.store(true, Ordering::Relaxed);
+        let ended = clients.into_iter().map(|client| client.join());
+        ended.flat_map(|client| client.expect("a client")).collect()
+    });
+    assert_eq!(azure.state().imds.calls, 4);
+    let longest = longest_run(refusals);
+    assert!(longest < Duration::from_millis(400), "{longest:?}");
+}
+
+/// The longest time from the first to the last of those that come within a second of each other.
+fn longest_run(mut moments: Vec<Instant>) -> Duration {
+    moments.sort();
+    let run_of = |first: &Instant| {
+        let near = |other: &&Instant| **other - *first < Duration::from_secs(1);
+        let run = moments.iter().skip_while(|other| *other < first);
+        run.take_while(near).last().map(|last| *last - *first)
+    };
+    let runs = moments.iter().filter_map(run_of);
+    runs.max().expect("refusals")
 }

@@ -23,6 +23,7 @@ mod ownership;
 mod refusals;
 mod secrecy;
 mod shutdown;
+mod slow_endpoints;
 mod traces;
 mod transparency;
 mod traps;

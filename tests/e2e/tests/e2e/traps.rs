@@ -33,7 +33,8 @@ impl Product {
         let proxy = azure
             .proxy()
             .set("ENTRA_AUTH_MODULE", tools::trap_module())
-            .set("ENVOY_CONCURRENCY", "1");
+            .set("ENVOY_CONCURRENCY", "1")
+            .set("TOKEN_REQUEST_TIMEOUT", "4");
         Self::Launcher(proxy.start())
     }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use azure_sim::fill_in;
 use serde::Deserialize;
@@ -17,6 +18,7 @@ const TOKEN: &str = "@token@";
 pub(crate) const ELSEWHERE: &str = "@elsewhere@";
 
 const REFRESH: &str = "AAD_TOKEN_REFRESH_INTERVAL_IN_PERCENTAGE";
+const TIMEOUT: &str = "TOKEN_REQUEST_TIMEOUT";
 
 /// What the endpoint does, and what must come of it.
 #[derive(Debug, Deserialize)]
@@ -27,7 +29,8 @@ pub(crate) struct Scenario {
     pub(crate) name: String,
     /// One sentence for people.
     pub(crate) about: String,
-    /// Variables of the launcher. The simulated run heeds the one about refreshes, and no other.
+    /// Variables of the launcher. The simulated run heeds those about refreshes and about how long
+    /// a call may take, and no other.
     #[serde(default)]
     pub(crate) environment: BTreeMap<String, String>,
     /// How long the tokens of right answers live.
@@ -78,6 +81,8 @@ pub(crate) struct Reply {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum WireFault {
+    /// DNS does not know the endpoint's name; the real run has a name of its own for it.
+    NoName,
     /// Nobody listens.
     Refused,
     /// The connection is reset before the answer.
@@ -238,9 +243,13 @@ impl Scenario {
                 return Err("real: `in_full` needs the last reply's `for_seconds`".into());
             }
         }
-        let refused = |reply: &Reply| reply.wire == Some(WireFault::Refused);
-        if self.reply.iter().any(refused) && self.reply.len() > 1 {
-            return Err("reply: `refused` goes alone, since the real run has one address".into());
+        let elsewhere = [Some(WireFault::Refused), Some(WireFault::NoName)];
+        let is_elsewhere = |reply: &Reply| elsewhere.contains(&reply.wire);
+        if self.reply.iter().any(is_elsewhere) && self.reply.len() > 1 {
+            return Err(
+                "reply: `refused` and `no_name` go alone, since the real run has one address"
+                    .into(),
+            );
         }
         Ok(())
     }
@@ -251,6 +260,15 @@ impl Scenario {
             Some(percent) => percent.parse().map_err(|_| format!("{REFRESH}: {percent}")),
             None => Ok(10),
         }
+    }
+
+    /// How long a call may take.
+    pub(crate) fn token_request_timeout(&self) -> Result<Duration, String> {
+        let seconds = self.environment.get(TIMEOUT).map_or("30", String::as_str);
+        let seconds = seconds
+            .parse()
+            .map_err(|_| format!("{TIMEOUT}: {seconds}"))?;
+        Ok(Duration::from_secs(seconds))
     }
 
     /// IMDS gives the same token again until it has so many seconds left.

@@ -1,5 +1,6 @@
-//! What `make soak` runs: faults in random order while a real Prometheus writes through the proxy,
-//! for as long as is wanted, and at the end the count of what was stored and of Envoy's memory.
+//! What `make soak` runs: starts as each kind of identity, which must be silent; then faults in random
+//! order while a real Prometheus writes through the proxy, for as long as is wanted, and at the end the
+//! count of what was stored and of Envoy's memory.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -10,10 +11,13 @@ use anstream::{eprintln, println};
 use clap::Parser;
 use e2e::faults::{Scene, Stage, mixed, schedule, seed};
 use e2e::screen::{BAD, BOLD, DIM, GOOD, Table, summary};
-use e2e::{Look, Protocol, Release, stop_signal, tools};
+use e2e::{Look, Protocol, Release, starts, stop_signal, tools};
 
 /// How often a line is shown.
 const LINE: Duration = Duration::from_secs(10);
+
+/// How often the launcher is started as each identity, and with how many workers.
+const STARTS: [(usize, usize); 2] = [(20, 1), (20, 4)];
 
 /// When Envoy's memory is looked at to be compared: by then it has held its first requests, and
 /// keeps what it took for them.
@@ -50,6 +54,10 @@ fn soak(arguments: &Arguments) -> Result<(), String> {
     let stop = stop_signal()?;
     let seed = arguments.seed.map_or_else(seed, Ok)?;
     let time = Duration::from_secs(arguments.minutes * 60);
+    for (count, workers) in STARTS {
+        println!("{count} starts as each identity, {workers} workers");
+        starts::all_are_silent(count, workers)?;
+    }
     let mut stage = Stage::start(scene())?;
     run(&mut stage, &stop, seed, time)
         .map_err(|reason| format!("{}{reason}\nSEED={seed} repeats the schedule", stage.tail()))

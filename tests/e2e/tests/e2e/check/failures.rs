@@ -213,7 +213,7 @@ fn a_managed_identity_that_is_not_assigned_names_the_settings_and_the_command() 
         .set("IDENTITY_TYPE", "userAssigned")
         .set("AAD_CLIENT_ID", NOBODY);
     let checked = check(&azure, &user);
-    let says = ["AAD_CLIENT_ID", "AAD_OBJECT_ID", "IDENTITY_TYPE"];
+    let says = ["AAD_CLIENT_ID", "IDENTITY_TYPE"];
     is_refused(
         &checked,
         "identity_not_found",
@@ -298,7 +298,7 @@ fn a_certificate_that_is_not_trusted_is_told_and_the_trust_store_is_named() {
     let checked = check(&azure, &settings.set("SSL_CERT_FILE", store));
     let because = "its certificate is not one that is trusted here for that name (";
     let settings = ["SSL_CERT_FILE", "AZURE_AUTHORITY_HOST", "AZURE_CLOUD"];
-    is_not_reached(&checked, "endpoint_unreachable", because, &settings);
+    is_not_reached(&checked, "endpoint_tls_failed", because, &settings);
 }
 
 #[test]
@@ -311,7 +311,7 @@ fn a_name_that_dns_does_not_know_is_told() {
     let because = "DNS knows no address for its name (";
     is_not_reached(
         &checked,
-        "endpoint_unreachable",
+        "endpoint_name_unknown",
         because,
         &["AZURE_AUTHORITY_HOST", "AZURE_CLOUD"],
     );
@@ -323,7 +323,7 @@ fn an_endpoint_that_hangs_is_not_waited_for_beyond_the_filters_own_time_out() {
     azure
         .inject(Fault::new(Service::Imds, FaultKind::Hang))
         .expect("a fault");
-    let checked = check(&azure, &azure.proxy());
+    let checked = check(&azure, &azure.proxy().set("TOKEN_REQUEST_TIMEOUT", "4"));
     let because = "there is a connection, and no answer comes on it (";
     // The advice of token-core is all there is to say but for the place's setting.
     is_not_reached(

@@ -1,6 +1,7 @@
 //! `entra-auth-envoy check`: one token for each identity, what is in it, or why there is none and
 //! what to do.
 
+mod agreement;
 mod failures;
 mod running;
 mod tokens;

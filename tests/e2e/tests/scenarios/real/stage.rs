@@ -40,7 +40,9 @@ impl Stage {
             refusing: scenario.reply.iter().any(refused).then(Refusing::new),
             last_fault: None,
         };
-        if stage.refusing.is_none() {
+        // The scenario's environment leads to no server.
+        let no_name = |reply: &Reply| reply.wire == Some(WireFault::NoName);
+        if stage.refusing.is_none() && !scenario.reply.iter().any(no_name) {
             for (index, reply) in scenario.reply.iter().enumerate() {
                 let is_last = index + 1 == scenario.reply.len();
                 let mut fault = Fault::new(Service::Imds, stage.fault(reply)?);
@@ -113,7 +115,9 @@ impl Stage {
         Ok(match (reply.wire, reply.status) {
             (None, None) => FaultKind::DelayMs(0),
             (None, Some(code)) => self.answer(reply, code)?,
-            (Some(WireFault::Refused), _) => return Err("`refused` is no fault of a server".into()),
+            (Some(WireFault::Refused | WireFault::NoName), _) => {
+                return Err("`refused` and `no_name` are no faults of a server".into());
+            }
             (Some(WireFault::Reset), _) => FaultKind::ResetBefore,
             (Some(WireFault::ResetInBody), _) => FaultKind::ResetMidBody,
             (Some(WireFault::Hang), _) => FaultKind::Hang,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use azure_sim::fill_in;
+use entra_token_core::failure::NoAnswer;
 use entra_token_core::http::{Body, Response};
 
 use crate::scenario::{Reply, Scenario, WireFault};
@@ -18,10 +19,10 @@ const SCRIPTED: &str = "scripted";
 
 /// What Envoy reports of a call; the same scenario on a real Envoy shows that it does.
 pub(super) enum Answer {
-    /// An answer, which may be Envoy's own.
+    /// The endpoint's answer.
     Response(Response),
-    /// No headers: the answer was cut, too long or too slow.
-    Broken,
+    /// None of the endpoint's.
+    None(NoAnswer),
 }
 
 /// The endpoint, which plays the replies of a scenario one after the other.
@@ -154,17 +155,14 @@ fn given(reply: &Reply, since_1970: i64) -> Answer {
 }
 
 fn wire(fault: WireFault, timeout: Duration) -> (Duration, Answer) {
-    let own = |status, text: &str| Answer::Response(response(status, text));
-    match fault {
-        WireFault::Refused | WireFault::Reset => (
-            LATENCY,
-            own(
-                503,
-                "upstream connect error or disconnect/reset before headers",
-            ),
-        ),
-        WireFault::Hang => (timeout, own(504, "upstream request timeout")),
-        WireFault::Trickle => (timeout, Answer::Broken),
-        WireFault::ResetInBody | WireFault::Oversized => (LATENCY, Answer::Broken),
-    }
+    let (after, why) = match fault {
+        WireFault::NoName => (LATENCY, NoAnswer::NoAddress),
+        WireFault::Refused => (LATENCY, NoAnswer::Refused),
+        WireFault::Hang => (timeout, NoAnswer::TimedOut),
+        WireFault::Trickle => (timeout, NoAnswer::Broken),
+        WireFault::Reset | WireFault::ResetInBody | WireFault::Oversized => {
+            (LATENCY, NoAnswer::Broken)
+        }
+    };
+    (after, Answer::None(why))
 }

@@ -105,10 +105,11 @@ impl<'a> Run<'a> {
                 identity: ManagedIdentity::SystemAssigned,
             }),
             audience: "https://monitor.azure.com".parse().expect("an audience"),
+            via_internal_listener: false,
         };
         let policy = Policy {
             refresh_before_expiry_percent: scenario.refresh_percent()?,
-            call_timeout: Duration::from_secs(4),
+            call_timeout: scenario.token_request_timeout()?,
         };
         Ok(Self {
             scenario,
@@ -173,9 +174,7 @@ impl<'a> Run<'a> {
                 Answer::Response(response) => {
                     member.answered(now, due.call.id, response, &self.shared)
                 }
-                Answer::Broken => {
-                    member.call_failed(now, due.call.id, NoAnswer::Broken, &self.shared)
-                }
+                Answer::None(why) => member.call_failed(now, due.call.id, why, &self.shared),
             };
             self.settle(due.member, outcome)?;
         }
@@ -225,7 +224,7 @@ impl<'a> Run<'a> {
                 Event::Acquired { after_failures, .. } | Event::Unchanged { after_failures } => {
                     self.got_token(member, after_failures)?;
                 }
-                Event::ClockOff(_) => {}
+                Event::ClockOff(_) | Event::LifetimeIgnored => {}
             }
         }
         match outcome.call {
@@ -277,10 +276,13 @@ impl<'a> Run<'a> {
                 ));
             }
         }
-        self.called_at = Some(self.at);
         let (after, answer) = self
             .endpoint
             .answer(self.at, call.timeout, self.since_1970());
+        // What has no address never leaves, and is looked for more often at first.
+        if !matches!(answer, Answer::None(NoAnswer::NoAddress)) {
+            self.called_at = Some(self.at);
+        }
         self.in_flight = Some(InFlight {
             arrives: self.at + after,
             member,
@@ -340,20 +342,25 @@ impl<'a> Run<'a> {
         let Failure {
             code,
             message,
-            advice,
             permanent,
             ..
         } = &last.failure;
-        self.scenario.judge(code, message, advice)?;
+        let advice = last.failure.advice().unwrap_or_default();
+        self.scenario.judge(code.as_str(), message, advice)?;
         if *permanent != expect.permanent {
             return Err(format!("permanent: {permanent}"));
         }
         let told = last.failure.to_string();
-        if !told.contains(advice.as_ref()) {
+        if !told.contains(advice) {
             return Err(format!("the advice is not in the log: {told}"));
         }
         let news = self.failed.iter().filter(|failed| failed.is_news).count();
-        if news != expect.reasons {
+        // That the token in hand has ended is told once more.
+        let ends = self.failed.windows(2).filter(|pair| {
+            let (before, after) = (&pair[0].failure, &pair[1].failure);
+            before.renewal && !after.renewal && before.code == after.code
+        });
+        if news != expect.reasons + ends.count() {
             let attempts = self.failed.len();
             return Err(format!("{news} log lines for {attempts} attempts"));
         }

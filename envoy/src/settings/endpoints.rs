@@ -1,0 +1,40 @@
+//! Everything that the settings say to connect to, with what says it.
+
+use super::Settings;
+use super::authority::Endpoint;
+use super::mistake::Place;
+
+impl Settings {
+    /// Everything that is connected to, with what says it.
+    #[must_use]
+    pub fn endpoints(&self) -> Vec<(Place, &Endpoint)> {
+        // Both are of the file, or neither is.
+        let of_file = self
+            .listeners
+            .iter()
+            .any(|listener| matches!(listener.place, Place::File(_)));
+        let place = |variable, field: String| match of_file {
+            true => Place::File(field),
+            false => Place::Variable(variable),
+        };
+        let mut endpoints = Vec::new();
+        for (n, target) in self.targets.iter().enumerate() {
+            endpoints.push((
+                place("TARGET_HOST", format!("targets[{n}].url")),
+                &target.endpoint,
+            ));
+        }
+        for (n, named) in self.identities.iter().enumerate() {
+            let asked = named.identity.services();
+            endpoints.extend(asked.into_iter().map(|(variable, field, service)| {
+                (
+                    place(variable, format!("identities[{n}].{field}")),
+                    &service.endpoint,
+                )
+            }));
+        }
+        let proxy = self.forward_proxy.iter();
+        endpoints.extend(proxy.map(|it| ("HTTPS_PROXY".into(), &it.endpoint)));
+        endpoints
+    }
+}
