@@ -52,7 +52,7 @@ pub fn launch(command: Command) -> ExitCode {
             let programs = Programs::find(&variables, &machine, reading.outcome.as_ref().ok());
             match (reading.outcome, programs) {
                 (Ok(settings), Ok(programs)) if command == Command::Check => {
-                    check::check(&settings, programs, words(&variables))
+                    check::check(&settings, programs)
                 }
                 (Ok(settings), Ok(programs)) => match machine::taken_ports(&settings) {
                     taken if taken.is_empty() => run(&settings, programs),
@@ -67,14 +67,6 @@ pub fn launch(command: Command) -> ExitCode {
         }
     };
     ExitCode::from(code)
-}
-
-/// How whoever wrote the settings calls them.
-fn words(variables: &Variables) -> check::Words {
-    match variables.value(file::VARIABLE) {
-        Some(_) => file::in_its_words,
-        None => str::to_owned,
-    }
 }
 
 /// What `run` and `check` run.

@@ -325,7 +325,7 @@ fn refused_for_good() -> Action {
 fn refuse(target: &ActiveTarget<'_>, why: NoToken, now: Now) -> Action {
     target.metrics.unavailable.count();
     let member = target.keeper.member();
-    let answer = Unavailable::new(why, target.identity, member.slot().state(), now);
+    let answer = Unavailable::new(why, member.slot().state(), now);
     send_unavailable(&answer)
 }
 

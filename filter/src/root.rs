@@ -74,7 +74,6 @@ pub(crate) struct ActiveTarget<'a> {
     pub(crate) keeper: &'a Rc<Keeper>,
     pub(crate) metrics: &'a RequestMetrics,
     pub(crate) allowed: &'a Memo<bool>,
-    pub(crate) identity: &'a str,
 }
 
 impl Active {
@@ -122,7 +121,6 @@ impl Active {
             keeper: self.keepers.get(spec.slot)?,
             metrics: &state.metrics,
             allowed: &state.allowed,
-            identity: &self.plugin.slots.get(spec.slot)?.identity,
         })
     }
 }

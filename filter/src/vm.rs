@@ -10,13 +10,14 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::rc::{Rc, Weak};
 
-use entra_token_core::config::SlotSpec;
+use entra_token_core::config::{SlotSpec, Terms};
 use entra_token_core::failure::NoAnswer;
 use entra_token_core::http::Response;
 use entra_token_core::member::{Call, Member, Outcome};
 use entra_token_core::record::{OwnerId, SlotKey};
 use entra_token_core::slot::{CallId, Event};
 use entra_token_core::state::{Denials, Refusal};
+use entra_token_core::status::meanwhile;
 use entra_token_core::{Audience, Generation, Mono, Now, Wall};
 
 use crate::host::{self, Shared};
@@ -50,6 +51,7 @@ impl Header {
 pub(crate) struct Keeper {
     identity: String,
     audience: Audience,
+    terms: RefCell<Terms>,
     member: RefCell<Member>,
     header: RefCell<Option<Header>>,
     parked: RefCell<Parked>,
@@ -57,6 +59,8 @@ pub(crate) struct Keeper {
     metrics: TokenMetrics,
     /// Whether it was logged that this machine's clock is off.
     clock_is_off: Cell<bool>,
+    /// Whether it was logged that the endpoint gives lifetimes that cannot be.
+    lifetime_is_ignored: Cell<bool>,
     denials: RefCell<Denials>,
     /// Whether the next answer's status is looked at.
     sample_status: Cell<bool>,
@@ -84,17 +88,20 @@ pub(crate) fn keeper(spec: &SlotSpec) -> Rc<Keeper> {
             let mut member = keeper.member.borrow_mut();
             member.reconfigure(plan, policy, host::now(), &Shared);
             drop(member);
+            keeper.terms.replace(spec.terms.clone());
             return keeper;
         }
         let keeper = Rc::new(Keeper {
             identity: spec.identity.clone(),
             audience: spec.plan.audience.clone(),
+            terms: RefCell::new(spec.terms.clone()),
             member: RefCell::new(Member::new(random_owner(), plan, policy)),
             header: RefCell::default(),
             parked: RefCell::default(),
             held: HeldGauge::new(),
             metrics: TokenMetrics::new(&spec.identity, &spec.plan.audience),
             clock_is_off: Cell::new(false),
+            lifetime_is_ignored: Cell::new(false),
             denials: RefCell::default(),
             sample_status: Cell::new(false),
             looked_for_until: Cell::default(),
@@ -288,16 +295,16 @@ impl Keeper {
     fn settle(&self, now: Now, outcome: Outcome) -> Option<Call> {
         for event in &outcome.events {
             self.metrics.event(event, now.wall.0 / 1000);
-            self.report(event);
+            self.report(event, now);
         }
         let got_token =
             |event: &Event| matches!(event, Event::Acquired { .. } | Event::Unchanged { .. });
         if outcome.events.iter().any(got_token) {
-            let off = outcome
-                .events
-                .iter()
-                .any(|event| matches!(event, Event::ClockOff(_)));
+            let mut events = outcome.events.iter();
+            let off = events.any(|event| matches!(event, Event::ClockOff(_)));
             self.clock_is_off.set(off);
+            let ignored = outcome.events.contains(&Event::LifetimeIgnored);
+            self.lifetime_is_ignored.set(ignored);
         }
         self.renew_header(now);
         outcome.call
@@ -329,7 +336,7 @@ impl Keeper {
     }
 
     /// Tells people once per change: an outage must not flood the log.
-    fn report(&self, event: &Event) {
+    fn report(&self, event: &Event, now: Now) {
         let (identity, audience) = (&self.identity, &self.audience);
         match event {
             Event::Acquired {
@@ -359,11 +366,25 @@ impl Keeper {
                 // Not as a float: what formats one is larger than all of this file.
                 let rounded = retry_in.saturating_add(Duration::from_millis(50));
                 let (seconds, tenth) = (rounded.as_secs(), rounded.subsec_millis() / 100);
+                let terms = self.terms.borrow();
+                let why = terms.explain(failure);
+                let member = self.member.borrow();
+                let next = format!("(next attempt in {seconds}.{tenth} s)");
+                match meanwhile(member.token(now), now) {
+                    Some(meanwhile) => log::warn!(
+                        "identity `{identity}`: the token for {audience} could not be renewed; {meanwhile}: {why} {next}"
+                    ),
+                    None => {
+                        log::warn!("identity `{identity}`: no token for {audience}: {why} {next}");
+                    }
+                }
+            }
+            Event::LifetimeIgnored if !self.lifetime_is_ignored.get() => {
                 log::warn!(
-                    "identity `{identity}`: no token for {audience}: {failure} (next attempt in {seconds}.{tenth} s)"
+                    "identity `{identity}`: the token endpoint gives a lifetime (`expires_in`) of zero or less beside an end (`expires_on`) to come; the end is believed"
                 );
             }
-            Event::ClockOff(_) | Event::Failed { .. } => {}
+            Event::ClockOff(_) | Event::LifetimeIgnored | Event::Failed { .. } => {}
         }
     }
 

@@ -28,6 +28,12 @@ pub(crate) fn rfc3339(moment: Wall) -> Option<String> {
     written(moment, 'T')
 }
 
+/// The time of day in UTC, `HH:mm:ss`; `None` after the year 9999.
+pub(crate) fn time_of_day(moment: Wall) -> Option<String> {
+    let text = written(moment, 'T')?;
+    text.get(11..19).map(str::to_owned)
+}
+
 /// As Entra writes its times: RFC 3339 with a space.
 pub(crate) fn as_entra_writes(moment: Wall) -> Option<String> {
     written(moment, ' ')
@@ -61,7 +67,7 @@ fn read_date(text: &str) -> Option<Date> {
     Date::from_calendar_date(year, month, number(day)?).ok()
 }
 
-/// The twelve hours that the clock's are counted in.
+/// The half of the day that a clock of twelve hours names.
 #[derive(Clone, Copy)]
 enum Half {
     Morning,
@@ -89,6 +95,9 @@ fn read_clock(text: &str, half: Option<Half>) -> Option<Time> {
     }
     let hour = match half {
         None => hour,
+        // Some formats write the half beside a clock of 24 hours, where it says nothing new.
+        Some(Half::Morning) if hour == 0 => hour,
+        Some(Half::Afternoon) if (13..24).contains(&hour) => hour,
         Some(_) if !(1..=12).contains(&hour) => return None,
         Some(Half::Morning) => hour % 12,
         Some(Half::Afternoon) => hour % 12 + 12,
@@ -135,11 +144,11 @@ mod tests {
     use jiff::fmt::strtime;
     use jiff::tz::{Offset, TimeZone};
     use proptest::prelude::*;
-    use proptest::test_runner::RngSeed;
     #[cfg(all(target_family = "wasm", target_os = "unknown"))]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     use super::*;
+    use crate::seed::rng_seed;
 
     /// The last second of the year 9999, but for the time zones that lie ahead of it.
     const LAST: i64 = 253_402_207_200;
@@ -165,7 +174,7 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig {
-            rng_seed: RngSeed::Fixed(0),
+            rng_seed: rng_seed(),
             failure_persistence: None,
             ..ProptestConfig::default()
         })]
@@ -217,6 +226,12 @@ mod tests {
             ("1:00:00 AM", 1),
             ("12:00:00 PM", 12),
             ("11:00:00 pm", 23),
+            // A clock of 24 hours with the half beside it.
+            ("13:00:00 PM", 13),
+            ("16:00:00 PM +00:00", 16),
+            ("23:00:00pm", 23),
+            ("0:00:00 AM", 0),
+            ("00:00:00 AM", 0),
         ] {
             assert_eq!(
                 wall(&format!("1/1/1970 {text}")),
@@ -260,8 +275,9 @@ mod tests {
             "26-09-21T00:00:00Z",
             "+2026-09-21T00:00:00Z",
             "13/45/2026 00:00:00",
-            "9/21/2026 13:00:00 PM",
-            "9/21/2026 0:00:00 AM",
+            "9/21/2026 13:00:00 AM",
+            "9/21/2026 0:00:00 PM",
+            "9/21/2026 24:00:00 PM",
             "9-21/2026 0:00:00",
             "2026/09/21 00:00:00",
         ] {

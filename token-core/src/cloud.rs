@@ -26,9 +26,14 @@ impl Cloud {
         }
     }
 
-    /// The cloud of an Entra host, under any of its names.
+    /// The cloud of an Entra host, under any of its names: in any case, with or without a port and
+    /// the dot that ends a fully qualified name (RFC 1034 §3.1).
     #[must_use]
-    pub fn of_authority(host: &str) -> Option<Self> {
+    pub fn of_authority(authority: &str) -> Option<Self> {
+        let host = authority
+            .split_once(':')
+            .map_or(authority, |(host, _)| host);
+        let host = host.strip_suffix('.').unwrap_or(host);
         match host.to_ascii_lowercase().as_str() {
             "login.microsoftonline.com"
             | "login.microsoft.com"
@@ -93,5 +98,30 @@ mod tests {
         assert_eq!("AzureChinaCloud".parse(), Ok(Cloud::China));
         assert!("germany".parse::<Cloud>().is_err());
         assert_eq!(Cloud::of_authority("login.example.com"), None);
+    }
+
+    #[test]
+    fn the_same_host_is_of_the_same_cloud_however_it_is_written() {
+        for cloud in [Cloud::Public, Cloud::UsGovernment, Cloud::China] {
+            let host = cloud.authority();
+            for written in [
+                format!("{host}:443"),
+                format!("{host}:8443"),
+                format!("{host}."),
+                format!("{host}.:443"),
+                host.to_ascii_uppercase(),
+                format!("{}.:443", host.to_ascii_uppercase()),
+            ] {
+                assert_eq!(Cloud::of_authority(&written), Some(cloud), "{written}");
+            }
+        }
+        for other in [
+            "login.microsoftonline.us..",
+            "login.microsoftonline.us.example:443",
+            ":443",
+            "",
+        ] {
+            assert_eq!(Cloud::of_authority(other), None, "{other}");
+        }
     }
 }

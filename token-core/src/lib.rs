@@ -37,6 +37,7 @@ pub mod failure;
 pub mod host;
 pub mod http;
 pub mod identity;
+mod invisible;
 pub mod local_reply;
 pub mod member;
 pub mod page;
@@ -44,6 +45,9 @@ pub mod record;
 pub mod reply;
 pub mod schedule;
 mod secret;
+#[cfg(test)]
+#[path = "../tests/common/seed.rs"]
+mod seed;
 pub mod slot;
 pub mod state;
 pub mod status;

@@ -53,10 +53,19 @@ fn row(page: &mut String, slot: &SlotStatus) {
     if let Some(problem) = &slot.last_error {
         let (message, advice) = (escape(&problem.message), escape(&problem.advice));
         let failures = slot.consecutive_failures;
+        // With a valid token it is a renewal that failed.
+        let what = match &problem.meanwhile {
+            Some(meanwhile) => format!("renewals failed; {meanwhile}"),
+            None => "failed".into(),
+        };
         let _ = write!(
             page,
-            "<br><span class=\"bad\">{failures} failed: {message}</span><br>{advice}"
+            "<br><span class=\"bad\">{failures} {what}: {message}</span><br>{advice}"
         );
+        if !problem.settings.is_empty() {
+            let settings = escape(&problem.settings.join(", "));
+            let _ = write!(page, " Look at {settings}.");
+        }
         if !problem.trace.is_empty() {
             let trace = escape(&problem.trace.to_string());
             let _ = write!(page, "<br><small>{trace}</small>");

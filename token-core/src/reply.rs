@@ -9,6 +9,7 @@ use core::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::expiry::{self, BadTime};
+use crate::invisible;
 use crate::schedule::MAX_LIFETIME;
 use crate::{Mono, Now, Secret, Token, Wall};
 
@@ -62,8 +63,8 @@ impl fmt::Display for ReplyError {
 /// # Errors
 /// [`ReplyError`] names the field that is missing or wrong. It never quotes the token.
 pub fn parse(body: &[u8]) -> Result<Reply, ReplyError> {
-    let mut fields: Map<String, Value> =
-        serde_json::from_slice(body).map_err(|e| ReplyError::NotJson(json_reason(&e)))?;
+    let mut fields: Map<String, Value> = serde_json::from_slice(invisible::without_mark(body))
+        .map_err(|e| ReplyError::NotJson(json_reason(&e)))?;
     let mut field = |name| fields.remove(name).unwrap_or_default();
     let secret = access_token(field("access_token"))?;
     bearer(&field("token_type"))?;
@@ -141,6 +142,8 @@ pub struct Ends {
     pub wall: Wall,
     /// How far this machine's wall clock seems to be off, when it is.
     pub clock_off_by: Option<Duration>,
+    /// Whether the reply's lifetime cannot be, so that its end alone is believed.
+    pub lifetime_ignored: bool,
 }
 
 impl Reply {
@@ -151,11 +154,15 @@ impl Reply {
     /// A token that is over, or as good as over, when it arrives.
     pub fn ends(&self, sent: Now) -> Result<Ends, ReplyError> {
         let by_clock = self.expires_on.map(|end| end.since(sent.wall));
+        // Some caches count the lifetime down to zero and below while the token still has hours.
+        let ends_later = by_clock.is_some_and(|left| !left.is_zero());
+        let lifetime_ignored = ends_later && self.expires_in == Some(Duration::ZERO);
+        let expires_in = self.expires_in.filter(|_| !lifetime_ignored);
         let off_by = |life, end: Wall| {
             let expected = sent.wall.after(life);
             expected.since(end).max(end.since(expected))
         };
-        let (field, lifetime, clock_off_by) = match (self.expires_in, self.expires_on) {
+        let (field, lifetime, clock_off_by) = match (expires_in, self.expires_on) {
             (Some(life), Some(end)) if off_by(life, end) > CLOCK_TOLERANCE => {
                 ("expires_in", life, Some(off_by(life, end)))
             }
@@ -178,6 +185,7 @@ impl Reply {
             mono: sent.mono.after(lifetime),
             wall: sent.wall.after(lifetime),
             clock_off_by,
+            lifetime_ignored,
         })
     }
 }

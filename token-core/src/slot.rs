@@ -102,6 +102,8 @@ pub enum Event {
     },
     /// This machine's wall clock and the endpoint disagree by so much.
     ClockOff(Duration),
+    /// The endpoint gave a lifetime that cannot be, zero or less, beside an end that can.
+    LifetimeIgnored,
     /// An attempt failed.
     Failed {
         /// Why.
@@ -110,7 +112,8 @@ pub enum Event {
         attempt: u32,
         /// When the next attempt comes.
         retry_in: Duration,
-        /// Whether the attempt before, of whichever VM, failed in another way or not at all.
+        /// Whether there is news: the attempt before, of whichever VM, failed in another way or
+        /// not at all, or the token that was in hand then has ended.
         is_news: bool,
     },
 }
@@ -370,6 +373,9 @@ impl Slot {
         if let Some(off_by) = ends.clock_off_by {
             self.report(Event::ClockOff(off_by));
         }
+        if ends.lifetime_ignored {
+            self.report(Event::LifetimeIgnored);
+        }
         let percent = self.policy.refresh_before_expiry_percent;
         let held = self.state.token.take();
         let repeated = held
@@ -426,6 +432,7 @@ impl Slot {
         if let Some(id) = &call.client_request_id {
             failure.trace = Box::new(failure.trace.or_sent(id, now.wall));
         }
+        failure.renewal = self.token(now).is_some();
         self.state.failures = self.state.failures.saturating_add(1);
         let retry_in = if failure.permanent {
             schedule::permanent_backoff(&mut self.rng)
@@ -434,7 +441,7 @@ impl Slot {
         };
         self.state.next_attempt = now.mono.after(retry_in);
         let last = self.state.last_failure.replace(failure.clone());
-        let is_news = last.is_none_or(|last| !last.is_the_same_reason_as(&failure));
+        let is_news = last.is_none_or(|last| !failure.is_told_by(&last));
         self.report(Event::Failed {
             failure,
             attempt: self.state.failures,

@@ -3,11 +3,11 @@
 
 use serde::{Serialize, Serializer};
 
-use crate::config::{Mistakes, SlotSpec};
-use crate::failure::Failure;
+use crate::config::{Mistakes, SlotSpec, Terms};
+use crate::failure::{Failure, FailureCode};
 use crate::state::State;
 use crate::trace::Trace;
-use crate::{Now, calendar};
+use crate::{Now, Token, calendar};
 
 /// How many mistakes of a configuration an answer names, and with how many letters each; the log
 /// has all of them.
@@ -78,6 +78,12 @@ pub struct Problem {
     /// What to do about it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub advice: String,
+    /// The settings to look at, as they are called where they were set.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<String>,
+    /// What it means for requests, where these go on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub meanwhile: Option<String>,
     /// By what the endpoint's support finds the exchange.
     #[serde(flatten, serialize_with = "trace_fields")]
     pub trace: Trace,
@@ -88,15 +94,30 @@ fn trace_fields<S: Serializer>(trace: &Trace, serializer: S) -> Result<S::Ok, S:
     serializer.collect_map(trace.parts().map(|(name, _, value)| (name, value)))
 }
 
-impl From<&Failure> for Problem {
-    fn from(failure: &Failure) -> Self {
+impl Problem {
+    fn of(failure: &Failure, terms: &Terms, meanwhile: Option<String>) -> Self {
+        let settings = terms.to_look_at(failure).into_iter();
         Self {
             code: failure.code.to_string(),
             message: failure.message.clone(),
             advice: failure.advice().unwrap_or_default().to_owned(),
+            settings: settings.map(str::to_owned).collect(),
+            meanwhile,
             trace: Trace::clone(&failure.trace),
         }
     }
+}
+
+/// What people are told of requests while a token cannot be renewed; `None` when the one in hand
+/// may not be sent any more.
+#[must_use]
+pub fn meanwhile(token: Option<&Token>, now: Now) -> Option<String> {
+    let token = token.filter(|token| token.is_valid(now))?;
+    let end = calendar::time_of_day(token.sendable_until(now))?;
+    let minutes = token.remaining(now).as_secs() / 60;
+    Some(format!(
+        "requests go on with the token in hand until {end} UTC ({minutes} min)"
+    ))
 }
 
 impl Status {
@@ -134,19 +155,35 @@ impl SlotStatus {
             expires_on: token.and_then(|token| calendar::rfc3339(token.expires_wall)),
             expires_in_seconds: token.map(|token| token.until_expiry(now).as_secs()),
             consecutive_failures: state.failures,
-            last_error: state.last_failure.as_ref().map(Problem::from),
+            last_error: state
+                .last_failure
+                .as_ref()
+                .map(|failure| Problem::of(failure, &spec.terms, meanwhile(token, now))),
             next_attempt_in_seconds: state.next_attempt.since(now.mono).as_secs(),
         }
     }
 }
 
-/// The answer to a request whose token is not to be had: 503, which clients retry, never 401.
+/// The answer to a request whose token is not to be had: 503, which clients retry, never 401. It
+/// goes to whoever may send requests, who need not know of the identity: `/status` has the rest.
 #[derive(Debug, Serialize)]
 pub struct Unavailable {
-    error: Problem,
+    error: Refused,
     /// Seconds, for `Retry-After`.
     #[serde(skip)]
     pub retry_after: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Refused {
+    code: &'static str,
+    message: String,
+    /// The code of the last attempt's failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<FailureCode>,
+    /// What to do about it, where it is not on `/status`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    advice: Option<&'static str>,
 }
 
 /// Why a request did not get its token.
@@ -163,7 +200,7 @@ pub enum NoToken {
 impl Unavailable {
     /// Explains it with what is known of the slot.
     #[must_use]
-    pub fn new(why: NoToken, identity: &str, state: &State, now: Now) -> Self {
+    pub fn new(why: NoToken, state: &State, now: Now) -> Self {
         let (code, what) = match why {
             NoToken::HeldTooLong => (
                 "token_unavailable",
@@ -178,20 +215,14 @@ impl Unavailable {
                 "the proxy could not put the token on the request",
             ),
         };
-        let mut message = format!("identity `{identity}`: {what}");
-        let mut trace = Trace::default();
-        if let Some(failure) = &state.last_failure {
-            message.push_str("; ");
-            message.push_str(&failure.message);
-            trace = Trace::clone(&failure.trace);
-        }
+        let failure = state.last_failure.as_ref();
         let wait = state.next_attempt.since(now.mono).as_secs();
         Self {
-            error: Problem {
-                code: code.into(),
-                message,
-                trace,
-                ..Problem::default()
+            error: Refused {
+                code,
+                message: what.into(),
+                reason: failure.map(|failure| failure.code),
+                advice: None,
             },
             retry_after: wait.saturating_add(1).min(MAX_RETRY_AFTER),
         }
@@ -213,12 +244,13 @@ impl Unavailable {
             message.push_str(" more in the proxy's log");
         }
         Self {
-            error: Problem {
-                code: "configuration_invalid".into(),
+            error: Refused {
+                code: "configuration_invalid",
                 message,
-                advice: "Correct the plugin's configuration; it takes effect without a restart."
-                    .into(),
-                ..Problem::default()
+                reason: None,
+                advice: Some(
+                    "Correct the plugin's configuration; it takes effect without a restart.",
+                ),
             },
             retry_after: MAX_RETRY_AFTER,
         }

@@ -86,7 +86,7 @@ fn statuses_are_judged_as_imds_documents_them() {
         (429, "", "throttled", false),
         (500, "", "endpoint_failed", false),
         (502, "", "endpoint_unreachable", false),
-        (503, "upstream connect error", "endpoint_unreachable", false),
+        (503, "no healthy upstream", "endpoint_unreachable", false),
         (503, r#"{"error":"busy"}"#, "endpoint_failed", false),
         (504, "", "endpoint_timeout", false),
         (302, "", "endpoint_redirects", false),
@@ -165,6 +165,28 @@ fn the_same_failure_again_is_no_news_and_another_one_is() {
     assert!(!is_news(300.0, 429));
 }
 
+/// A renewal that fails is one thing, and no token at all another.
+#[test]
+fn that_the_token_in_hand_has_ended_is_news() {
+    let mut slot = slot();
+    exchange(&mut slot, START, token("t", 3600));
+    let mut told = |now| {
+        let outputs = exchange(&mut slot, at(now), answer(500, ""));
+        match &events(&outputs)[..] {
+            [
+                Event::Failed {
+                    failure, is_news, ..
+                },
+            ] => (failure.renewal, *is_news),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(told(3300.0), (true, true));
+    assert_eq!(told(3400.0), (true, false));
+    assert_eq!(told(3700.0), (false, true));
+    assert_eq!(told(3800.0), (false, false));
+}
+
 /// The ids and times in Entra's descriptions differ from answer to answer.
 #[test]
 fn what_differs_in_every_answer_makes_no_news_and_another_number_does() {
@@ -207,7 +229,7 @@ fn an_error_body_is_understood_as_far_as_it_makes_sense() {
     for fields in [
         r#""error_description":null"#,
         r#""error_description":7,"error_codes":{}"#,
-        r#""error_codes":["700016",null,-1,1e99]"#,
+        r#""error_codes":["700017",null,-1,1e99]"#,
     ] {
         let body = format!(r#"{{"error":"odd",{fields}}}"#);
         let mut slot = slot();

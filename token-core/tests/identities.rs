@@ -564,7 +564,7 @@ fn a_forward_proxy_is_named_where_the_endpoint_itself_said_nothing() {
     let proxied = plan(&tsiam(r#","forwardProxy":"proxy.corp.example:3128""#));
     let proxy = "by way of the proxy proxy.corp.example:3128";
     let silent = [
-        Ok(answer(503, "upstream connect error")),
+        Ok(answer(503, "no healthy upstream")),
         Ok(answer(504, "upstream request timeout")),
         Err(NoAnswer::Broken),
         Err(NoAnswer::TimedOut),

@@ -402,6 +402,7 @@ fn the_layout_of_the_record_is_that_of_its_version() {
                 message: "m".into(),
                 step: Step::Token,
                 by_proxy: true,
+                renewal: true,
                 permanent: true,
                 retry_after: None,
                 trace: Box::new(Trace {
@@ -419,7 +420,7 @@ fn the_layout_of_the_record_is_that_of_its_version() {
     let bytes = record.encode();
     let (body, _checksum) = bytes.split_at(bytes.len() - 4);
     let expected =
-        b"\x03\x01\x02\x01\x03\x01s\x04\x05\x06\x07\x08\x01\x09throttled\x01m\x01\x01\x01\x01\x01t\x01\x01c\x00\x01\x01w\x01\x00\x01\x09";
+        b"\x03\x01\x02\x01\x03\x01s\x04\x05\x06\x07\x08\x01\x09throttled\x01m\x01\x01\x01\x01\x01\x01t\x01\x01c\x00\x01\x01w\x01\x00\x01\x09";
     assert_eq!(body, expected);
     assert_eq!(Record::decode(&bytes), Some(record));
 }

@@ -4,12 +4,12 @@ mod common;
 
 use core::time::Duration;
 
+use common::seed::rng_seed;
 use common::{OneKey, START, answer, later, members, plan, policy, token};
 use entra_token_core::Now;
 use entra_token_core::member::{Call, Member};
 use entra_token_core::record::OwnerId;
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -119,7 +119,7 @@ impl Process {
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 300,
-        rng_seed: RngSeed::Fixed(0x5eed),
+        rng_seed: rng_seed(),
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

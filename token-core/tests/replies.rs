@@ -39,6 +39,7 @@ fn every_known_form_of_expires_on_means_the_same_moment() {
         "\"09/21/2026 15:13:20 +00:00\"",
         "\"09/21/2026 03:13:20 PM +00:00\"",
         "\"9/21/2026 3:13:20 PM\"",
+        "\"9/21/2026 15:13:20 PM\"",
         "\"2026-09-21 15:13:20\"",
         "\"2026-09-21 15:13:20 +00:00\"",
         "\"2026-09-21T15:13:20Z\"",
@@ -185,6 +186,42 @@ fn a_wrong_clock_does_not_refuse_a_token_that_lives_only_minutes() {
         );
         assert!(ends.clock_off_by.is_some());
     }
+}
+
+/// Some caches count the lifetime down to zero and below while the token still has hours.
+#[test]
+fn a_lifetime_that_cannot_be_is_ignored_beside_an_end_that_can() {
+    let now = common::START.wall.0 / 1000;
+    let ends = |life: &str, end: u64| {
+        let body = format!(r#"{{"access_token":"abc","expires_in":{life},"expires_on":"{end}"}}"#);
+        let reply = reply::parse(body.as_bytes()).expect("a reply");
+        reply.ends(common::START)
+    };
+    for life in ["0", "\"0\"", "-5", "\"-5\"", "-1e300", "0.9"] {
+        let ends = ends(life, now + 3600).unwrap_or_else(|error| panic!("{life}: {error}"));
+        assert_eq!(ends.lifetime, Duration::from_secs(3600), "{life}");
+        assert!(ends.lifetime_ignored && ends.clock_off_by.is_none());
+    }
+    // Where neither can be the token is over; where both can, it ends with the earlier.
+    for end in [0, now - 1, now] {
+        ends("0", end).expect_err("over");
+    }
+    for (life, end, expected) in [("3600", 3590, 3590), ("3590", 3600, 3590)] {
+        let ends = ends(life, now + end).expect("both can be");
+        assert_eq!(ends.lifetime, Duration::from_secs(expected));
+        assert!(!ends.lifetime_ignored);
+    }
+    // It alone is believed.
+    with("expires_in", "0")
+        .expect("a number")
+        .ends(common::START)
+        .expect_err("over");
+}
+
+#[test]
+fn a_reply_may_begin_with_a_byte_order_mark() {
+    let body = "\u{feff}{\"access_token\":\"abc\",\"expires_in\":3599}";
+    assert!(reply::parse(body.as_bytes()).is_ok());
 }
 
 #[test]

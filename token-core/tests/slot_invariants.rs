@@ -5,13 +5,13 @@ mod common;
 
 use core::time::Duration;
 
+use common::seed::rng_seed;
 use common::{CALL_TIMEOUT, START, answer, outputs, plan, policy};
 use entra_token_core::failure::NoAnswer;
 use entra_token_core::http::Response;
 use entra_token_core::slot::{CALL_GRACE, CallId, Event, Input, Output, Slot};
 use entra_token_core::{Generation, Now, Token, Wall};
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -151,7 +151,7 @@ impl World {
 fn config() -> ProptestConfig {
     ProptestConfig {
         cases: 400,
-        rng_seed: RngSeed::Fixed(0x5eed),
+        rng_seed: rng_seed(),
         failure_persistence: None,
         ..ProptestConfig::default()
     }

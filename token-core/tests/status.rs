@@ -2,10 +2,9 @@
 
 mod common;
 
-use common::{START, answer, at, exchange, policy, slot, token};
+use common::{START, answer, at, exchange, slot, token};
 use entra_token_core::config::SlotSpec;
 use entra_token_core::page;
-use entra_token_core::record::SlotKey;
 use entra_token_core::slot::Slot;
 use entra_token_core::state::State;
 use entra_token_core::status::{NoToken, Status, TokenState, Unavailable, json};
@@ -13,13 +12,9 @@ use entra_token_core::status::{NoToken, Status, TokenState, Unavailable, json};
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 fn spec(required: Option<bool>) -> SlotSpec {
-    let plan = common::plan();
     SlotSpec {
-        key: SlotKey::of(&plan),
-        plan,
-        policy: policy(),
-        identity: "default".into(),
         required,
+        ..common::spec()
     }
 }
 
@@ -94,6 +89,7 @@ fn a_failure_is_told_with_its_code_and_what_to_do() {
         r#""code":"identity_not_found""#,
         "Identity not found",
         "Assign the managed identity",
+        r#""settings":["identities[0].type","identities[0].clientId"]"#,
         r#""consecutiveFailures":1"#,
     ] {
         assert!(text.contains(expected), "{text}");
@@ -103,19 +99,44 @@ fn a_failure_is_told_with_its_code_and_what_to_do() {
 #[test]
 fn a_request_without_a_token_learns_why_and_when_to_come_back() {
     let slot = failing();
-    let answer = Unavailable::new(NoToken::HeldTooLong, "default", slot.state(), at(1.0));
+    let answer = Unavailable::new(NoToken::HeldTooLong, slot.state(), at(1.0));
     assert_eq!(
         answer.retry_after, 30,
         "the next attempt is 30 to 60 s away; 30 s is the bound"
     );
     let text = String::from_utf8(json(&answer)).expect("JSON");
+    // Clients need not know of the identity, nor of what the endpoint said.
+    assert_eq!(
+        text,
+        r#"{"error":{"code":"token_unavailable","message":"no token that may be sent came in time","reason":"identity_not_found"}}"#
+    );
+    let waiting = Unavailable::new(NoToken::TooManyHeld, &State::default(), at(1.0));
+    assert_eq!(waiting.retry_after, 1);
+}
+
+#[test]
+fn a_renewal_that_fails_is_told_as_that_with_the_time_until_which_requests_go_on() {
+    let (mut slot, spec) = (with_token(), spec(None));
+    exchange(&mut slot, at(3300.0), answer(500, ""));
+    let told = |now| {
+        let status = Status::of([(&spec, slot.state())], now);
+        let text = String::from_utf8(json(&status)).expect("JSON");
+        (text, page::render(&status))
+    };
+    // The token ends at 15:13:20, and is sent until 5 s before that.
+    let meanwhile = "requests go on with the token in hand until 15:13:15 UTC (4 min)";
+    let (text, page) = told(at(3310.0));
     assert!(
-        text.starts_with(r#"{"error":{"code":"token_unavailable","message":"identity `default`: "#),
+        text.contains(&format!(r#""meanwhile":"{meanwhile}""#)),
         "{text}"
     );
-    assert!(text.contains("Identity not found"), "{text}");
-    let waiting = Unavailable::new(NoToken::TooManyHeld, "default", &State::default(), at(1.0));
-    assert_eq!(waiting.retry_after, 1);
+    assert!(
+        page.contains(&format!("1 renewals failed; {meanwhile}: ")),
+        "{page}"
+    );
+    let (text, page) = told(at(3596.0));
+    assert!(!text.contains("meanwhile"), "{text}");
+    assert!(page.contains("1 failed: "), "{page}");
 }
 
 #[test]

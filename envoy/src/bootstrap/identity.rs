@@ -14,15 +14,24 @@ use crate::settings::identity::{
 };
 use crate::settings::target::NamedIdentity;
 
-pub(super) fn configuration(named: &NamedIdentity, settings: &Settings) -> config::Identity {
+/// The `n`th identity of the settings.
+pub(super) fn configuration(
+    n: usize,
+    named: &NamedIdentity,
+    settings: &Settings,
+) -> config::Identity {
     let writer = Writer { named, settings };
-    match &named.identity {
+    let configuration = match &named.identity {
         Identity::Managed(managed) => writer.managed(managed),
         Identity::Application(application) => writer.application(application),
         Identity::Tsiam(service) => config::Identity {
             tsiam: Some(writer.tsiam(service)),
             ..writer.bare(IdentityType::Tsiam)
         },
+    };
+    config::Identity {
+        setting_names: Some(settings.terms.of_identity(n, &named.identity)),
+        ..configuration
     }
 }
 
@@ -51,6 +60,7 @@ impl Writer<'_> {
             via_internal_listener: credential_files::route(&self.named.identity, self.settings)
                 .is_some()
                 || identity_clusters::asks_through_a_tunnel(&self.named.identity, self.settings),
+            setting_names: None,
         }
     }
 

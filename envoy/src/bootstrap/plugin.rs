@@ -39,11 +39,18 @@ pub(super) fn authorize(target: &Target, settings: &Settings) -> Value {
             .into_iter()
             .filter(|identity| identity.name == target.identity)
             .collect(),
-        targets: vec![config::Target {
-            // The first names it. The filter is in the target's cluster, so every request is its.
-            hosts: vec![target.pattern.clone(), parsed("*")],
-            ..of_target(target)
-        }],
+        targets: all
+            .targets
+            .into_iter()
+            .zip(&settings.targets)
+            .filter(|(_, its)| its.name == target.name)
+            .map(|(own, _)| config::Target {
+                // The first names it. The filter is in the target's cluster, so every request is
+                // its.
+                hosts: vec![target.pattern.clone(), parsed("*")],
+                ..own
+            })
+            .collect(),
         ..all
     };
     http_filter(&own, settings)
@@ -95,9 +102,15 @@ fn configuration(settings: &Settings, mode: Mode) -> PluginConfig {
         identities: settings
             .identities
             .iter()
-            .map(|named| identity::configuration(named, settings))
+            .enumerate()
+            .map(|(n, named)| identity::configuration(n, named, settings))
             .collect(),
-        targets: settings.targets.iter().map(of_target).collect(),
+        targets: settings
+            .targets
+            .iter()
+            .enumerate()
+            .map(|(n, target)| of_target(n, target, settings))
+            .collect(),
         hold: Hold::default(),
         auth_errors_retryable: AuthErrorsRetryable::default(),
         refresh_before_expiry_percent: settings.refresh_before_expiry,
@@ -105,8 +118,10 @@ fn configuration(settings: &Settings, mode: Mode) -> PluginConfig {
     }
 }
 
-fn of_target(target: &Target) -> config::Target {
+/// The `n`th target of the settings.
+fn of_target(n: usize, target: &Target, settings: &Settings) -> config::Target {
     config::Target {
+        audience_name: Some(parsed(&settings.terms.of_audience(n))),
         hosts: vec![target.pattern.clone()],
         identity: target.identity.clone(),
         audience: target.audience.clone(),

@@ -281,7 +281,11 @@ fn says_the_same(pairs: &[(&str, &str)]) -> String {
         .collect();
     beside.extend(values.iter().map(|(n, v)| (n.as_str(), v.as_str())));
     beside.push((file::VARIABLE, &path));
-    let of_file = read(&machine, &beside);
+    let of_file = Settings {
+        // The two are called by other names in messages.
+        terms: of_environment.terms.clone(),
+        ..read(&machine, &beside)
+    };
     assert_eq!(
         rendered(&of_environment).to_string(),
         rendered(&of_file).to_string(),

@@ -104,7 +104,9 @@ impl Attempts<'_> {
                         return Ok(Acquired { token, clock_off });
                     }
                     Output::Report(Event::ClockOff(by)) => clock_off = Some(by),
-                    Output::Report(Event::Acquired { .. } | Event::Unchanged { .. }) => {}
+                    Output::Report(
+                        Event::Acquired { .. } | Event::Unchanged { .. } | Event::LifetimeIgnored,
+                    ) => {}
                     Output::Report(Event::Failed {
                         failure,
                         retry_in,

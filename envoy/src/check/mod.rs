@@ -37,17 +37,14 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Envoy's log, in the private directory.
 const LOG: &str = "envoy.log";
 
-/// Puts a text that names variables into the words of where the settings are from.
-pub(crate) type Words = fn(&str) -> String;
-
 /// Checks these settings and gives the exit code.
-pub(crate) fn check(settings: &Settings, programs: Programs, words: Words) -> u8 {
-    match try_to_check(settings, programs, words) {
+pub(crate) fn check(settings: &Settings, programs: Programs) -> u8 {
+    match try_to_check(settings, programs) {
         Ok(code) | Err(code) => code,
     }
 }
 
-fn try_to_check(settings: &Settings, programs: Programs, words: Words) -> Result<u8, u8> {
+fn try_to_check(settings: &Settings, programs: Programs) -> Result<u8, u8> {
     let subjects = subjects(&bootstrap::plugin_configuration(settings));
     let verbose = settings.log_level.is_verbose();
     let mut settings = settings.clone();
@@ -84,7 +81,7 @@ fn try_to_check(settings: &Settings, programs: Programs, words: Words) -> Result
             may_pass: &|failure| !failure.permanent && failure.code.ends_by() == EndsBy::Time,
             tell: &tell,
         };
-        ask_for_all(&subjects, &attempts, words)
+        ask_for_all(&subjects, &attempts)
     };
     let ended = beside::work(&envoy, sidecars, &socket, work)
         .map_err(|not_started| launch::cannot_run(&not_started))?;
@@ -126,7 +123,6 @@ fn subjects(config: &PluginConfig) -> Vec<Subject> {
 fn ask_for_all(
     subjects: &[Subject],
     attempts: &Attempts<'_>,
-    words: Words,
 ) -> Vec<(Report, Result<(), Verdict>)> {
     std::thread::scope(|scope| {
         let asked: Vec<_> = subjects
@@ -142,7 +138,7 @@ fn ask_for_all(
                 }
                 Ok(Err(failed)) => {
                     let verdict = Verdict::of(&failed.failure);
-                    (Report::of_failure(subject, &failed, words), Err(verdict))
+                    (Report::of_failure(subject, &failed), Err(verdict))
                 }
                 Err(panic) => std::panic::resume_unwind(panic),
             })

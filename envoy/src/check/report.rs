@@ -5,7 +5,6 @@ use std::fmt::{self, Display};
 use entra_token_core::Now;
 use entra_token_core::config::{IdentityType, SlotSpec};
 
-use super::Words;
 use super::attempt::{Acquired, Failed};
 use super::claims::{Claims, duration, printable};
 use super::mend::{self, Verdict};
@@ -113,7 +112,7 @@ impl Report {
     }
 
     /// Of a failure: what was said, and what to do.
-    pub(super) fn of_failure(subject: &Subject, failed: &Failed, words: Words) -> Self {
+    pub(super) fn of_failure(subject: &Subject, failed: &Failed) -> Self {
         let Failed {
             failure,
             endpoint,
@@ -130,6 +129,7 @@ impl Report {
         let place = Place::of(plan, subject.kind, endpoint);
         let remedy = mend::remedy(
             failure,
+            &subject.spec.terms,
             place,
             reason.as_deref(),
             endpoint.forward_proxy.is_some(),
@@ -162,7 +162,7 @@ impl Report {
             report.row("support", printable(&failure.trace.to_string()));
         }
         if !remedy.settings.is_empty() {
-            report.row("settings", words(&remedy.settings.join(", ")));
+            report.row("settings", remedy.settings.join(", "));
         }
         for (index, command) in remedy.commands.iter().enumerate() {
             let name = if index == 0 { "commands" } else { "" };

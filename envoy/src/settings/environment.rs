@@ -11,6 +11,7 @@ use super::headers::HeaderOverride;
 use super::identity::Identity;
 use super::mistake::{Place, Problem};
 use super::target::{Listener, NamedIdentity, Routing, Target, TargetName};
+use super::terms::Terms;
 use super::{
     Asked, DEFAULT_LISTENING_PORT, Draft, Reader, addressed_to, audience, choices, headers,
     target_host,
@@ -81,6 +82,7 @@ impl Reader<'_> {
                 routing: Routing::Always(0),
             }],
             refresh_before_expiry: refresh?,
+            terms: Terms::new(self.variables, None),
         })
     }
 

@@ -18,6 +18,7 @@ pub mod mistake;
 pub mod quantity;
 pub mod target;
 pub mod target_host;
+pub mod terms;
 pub mod variables;
 
 use std::path::PathBuf;
@@ -33,6 +34,7 @@ use choices::{AccessLog, LogLevel};
 use forward_proxy::ForwardProxy;
 use mistake::{Mistake, Place, Problem};
 use target::{Listener, NamedIdentity, Target};
+use terms::Terms;
 use variables::Variables;
 
 /// What is asked for, complete and checked.
@@ -73,6 +75,8 @@ pub struct Settings {
     pub module: PathBuf,
     /// Whether listeners have an IPv6 address beside the IPv4 one.
     pub ipv6: bool,
+    /// What whoever wrote the settings calls them.
+    pub terms: Terms,
 }
 
 impl Settings {
@@ -178,6 +182,7 @@ struct Asked {
     targets: Vec<Target>,
     listeners: Vec<Listener>,
     refresh_before_expiry: Percent,
+    terms: Terms,
 }
 
 /// What is known of it where mistakes may have been made.
@@ -199,6 +204,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// The settings, or none once a mistake is noted; every variable is looked at in any case.
     fn settings(&mut self, machine: &Machine) -> Option<Settings> {
+        self.or(terms::VARIABLE, (), terms::from);
         let draft = match self.variables.value(file::VARIABLE) {
             Some(path) => self.file(path),
             None => self.environment(),
@@ -257,6 +263,7 @@ impl Reader<'_> {
             access_log: access_log?,
             module: module?,
             ipv6: machine.ipv6,
+            terms: asked.terms,
         })
     }
 

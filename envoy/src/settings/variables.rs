@@ -31,7 +31,8 @@ impl Variables {
             .filter(|value| !value.is_empty())
     }
 
-    fn names(&self) -> impl Iterator<Item = &str> {
+    /// The variables that are set.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.0
             .iter()
             .filter(|(_, value)| !value.is_empty())
@@ -63,6 +64,10 @@ pub const SERVED: &[Known] = &[
     known(
         "ENTRA_AUTH_CONFIG",
         "YAML or JSON file with identities, targets and listeners, in place of the variables that name one of each",
+    ),
+    known(
+        "ENTRA_AUTH_SETTINGS_FROM",
+        "helm: messages name the chart's values, which the chart sets by itself [variables or the file]",
     ),
     known(
         "TARGET_HOST",

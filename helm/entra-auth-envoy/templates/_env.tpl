@@ -2,6 +2,7 @@
 {{- define "entra-auth-envoy.env" -}}
 {{- $v := .Values }}
 {{- $env := list
+  (list "ENTRA_AUTH_SETTINGS_FROM" "helm")
   (list "STATUS_PORT" (int $v.statusPort))
   (list "PROXY_HEALTH_PATHS" (ternary "" "off" $v.proxyHealthPaths))
   (list "DRAIN_SECONDS" (int $v.drainSeconds))

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use entra_token_core::config::SlotSpec;
+use entra_token_core::config::{self, SlotSpec};
 use entra_token_core::failure::{Failure, FailureCode};
 use entra_token_core::http::{Body, Endpoint, Response};
 use entra_token_core::identity::{Exchange, Local, Plan, Proof, Source};
-use entra_token_core::record::SlotKey;
 use entra_token_core::reply;
 use entra_token_core::schedule::MAX_LIFETIME;
 use entra_token_core::slot::{Event, Input, Output, Policy, Slot};
@@ -52,6 +51,19 @@ pub(crate) fn plan() -> Plan {
         audience: "https://monitor.azure.com".parse().expect("an audience"),
         via_internal_listener: false,
     }
+}
+
+/// The slot of an identity whose settings have names.
+fn spec() -> SlotSpec {
+    let id = "00000000-0000-0000-0000-000000000001";
+    let json = format!(
+        r#"{{"identities":[{{"name":"default","type":"clientSecret","tenantId":"contoso.com",
+            "clientId":"{id}","entra":{{"cluster":"entra"}},"credential":{{"cluster":"files"}}}}],
+        "targets":[{{"hosts":["a"],"identity":"default","audience":"https://monitor.azure.com"}}]}}"#
+    );
+    let config = config::read(json.as_bytes()).expect("a configuration");
+    let mut slots = config::compile(&config).slots;
+    slots.remove(0)
 }
 
 pub(crate) const POLICY: Policy = Policy {
@@ -174,15 +186,9 @@ pub(crate) fn error_reply(input: &[u8]) {
     let wait = slot.next_wakeup().since(START.mono);
     assert!(wait <= LONGEST_WAIT, "{wait:?}");
 
-    let spec = SlotSpec {
-        key: SlotKey::of(&plan()),
-        plan: plan(),
-        policy: POLICY,
-        identity: "default".into(),
-        required: None,
-    };
+    let spec = spec();
     let status = Status::of([(&spec, slot.state())], START);
-    let refused = Unavailable::new(NoToken::HeldTooLong, "default", slot.state(), START);
+    let refused = Unavailable::new(NoToken::HeldTooLong, slot.state(), START);
     for text in [json(&status), json(&refused)] {
         serde_json::from_slice::<Value>(&text).expect("JSON");
     }

@@ -2,7 +2,9 @@
 
 use core::time::Duration;
 
-use super::{AuthErrorsRetryable, Hold, Identity, Mode, Placement, PluginConfig, Target, sources};
+use super::{
+    AuthErrorsRetryable, Hold, Identity, Mode, Placement, PluginConfig, Target, Terms, sources,
+};
 use crate::cluster::AllowedClusters;
 use crate::host::HostTable;
 use crate::identity::Plan;
@@ -36,6 +38,8 @@ pub struct SlotSpec {
     pub policy: Policy,
     /// The identity's name, for metrics and people.
     pub identity: String,
+    /// What people call its settings.
+    pub terms: Terms,
     /// Whether the proxy is ready only with it; `None`: one of all such is enough.
     pub required: Option<bool>,
 }
@@ -97,10 +101,12 @@ pub fn compile(config: &PluginConfig) -> Plugin {
         call_timeout: config.token_request_timeout.get(),
     };
     let mut patterns = Vec::new();
-    for target in &config.targets {
-        let identity = config.identities.iter().find(|i| i.name == target.identity);
+    for place in config.targets.iter().enumerate() {
+        let (_, target) = place;
+        let mut identities = config.identities.iter().enumerate();
+        let identity = identities.find(|(_, identity)| identity.name == target.identity);
         // `read` refuses a target whose identity is not defined or not complete.
-        let Some(slot) = identity.and_then(|identity| SlotSpec::new(identity, target, policy))
+        let Some(slot) = identity.and_then(|identity| SlotSpec::new(identity, place, policy))
         else {
             continue;
         };
@@ -155,7 +161,9 @@ fn strictest(one: Option<bool>, other: Option<bool>) -> Option<bool> {
 }
 
 impl SlotSpec {
-    fn new(identity: &Identity, target: &Target, policy: Policy) -> Option<Self> {
+    fn new(identity: (usize, &Identity), target: (usize, &Target), policy: Policy) -> Option<Self> {
+        let terms = Terms::of(identity, target);
+        let ((_, identity), (_, target)) = (identity, target);
         let plan = Plan {
             source: sources::of(identity)?,
             audience: target.audience.clone(),
@@ -166,6 +174,7 @@ impl SlotSpec {
             plan,
             policy,
             identity: identity.name.to_string(),
+            terms,
             required: target.required,
         })
     }

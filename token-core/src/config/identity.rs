@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::raw::{Fields, check_fields, fields, given, one_of};
-use super::{Authority, ClusterName, IdentityName, ResourceId, Tenant, UrlPath, Uuid};
+use super::{Authority, ClusterName, IdentityName, ResourceId, SettingName, Tenant, UrlPath, Uuid};
 use crate::Audience;
 
 /// Who asks for tokens. Which fields go with which `type` says its description.
@@ -73,6 +73,11 @@ pub struct Identity {
     #[serde(default, skip_serializing_if = "is_false")]
     #[deserr(default)]
     pub via_internal_listener: bool,
+    /// What messages call the settings that this identity was made from, where a program wrote this
+    /// configuration. By default they are called by their places here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[deserr(default)]
+    pub setting_names: Option<Vec<SettingName>>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]

@@ -12,6 +12,7 @@ pub mod raw;
 mod salvage;
 mod sources;
 mod strict;
+mod terms;
 mod text;
 
 #[cfg(test)]
@@ -26,8 +27,9 @@ pub use compile::{HoldLimits, Plugin, SlotSpec, TargetSpec, compile};
 pub use identity::{AppService, Credential, Entra, Identity, IdentityType, Imds, Selector, Tsiam};
 pub use salvage::{Salvage, SalvagedTarget, salvage};
 pub use strict::{Mistake, Mistakes, read, typed, unambiguous};
+pub use terms::{SettingName, Terms};
 pub use text::{
-    Authority, ClusterName, HoldTimeout, IdentityName, Percent, ResourceId, Tenant,
+    Authority, ClusterName, HoldTimeout, IdentityName, Percent, ResourceId, SettingLabel, Tenant,
     TokenRequestTimeout, UrlPath, Uuid,
 };
 
@@ -146,6 +148,11 @@ pub struct Target {
     pub identity: IdentityName,
     /// What the token is for, with or without `/.default`.
     pub audience: Audience,
+    /// What messages call the setting that `audience` was taken from, where a program wrote this
+    /// configuration. It goes with `settingNames` of the identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[deserr(default)]
+    pub audience_name: Option<SettingLabel>,
     /// Names of the clusters that may carry the token; `["*"]` for every cluster, which is
     /// right only where the plugin is bound to a cluster (upstream placement). By default
     /// those named after the hosts.

@@ -72,19 +72,33 @@ fn selected(
 
 fn exchange(identity: &Identity) -> Option<Exchange> {
     let entra = identity.entra.as_ref()?;
+    let authority = plainest(&entra.authority);
     let tenant = identity.tenant_id.as_ref()?.to_string();
     Some(Exchange {
-        proof: proof(identity, &entra.authority, &tenant)?,
+        proof: proof(identity, &authority, &tenant)?,
         endpoint: Endpoint {
+            cluster: entra.cluster.to_string(),
+            authority,
             forward_proxy: entra.forward_proxy.as_ref().map(ToString::to_string),
-            ..endpoint(&entra.cluster, &entra.authority)
         },
         client_id: identity.client_id.as_ref()?.to_string(),
         tenant,
     })
 }
 
-fn proof(identity: &Identity, entra: &Authority, tenant: &str) -> Option<Proof> {
+/// The form of an Entra host that is the same for all of its spellings: in lower case, without the
+/// port of https and without the dot that ends a fully qualified name. It stands in an assertion's
+/// audience, which is compared letter by letter (RFC 7523 §3), and in the slot's key.
+fn plainest(authority: &Authority) -> String {
+    let text = authority.as_str().to_ascii_lowercase();
+    let text = text.strip_suffix(":443").unwrap_or(&text);
+    match text.split_once(':') {
+        Some((host, port)) => format!("{}:{port}", host.strip_suffix('.').unwrap_or(host)),
+        None => text.strip_suffix('.').unwrap_or(text).to_owned(),
+    }
+}
+
+fn proof(identity: &Identity, entra: &str, tenant: &str) -> Option<Proof> {
     let served = |path: &str| Some(local(identity.credential.as_ref()?, path));
     match identity.kind {
         IdentityType::ClientSecret => served("/").map(Proof::Secret),
@@ -119,9 +133,9 @@ fn proof(identity: &Identity, entra: &Authority, tenant: &str) -> Option<Proof> 
     }
 }
 
-fn exchange_audience(identity: &Identity, entra: &Authority) -> Audience {
+fn exchange_audience(identity: &Identity, entra: &str) -> Audience {
     identity.exchange_audience.clone().unwrap_or_else(|| {
-        let cloud = Cloud::of_authority(entra.as_str()).unwrap_or(Cloud::Public);
+        let cloud = Cloud::of_authority(entra).unwrap_or(Cloud::Public);
         Audience::constant(cloud.exchange_audience())
     })
 }

@@ -62,6 +62,7 @@ text_value! {
     UrlPath => { "type": "string", "pattern": "^/" },
     Uuid => { "type": "string", "format": "uuid" },
     ResourceId => { "type": "string", "pattern": "^/subscriptions/" },
+    SettingLabel => { "type": "string", "pattern": "^[!-~][ -~]{0,127}$" },
     HoldTimeout => { "type": "string", "examples": ["10s", "500ms"] },
     TokenRequestTimeout => { "type": "string", "examples": ["30s", "1m"] },
 }
@@ -116,6 +117,10 @@ text_newtype! {
     /// An Azure resource id.
     ResourceId
 }
+text_newtype! {
+    /// What people call a setting.
+    SettingLabel
+}
 
 impl FromStr for IdentityName {
     type Err = String;
@@ -128,6 +133,19 @@ impl FromStr for IdentityName {
         fits.then(|| Self(text.into())).ok_or_else(|| {
             "is no identity name; use up to 64 letters, digits, `_`, `.` and `-`".into()
         })
+    }
+}
+
+impl FromStr for SettingLabel {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_printable = |b: u8| b == b' ' || b.is_ascii_graphic();
+        let fits = (1..=128).contains(&text.len())
+            && !text.starts_with(' ')
+            && text.bytes().all(is_printable);
+        fits.then(|| Self(text.into()))
+            .ok_or_else(|| "is no name to show; use up to 128 characters of ASCII".into())
     }
 }
 

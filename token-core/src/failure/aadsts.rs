@@ -15,6 +15,11 @@ pub(super) fn code(error_codes: &[u64], description: &str) -> Option<FailureCode
         .find_map(meaning)
 }
 
+/// Whether a text has a number of Entra's.
+pub(super) fn is_in(text: &str) -> bool {
+    numbers(text).next().is_some()
+}
+
 /// Every `AADSTS<number>` of a text, with all of its digits: 70021 is not 700211.
 fn numbers(text: &str) -> impl Iterator<Item = u64> {
     text.split("AADSTS").skip(1).filter_map(|rest| {

@@ -2,25 +2,27 @@
 
 mod aadsts;
 mod code;
+mod envoy_reply;
 mod no_answer;
+mod said;
+mod settings;
 
 use core::fmt;
 use core::time::Duration;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 pub use code::{EndsBy, FailureCode, Reached};
 pub use no_answer::NoAnswer;
+use said::Said;
+pub use settings::Setting;
+pub(crate) use settings::to_look_at;
 
 use crate::http::Response;
 use crate::reply::ReplyError;
 use crate::trace::Trace;
 use crate::{Now, Wall};
-
-/// The longest part of a server's own words that is kept for logs and `/ready`, in characters.
-const MAX_DETAIL: usize = 400;
 
 /// What to do where no answer came through a forward proxy.
 const ADVICE_ON_THE_PROXY: &str = "Check that the proxy is up, wants no other credentials and \
@@ -38,6 +40,8 @@ pub struct Failure {
     pub step: Step,
     /// Whether the call led through a forward proxy, which may be the reason that no answer came.
     pub by_proxy: bool,
+    /// Whether a token was in hand that could still be sent: then requests go on.
+    pub renewal: bool,
     /// Whether asking again soon is useless: a person has to act.
     pub permanent: bool,
     /// What the server asked for in `Retry-After`.
@@ -63,35 +67,38 @@ impl Failure {
 
     /// Judges an answer whose status is not 200.
     pub(crate) fn refused(response: &Response, now: Now) -> Self {
-        let said = ErrorBody::parse(&response.body.0);
+        let body = &response.body.0;
+        let status = response.status;
         let retry_after = response
             .retry_after
             .as_deref()
             .and_then(|v| retry_after(v, now.wall));
-        let status = response.status;
-        let verdict = said.as_ref().and_then(ErrorBody::verdict);
+        let has_words = status >= 400 && !envoy_reply::is_envoys_own(response);
+        let said =
+            Said::in_json(body).or_else(|| has_words.then(|| Said::in_words(body)).flatten());
+        // Envoy's own answers, and those of gateways that say nothing.
+        let is_silent = said.is_none() && response.retry_after.is_none();
         let code = match (status, &said) {
-            (400.., _) if let Some(code) = verdict => code,
+            (400.., Some(said)) if let Some(code) = said.code() => code,
             (400, Some(said)) if said.finds_no_identity() => FailureCode::IdentityNotFound,
-            (400, Some(said)) if said.error == "invalid_resource" => FailureCode::AudienceNotFound,
+            (400, Some(said)) if said.name == "invalid_resource" => FailureCode::AudienceNotFound,
             (404 | 410, _) => FailureCode::EndpointNotReady,
-            (408 | 504, None) => FailureCode::EndpointTimeout,
-            // Envoy answers so by itself when nothing listens there, with a body that is not JSON.
-            (502 | 503, None) => FailureCode::EndpointUnreachable,
+            (408, _) => FailureCode::EndpointTimeout,
+            (504, _) if is_silent => FailureCode::EndpointTimeout,
+            (502 | 503, _) if is_silent => FailureCode::EndpointUnreachable,
             (429, _) => FailureCode::Throttled,
             (300..=399, _) => FailureCode::EndpointRedirects,
             (500.., _) => FailureCode::EndpointFailed,
             (..=299, _) => FailureCode::UnexpectedStatus,
             _ => FailureCode::RequestRefused,
         };
-        let trace = said.as_ref().map(ErrorBody::trace).unwrap_or_default();
+        let trace = said.as_ref().map(Said::trace).unwrap_or_default();
         let message = match said {
             Some(said) => format!("the token endpoint answered {status}: {}", said.detail()),
-            // Envoy's own, see above.
-            None if matches!(status, 502 | 503) => {
+            None if is_silent && matches!(status, 502 | 503) => {
                 format!("nothing answers at the token endpoint ({status})")
             }
-            None if status == 504 => {
+            None if is_silent && status == 504 => {
                 format!("the token endpoint did not answer in time ({status})")
             }
             None => format!("the token endpoint answered {status}"),
@@ -108,8 +115,9 @@ impl Failure {
     /// The place of a secret or an assertion answered with another status than 200.
     pub(crate) fn no_credential(response: &Response) -> Self {
         let status = response.status;
-        let said = ErrorBody::parse(&response.body.0);
-        let trace = said.as_ref().map(ErrorBody::trace).unwrap_or_default();
+        // Not as words: what is served there is secret.
+        let said = Said::in_json(&response.body.0);
+        let trace = said.as_ref().map(Said::trace).unwrap_or_default();
         let message = match said {
             Some(said) => format!("no credential ({status}): {}", said.detail()),
             None => format!("no credential: its place answered {status}"),
@@ -155,10 +163,13 @@ impl Failure {
         self
     }
 
-    /// Whether people have been told this already: the code is the same, and so are the words but
-    /// for what differs each time (times, positions, and the ids that Entra gives its answers).
-    pub(crate) fn is_the_same_reason_as(&self, other: &Self) -> bool {
-        self.code == other.code && self.lasting_words().eq(other.lasting_words())
+    /// Whether people have been told this already by `before`, the failure of the attempt before:
+    /// the code is the same, and so are the words but for what differs each time (times, positions,
+    /// and the ids that Entra gives its answers). That the token in hand has ended meanwhile is
+    /// another thing to tell.
+    pub(crate) fn is_told_by(&self, before: &Self) -> bool {
+        let has_ended = before.renewal && !self.renewal;
+        self.code == before.code && self.lasting_words().eq(before.lasting_words()) && !has_ended
     }
 
     fn lasting_words(&self) -> impl Iterator<Item = &str> {
@@ -174,6 +185,7 @@ impl Failure {
             message,
             step: Step::Token,
             by_proxy: false,
+            renewal: false,
             permanent: code.is_permanent(),
             retry_after: None,
             trace: Box::default(),
@@ -209,88 +221,4 @@ fn retry_after(value: &str, now: Wall) -> Option<Duration> {
     let moment: SystemTime = httpdate::parse_http_date(value).ok()?;
     let since_epoch = moment.duration_since(UNIX_EPOCH).ok()?;
     Some(since_epoch.saturating_sub(Duration::from_millis(now.0)))
-}
-
-/// `{error, error_description, error_codes, trace_id, correlation_id, timestamp}` of IMDS and Entra
-/// (RFC 6749 §5.2), or `{message}` of App Service. `error` or a text must be there: a reason that is
-/// half understood is better than none.
-#[derive(Deserialize)]
-struct ErrorBody {
-    #[serde(default)]
-    error: String,
-    #[serde(default)]
-    error_description: Value,
-    #[serde(default)]
-    error_codes: Value,
-    #[serde(default)]
-    message: Value,
-    #[serde(default)]
-    trace_id: Value,
-    #[serde(default)]
-    correlation_id: Value,
-    #[serde(default)]
-    timestamp: Value,
-}
-
-impl ErrorBody {
-    fn parse(body: &[u8]) -> Option<Self> {
-        serde_json::from_slice(body)
-            .ok()
-            .filter(|said: &Self| !said.detail().is_empty())
-    }
-
-    fn description(&self) -> &str {
-        let text = self.error_description.as_str();
-        text.or(self.message.as_str()).unwrap_or_default()
-    }
-
-    /// In the words of IMDS and in those of App Service.
-    fn finds_no_identity(&self) -> bool {
-        self.mentions("identity not found") || self.mentions("managed identity found for specified")
-    }
-
-    fn verdict(&self) -> Option<FailureCode> {
-        let codes: Vec<u64> = self
-            .error_codes
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_u64)
-            .collect();
-        let unavailable = self.error == "temporarily_unavailable";
-        let by_error = unavailable.then_some(FailureCode::EntraUnavailable);
-        aadsts::code(&codes, self.description()).or(by_error)
-    }
-
-    fn mentions(&self, what: &str) -> bool {
-        let said = format!("{} {}", self.error, self.description());
-        said.to_ascii_lowercase().contains(what)
-    }
-
-    fn trace(&self) -> Box<Trace> {
-        let (_, in_text) = Trace::cut_off(self.description());
-        let fields = Trace::of_fields(&self.trace_id, &self.correlation_id, &self.timestamp);
-        Box::new(fields.or(in_text))
-    }
-
-    /// The server's words on one line, bounded: descriptions often hold `\r\n`. The ids after
-    /// them are told apart.
-    fn detail(&self) -> String {
-        let (words, _) = Trace::cut_off(self.description());
-        let said = match (self.error.as_str(), words) {
-            (said, "") | ("", said) => said.to_owned(),
-            (error, words) => format!("{error}: {words}"),
-        };
-        let line = said.replace(char::is_control, " ");
-        bounded(line.trim_end()).to_owned()
-    }
-}
-
-/// The line up to [`MAX_DETAIL`] characters, without the word that is cut there.
-fn bounded(line: &str) -> &str {
-    let Some((end, _)) = line.char_indices().nth(MAX_DETAIL) else {
-        return line;
-    };
-    let kept = line.get(..end).unwrap_or_default();
-    kept.rsplit_once(' ').map_or(kept, |(whole, _)| whole)
 }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::CredentialKind;
 use crate::failure::Failure;
 use crate::http::Response;
+use crate::invisible;
 use crate::{Now, Secret, Wall};
 
 /// Far beyond any secret or assertion: one with a chain of certificates has some 10 kB.
@@ -26,25 +27,30 @@ pub(super) fn read(kind: CredentialKind, response: &Response, now: Now) -> Resul
     Ok(Secret::new(text.to_owned()))
 }
 
-/// The credential in a file's content, without the white space around it.
+/// The credential in a file's content, without the byte-order mark that some editors begin a file
+/// with, and without the white space around it.
 ///
 /// # Errors
-/// What is wrong with it, as the end of a sentence.
-pub fn credential_text(kind: CredentialKind, content: &[u8]) -> Result<&str, &'static str> {
-    let text = str::from_utf8(content).map_err(|_| "is not text")?;
+/// What is wrong with it, as the end of a sentence. No part of it is quoted, but a character that
+/// nobody sees is named with its place.
+pub fn credential_text(kind: CredentialKind, content: &[u8]) -> Result<&str, String> {
+    let text = str::from_utf8(invisible::without_mark(content)).map_err(|_| "is not text")?;
     // An editor or `echo` ends a file with a newline.
     let text = text.trim_ascii();
     if text.is_empty() {
-        return Err("is empty");
+        return Err("is empty".into());
     }
     if text.len() > MAX_BYTES {
-        return Err("is longer than 32 KiB");
+        return Err("is longer than 32 KiB".into());
     }
-    if text.chars().any(char::is_control) {
-        return Err("holds a line break or another control character");
+    // No secret of Entra and no JWT has such a character: it came along when the text was copied.
+    let named = |(n, c)| Some((n, c, invisible::name(c)?));
+    if let Some((n, c, name)) = text.chars().enumerate().find_map(named) {
+        let (place, point) = (n + 1, u32::from(c));
+        return Err(format!("holds {name} (U+{point:04X}) as character {place}"));
     }
     if kind == CredentialKind::Assertion && claims(text).is_none() {
-        return Err("is no JWT (three parts in base64url, RFC 7519)");
+        return Err("is no JWT (three parts in base64url, RFC 7519)".into());
     }
     Ok(text)
 }

@@ -2,9 +2,12 @@
 //! data of a process.
 #![allow(dead_code, reason = "every test file uses its own part")]
 
+pub(crate) mod seed;
+
 use core::time::Duration;
 use std::cell::RefCell;
 
+use entra_token_core::config::{self, SlotSpec};
 use entra_token_core::http::{Body, Endpoint, Response};
 use entra_token_core::identity::{ManagedIdentity, MetadataService, Plan, Source};
 use entra_token_core::member::{Cas, Member, SharedData};
@@ -33,6 +36,15 @@ pub(crate) fn plan() -> Plan {
         audience: "https://monitor.azure.com".parse().expect("an audience"),
         via_internal_listener: false,
     }
+}
+
+/// The slot of a managed identity, as a configuration says it.
+pub(crate) fn spec() -> SlotSpec {
+    let json = r#"{"identities":[{"name":"default","type":"userAssigned","imds":{"cluster":"imds"},
+            "clientId":"00000000-0000-0000-0000-000000000001"}],
+        "targets":[{"hosts":["a"],"identity":"default","audience":"https://monitor.azure.com"}]}"#;
+    let config = config::read(json.as_bytes()).expect("a configuration");
+    config::compile(&config).slots[0].clone()
 }
 
 pub(crate) fn policy() -> Policy {
@@ -93,7 +105,12 @@ pub(crate) fn events(outputs: &[Output]) -> Vec<&Event> {
 /// Ticks at `now` and returns the call that comes of it.
 pub(crate) fn call(slot: &mut Slot, now: Now) -> CallId {
     slot.handle(now, Input::Tick);
-    match outputs(slot).as_slice() {
+    only_call(&outputs(slot))
+}
+
+/// The only output, which is a call.
+pub(crate) fn only_call(outputs: &[Output]) -> CallId {
+    match outputs {
         [Output::Call { id, .. }] => *id,
         other => panic!("expected one call, got {other:?}"),
     }

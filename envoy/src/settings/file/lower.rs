@@ -14,6 +14,7 @@ use crate::settings::identity::{
 };
 use crate::settings::mistake::Place;
 use crate::settings::target::{Listener, NamedIdentity, Routing, Target};
+use crate::settings::terms::Terms;
 use crate::settings::{Asked, Reader, addressed_to, audience, choices, credential_file};
 use entra_token_core::config::raw::{elements, given, text};
 use entra_token_core::identity::CredentialKind;
@@ -77,6 +78,7 @@ impl Reader<'_> {
         clouds: &[Option<Said>],
         headers: Vec<Vec<HeaderOverride>>,
         defaults: &Defaults,
+        terms: Terms,
     ) -> Option<Asked> {
         let names: Vec<_> = file.targets.iter().map(|it| it.name.0.clone()).collect();
         let index = |name: &super::values::Name| names.iter().position(|other| *other == name.0);
@@ -121,6 +123,7 @@ impl Reader<'_> {
             targets: targets.into_iter().collect::<Option<_>>()?,
             listeners: listeners?,
             refresh_before_expiry: file.refresh_before_expiry_percent,
+            terms,
         })
     }
 

@@ -18,6 +18,7 @@ use entra_token_core::config::typed;
 use serde_json::Value;
 
 use super::mistake::{Place, Problem, quoted};
+use super::terms::Terms;
 use super::{Draft, Reader, credential_file};
 use cross::Across;
 
@@ -76,18 +77,6 @@ pub fn replaces(variable: &str) -> bool {
     REPLACED.iter().any(|(replaced, _)| *replaced == variable)
 }
 
-/// A text that names variables, for somebody who has the file in their place.
-#[must_use]
-pub fn in_its_words(text: &str) -> String {
-    let mut replaced: Vec<_> = REPLACED.iter().collect();
-    // A name may begin with another one.
-    replaced.sort_by_key(|(variable, _)| std::cmp::Reverse(variable.len()));
-    let text = text.to_owned();
-    replaced.into_iter().fold(text, |text, (variable, field)| {
-        text.replace(variable, &format!("`{field}`"))
-    })
-}
-
 impl Reader<'_> {
     /// What the file at this path asks for.
     pub(super) fn file(&mut self, path: &str) -> Draft {
@@ -102,6 +91,7 @@ impl Reader<'_> {
         let across = cross::check(&value, self.variables);
         let defaults = self.defaults(&value);
         let ports = ports(&value);
+        let terms = Terms::new(self.variables, Some(&value));
         let file = typed(value, Vec::new()).map_err(|found| {
             let found = found.0.into_iter().map(|it| (it.path, it.message));
             self.mistakes.extend(found.map(cross::mistake));
@@ -115,7 +105,9 @@ impl Reader<'_> {
         self.warnings.extend(warnings);
         self.mistakes.extend(mistakes);
         let asked = match file {
-            Ok(file) if self.mistakes.is_empty() => self.asked(file, &clouds, headers, &defaults),
+            Ok(file) if self.mistakes.is_empty() => {
+                self.asked(file, &clouds, headers, &defaults, terms)
+            }
             _ => None,
         };
         Draft {

@@ -439,16 +439,6 @@ fn a_port_that_is_a_schemes_own_may_lead_by_host() {
 }
 
 #[test]
-fn a_text_about_variables_is_put_into_the_files_words() {
-    assert_eq!(
-        super::in_its_words(
-            "Set AAD_CLIENT_CERTIFICATE_KEY_PATH or AAD_CLIENT_ID; see SSL_CERT_FILE."
-        ),
-        "Set `identities[].certificate.keyPath` or `identities[].clientId`; see SSL_CERT_FILE."
-    );
-}
-
-#[test]
 fn a_value_in_the_place_of_a_name_is_not_shown() {
     for headers in [
         "'X-Api-Key: hunter2'",

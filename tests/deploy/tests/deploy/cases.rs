@@ -172,6 +172,7 @@ fn check(case: &Case) -> Result<(), String> {
             &Files::new(&case.files),
             &Expected {
                 environment: &case.environment,
+                is_chart: true,
                 warnings: &case.warnings,
             },
         )?;

@@ -84,6 +84,7 @@ fn takes_the_published_settings(ours: &str) -> Result<(), String> {
         &Files::new(&BTreeMap::new()),
         &Expected {
             environment: &BTreeMap::new(),
+            is_chart: false,
             warnings: &warnings,
         },
     )

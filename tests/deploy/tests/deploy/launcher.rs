@@ -30,6 +30,13 @@ pub(crate) fn render(environment: &BTreeMap<String, String>) -> Result<Rendered,
 }
 
 impl Rendered {
+    /// Whether the filter's messages name variables of the environment, as they do by default.
+    pub(crate) fn names_variables(&self) -> bool {
+        // The filter's configuration is text in the bootstrap.
+        let quoted = r#"\"IDENTITY_TYPE\""#;
+        self.bootstrap.to_string().contains(quoted)
+    }
+
     /// The ports that Envoy listens on.
     pub(crate) fn ports(&self) -> BTreeSet<u64> {
         let listeners = list(&self.bootstrap, "/static_resources/listeners");

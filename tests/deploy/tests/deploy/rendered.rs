@@ -11,6 +11,8 @@ use crate::pod::{Container, Files};
 pub(crate) struct Expected<'c> {
     /// Variables that are set so.
     pub(crate) environment: &'c BTreeMap<String, String>,
+    /// Whether messages name the chart's values, and not variables.
+    pub(crate) is_chart: bool,
     /// A part of each warning.
     pub(crate) warnings: &'c [String],
 }
@@ -37,6 +39,12 @@ pub(crate) fn check(
         return Err(format!(
             "warns of {:#?}, not {:#?}",
             rendered.warnings, expected.warnings
+        ));
+    }
+    if rendered.names_variables() == expected.is_chart {
+        return Err(format!(
+            "messages name variables: {}",
+            rendered.names_variables()
         ));
     }
     let ports: BTreeSet<u64> = list(container.spec, "/ports")

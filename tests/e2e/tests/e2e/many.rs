@@ -290,11 +290,8 @@ fn a_broken_identity_takes_no_other_down() {
     assert_eq!(refused.status, 503);
     let error: Value = refused.json().expect("JSON");
     assert_eq!(error["error"]["code"], "token_unavailable");
-    assert!(
-        error["error"]["message"]
-            .as_str()
-            .is_some_and(|it| it.contains("`broken`"))
-    );
+    // Who sends need not know of identities.
+    assert!(!refused.text().contains("broken"), "{error}");
     assert!(refused.header("retry-after").is_some());
     assert_eq!(proxy.ready().expect("an answer").status, 200);
     assert_eq!(token_for(good, "x").oid, machine);

@@ -213,7 +213,7 @@ fn a_managed_identity_that_is_not_assigned_names_the_settings_and_the_command() 
         .set("IDENTITY_TYPE", "userAssigned")
         .set("AAD_CLIENT_ID", NOBODY);
     let checked = check(&azure, &user);
-    let says = ["AAD_CLIENT_ID", "AAD_OBJECT_ID", "IDENTITY_TYPE"];
+    let says = ["AAD_CLIENT_ID", "IDENTITY_TYPE"];
     is_refused(
         &checked,
         "identity_not_found",

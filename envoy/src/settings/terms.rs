@@ -1,0 +1,384 @@
+//! What people call a setting where they set it: a variable of the environment, a place in the
+//! configuration file, a value of the Helm chart. The filter's messages and those of `check` use
+//! these names; the rules themselves speak of no place.
+
+use std::collections::{BTreeSet, HashSet};
+
+use entra_token_core::config::SettingName;
+use entra_token_core::failure::Setting;
+use serde_json::Value;
+
+use super::identity::{Identity, Managed, MetadataService, Proof, Selector, Sidecar};
+use super::mistake::{Problem, quoted};
+use super::variables::Variables;
+
+/// Says who has written the settings of the launcher, where that is a program whose own settings
+/// people know: `helm` is the chart of this repository.
+pub const VARIABLE: &str = "ENTRA_AUTH_SETTINGS_FROM";
+
+/// The only program that is known.
+const HELM: &str = "helm";
+
+/// The chart's values (`helm/entra-auth-envoy/templates/_env.tpl`) by the variables that they become.
+const VALUES: [(&str, &str); 12] = [
+    ("IDENTITY_TYPE", "identityType"),
+    ("AAD_CLIENT_ID", "aadClientId"),
+    ("AAD_TENANT_ID", "aadTenantId"),
+    ("AAD_OBJECT_ID", "aadObjectId"),
+    ("AAD_RESOURCE_ID", "aadResourceId"),
+    ("AAD_CLIENT_SECRET_FILE", "clientSecret"),
+    ("AAD_CLIENT_CERTIFICATE_PATH", "certificate"),
+    ("MANAGED_IDENTITY_CLIENT_ID", "managedIdentityClientId"),
+    ("TSIAM_ENDPOINT", "tsiamEndpoint"),
+    ("AZURE_CLOUD", "azureCloud"),
+    ("AUDIENCE", "audience"),
+    ("TARGET_HOST", "targetHost"),
+];
+
+/// Reads who has written the settings.
+pub(super) fn from(value: &str) -> Result<(), Problem> {
+    if value.eq_ignore_ascii_case(HELM) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        format!("is {}, which is unknown", quoted(value)),
+        "Say helm, or leave it unset.",
+    ))
+}
+
+/// In whose words settings are named.
+#[derive(Debug, Clone, Default)]
+pub struct Terms {
+    is_chart: bool,
+    /// The fields that each identity has in the configuration file; none where there is no file.
+    file: Option<Vec<HashSet<String>>>,
+    /// The variables that are set.
+    set: BTreeSet<String>,
+}
+
+/// A setting: its field in the file, if it has one, and the variables that say it, of which the
+/// first that is set counts.
+type Row = (Setting, Option<&'static str>, &'static [&'static str]);
+
+impl Terms {
+    /// Those of whoever has set these variables, and has written this file if there is one.
+    pub(super) fn new(variables: &Variables, file: Option<&Value>) -> Self {
+        let from = variables.value(VARIABLE);
+        let fields = |identity: &Value| match identity.as_object() {
+            Some(fields) => fields.keys().cloned().collect(),
+            None => HashSet::new(),
+        };
+        let identities = |file: &Value| match file.get("identities").and_then(Value::as_array) {
+            Some(identities) => identities.iter().map(fields).collect(),
+            None => Vec::new(),
+        };
+        Self {
+            is_chart: from.is_some_and(|from| from.eq_ignore_ascii_case(HELM)),
+            file: file.map(identities),
+            set: variables.names().map(str::to_owned).collect(),
+        }
+    }
+
+    /// The names of the settings that this identity has, which is the `n`th.
+    #[must_use]
+    pub fn of_identity(&self, n: usize, identity: &Identity) -> Vec<SettingName> {
+        let given = self.file.as_ref().and_then(|file| file.get(n));
+        let rows = rows(identity).into_iter().chain(WAY);
+        let named = rows.map(|(setting, field, variables)| {
+            let in_file = field.filter(|_| self.file.is_some()).filter(|field| {
+                let is_given = given.is_some_and(|given| given.contains(*field));
+                is_given || !variables.iter().any(|it| self.is_default(it))
+            });
+            let name = match in_file {
+                Some(field) => self.place(&format!("identities[{n}].{field}")),
+                None => self.variable(variables),
+            };
+            named(setting, &name)
+        });
+        named.collect()
+    }
+
+    /// The name of the setting that says what the tokens for the `n`th target are for.
+    #[must_use]
+    pub fn of_audience(&self, n: usize) -> String {
+        match &self.file {
+            Some(_) => self.place(&format!("targets[{n}].audience")),
+            None => self.variable(&["AUDIENCE"]),
+        }
+    }
+
+    /// Whether the environment says what the file leaves out.
+    fn is_default(&self, variable: &str) -> bool {
+        !super::file::replaces(variable) && self.set.contains(variable)
+    }
+
+    fn place(&self, path: &str) -> String {
+        if self.is_chart {
+            format!("config.{path}")
+        } else {
+            path.to_owned()
+        }
+    }
+
+    fn variable(&self, variables: &[&str]) -> String {
+        let set = variables.iter().find(|it| self.set.contains(**it));
+        let variable = set.or(variables.first()).copied().unwrap_or_default();
+        let value = VALUES.iter().find(|(name, _)| *name == variable);
+        match value.filter(|_| self.is_chart) {
+            Some((_, value)) => (*value).to_owned(),
+            None => variable.to_owned(),
+        }
+    }
+}
+
+/// The settings of the way to whomever is asked.
+const WAY: [Row; 3] = [
+    (Setting::ForwardProxy, None, &["HTTPS_PROXY", "https_proxy"]),
+    (Setting::NoProxy, None, &["NO_PROXY", "no_proxy"]),
+    (Setting::TrustStore, None, &["SSL_CERT_FILE"]),
+];
+
+const IMDS: Row = (
+    Setting::MetadataService,
+    Some("imds"),
+    &["AZURE_POD_IDENTITY_AUTHORITY_HOST"],
+);
+const TSIAM: Row = (Setting::MetadataService, Some("tsiam"), &["TSIAM_ENDPOINT"]);
+
+fn rows(identity: &Identity) -> Vec<Row> {
+    let mut rows: Vec<Row> = vec![(Setting::IdentityType, Some("type"), &["IDENTITY_TYPE"])];
+    match identity {
+        Identity::Managed(managed) => rows.extend(of_managed(managed)),
+        Identity::Tsiam(_) => rows.push(TSIAM),
+        Identity::Application(application) => {
+            let ids: [Row; 4] = [
+                (
+                    Setting::ClientId,
+                    Some("clientId"),
+                    &["AAD_CLIENT_ID", "AZURE_CLIENT_ID"],
+                ),
+                (
+                    Setting::TenantId,
+                    Some("tenantId"),
+                    &["AAD_TENANT_ID", "AZURE_TENANT_ID"],
+                ),
+                (Setting::Cloud, Some("cloud"), &["AZURE_CLOUD"]),
+                (
+                    Setting::Authority,
+                    Some("authority"),
+                    &["AZURE_AUTHORITY_HOST"],
+                ),
+            ];
+            rows.extend(ids);
+            rows.extend(of_proof(&application.proof));
+        }
+    }
+    rows
+}
+
+fn of_managed(managed: &Managed) -> Vec<Row> {
+    let mut rows: Vec<Row> = match &managed.service {
+        MetadataService::Imds(_) => vec![IMDS],
+        MetadataService::AppService { .. } => vec![
+            (Setting::MetadataService, None, &["IDENTITY_ENDPOINT"]),
+            (Setting::Credential, None, &["IDENTITY_HEADER"]),
+        ],
+    };
+    let id: Option<(&str, &'static [&str])> = match &managed.selector {
+        None => None,
+        Some(Selector::ClientId(_)) => Some(("clientId", &["AAD_CLIENT_ID", "AZURE_CLIENT_ID"])),
+        Some(Selector::ObjectId(_)) => Some(("objectId", &["AAD_OBJECT_ID"])),
+        Some(Selector::ResourceId(_)) => Some(("resourceId", &["AAD_RESOURCE_ID"])),
+    };
+    if let Some((field, variables)) = id {
+        rows.push((Setting::ClientId, Some(field), variables));
+        rows.push((Setting::ManagedIdentity, Some(field), variables));
+    }
+    rows
+}
+
+fn of_proof(proof: &Proof) -> Vec<Row> {
+    let credential = |field, variables: &'static [&'static str]| -> Row {
+        (Setting::Credential, Some(field), variables)
+    };
+    match proof {
+        Proof::Secret(_) => vec![credential("secretFile", &["AAD_CLIENT_SECRET_FILE"])],
+        Proof::Certificate(Sidecar::Own(_)) => {
+            vec![credential("certificate", &["AAD_CLIENT_CERTIFICATE_PATH"])]
+        }
+        Proof::Certificate(Sidecar::OfOthers(_)) => {
+            vec![credential("tokenSidecarSocket", &["TOKEN_SIDECAR_SOCKET"])]
+        }
+        Proof::WorkloadIdentity(_) | Proof::ServiceAccountToken(_) => {
+            vec![credential("tokenFile", &["AZURE_FEDERATED_TOKEN_FILE"])]
+        }
+        Proof::ManagedIdentity { .. } => vec![
+            IMDS,
+            (
+                Setting::ManagedIdentity,
+                Some("managedIdentity"),
+                &["MANAGED_IDENTITY_CLIENT_ID"],
+            ),
+        ],
+        Proof::Tsiam(_) => vec![TSIAM],
+    }
+}
+
+fn named(setting: Setting, name: &str) -> SettingName {
+    SettingName {
+        setting,
+        name: name
+            .parse()
+            .unwrap_or_else(|why| unreachable!("{name:?} {why}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use entra_token_core::config::Uuid;
+    use serde_json::json;
+
+    use super::*;
+    use crate::settings::identity::{Application, entra_of, parse_imds};
+    use crate::settings::variables::SERVED;
+
+    const ID: &str = "00000000-0000-0000-0000-000000000001";
+
+    fn id() -> Uuid {
+        ID.parse().unwrap()
+    }
+
+    fn application(proof: Proof) -> Identity {
+        let (entra, cloud) = entra_of(None).unwrap();
+        Identity::Application(Application {
+            tenant: ID.parse().unwrap(),
+            client_id: id(),
+            entra,
+            cloud,
+            proof,
+        })
+    }
+
+    fn machine(selector: Option<Selector>) -> Identity {
+        let service = MetadataService::Imds(parse_imds("http://169.254.169.254").unwrap());
+        Identity::Managed(Managed { service, selector })
+    }
+
+    fn workload() -> Identity {
+        application(Proof::WorkloadIdentity(PathBuf::from("/token")))
+    }
+
+    fn terms(set: &[&str], file: Option<&Value>) -> Terms {
+        let variables = set.iter().map(|name| match name.split_once('=') {
+            Some(pair) => pair,
+            None => (*name, "x"),
+        });
+        Terms::new(&variables.collect(), file)
+    }
+
+    fn name(terms: &Terms, n: usize, identity: &Identity, setting: Setting) -> Option<String> {
+        let names = terms.of_identity(n, identity).into_iter();
+        let mut found = names.filter(|it| it.setting == setting);
+        let name = found.next().map(|it| it.name.to_string());
+        assert_eq!(found.next(), None, "{setting:?}");
+        name
+    }
+
+    #[test]
+    fn a_setting_is_called_by_the_variable_that_says_it() {
+        let ours = terms(&["AAD_CLIENT_ID", "AZURE_CLIENT_ID"], None);
+        let sdks = terms(&["AZURE_CLIENT_ID", "AZURE_TENANT_ID"], None);
+        let neither = terms(&[], None);
+        for (terms, setting, expected) in [
+            (&ours, Setting::ClientId, "AAD_CLIENT_ID"),
+            (&sdks, Setting::ClientId, "AZURE_CLIENT_ID"),
+            (&sdks, Setting::TenantId, "AZURE_TENANT_ID"),
+            (&neither, Setting::TenantId, "AAD_TENANT_ID"),
+            (&neither, Setting::Credential, "AZURE_FEDERATED_TOKEN_FILE"),
+            (&neither, Setting::Authority, "AZURE_AUTHORITY_HOST"),
+        ] {
+            let found = name(terms, 0, &workload(), setting);
+            assert_eq!(found.as_deref(), Some(expected));
+        }
+        let by_object = machine(Some(Selector::ObjectId(id())));
+        let found = name(&neither, 0, &by_object, Setting::ManagedIdentity);
+        assert_eq!(found.as_deref(), Some("AAD_OBJECT_ID"));
+        assert_eq!(name(&neither, 0, &machine(None), Setting::ClientId), None);
+        assert_eq!(neither.of_audience(0), "AUDIENCE");
+    }
+
+    #[test]
+    fn a_setting_is_called_by_its_place_in_the_file_unless_a_variable_says_it() {
+        let file = json!({ "identities": [
+            { "type": "systemAssigned" },
+            { "type": "workloadIdentity", "clientId": ID },
+        ] });
+        let set = [
+            "AZURE_CLIENT_ID",
+            "AZURE_TENANT_ID",
+            "AZURE_POD_IDENTITY_AUTHORITY_HOST",
+        ];
+        let terms = terms(&set, Some(&file));
+        for (setting, expected) in [
+            (Setting::ClientId, "identities[1].clientId"),
+            (Setting::TenantId, "AZURE_TENANT_ID"),
+            (Setting::Credential, "identities[1].tokenFile"),
+            (Setting::IdentityType, "identities[1].type"),
+            (Setting::TrustStore, "SSL_CERT_FILE"),
+        ] {
+            let found = name(&terms, 1, &workload(), setting);
+            assert_eq!(found.as_deref(), Some(expected));
+        }
+        let imds = name(&terms, 0, &machine(None), Setting::MetadataService);
+        assert_eq!(imds.as_deref(), Some("AZURE_POD_IDENTITY_AUTHORITY_HOST"));
+        assert_eq!(terms.of_audience(2), "targets[2].audience");
+    }
+
+    #[test]
+    fn the_chart_calls_a_setting_by_its_value() {
+        let chart = "ENTRA_AUTH_SETTINGS_FROM=Helm";
+        let of_one = terms(&[chart, "AAD_CLIENT_ID", "AZURE_TENANT_ID"], None);
+        for (setting, expected) in [
+            (Setting::ClientId, "aadClientId"),
+            // No value of the chart's: the webhook has set it.
+            (Setting::TenantId, "AZURE_TENANT_ID"),
+            (Setting::Cloud, "azureCloud"),
+            (Setting::ForwardProxy, "HTTPS_PROXY"),
+        ] {
+            let found = name(&of_one, 0, &workload(), setting);
+            assert_eq!(found.as_deref(), Some(expected));
+        }
+        assert_eq!(of_one.of_audience(0), "audience");
+        let file = json!({ "identities": [{ "type": "workloadIdentity" }] });
+        let of_file = terms(&[chart], Some(&file));
+        let found = name(&of_file, 0, &workload(), Setting::ClientId);
+        assert_eq!(found.as_deref(), Some("config.identities[0].clientId"));
+        assert_eq!(of_file.of_audience(0), "config.targets[0].audience");
+    }
+
+    #[test]
+    fn every_variable_that_is_named_is_one_of_the_launchers() {
+        let certificate = Proof::Certificate(Sidecar::OfOthers(PathBuf::from("/socket")));
+        let identities = [
+            workload(),
+            application(Proof::Secret(PathBuf::from("/secret"))),
+            application(certificate),
+            machine(Some(Selector::ClientId(id()))),
+            machine(Some(Selector::ResourceId(
+                "/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i"
+                    .parse()
+                    .unwrap(),
+            ))),
+        ];
+        let terms = terms(&[], None);
+        for named in identities.iter().flat_map(|it| terms.of_identity(0, it)) {
+            let variable = named.name.as_str();
+            assert!(SERVED.iter().any(|it| it.name == variable), "{variable}");
+        }
+        for (variable, _) in VALUES {
+            assert!(SERVED.iter().any(|it| it.name == variable), "{variable}");
+        }
+    }
+}

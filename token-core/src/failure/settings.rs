@@ -1,0 +1,112 @@
+//! Which settings a failure says to look at. What people call them is not known here: see
+//! [`crate::config::Terms`].
+
+use deserr::Deserr;
+use serde::Serialize;
+
+use super::{Failure, FailureCode, Step};
+use crate::config::IdentityType;
+
+/// A setting of an identity, of what its token is for, or of the way to whom it asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserr)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[deserr(rename_all = camelCase)]
+pub enum Setting {
+    /// How the identity proves who it is.
+    IdentityType,
+    /// The id that names the application or the managed identity.
+    ClientId,
+    /// The application's tenant.
+    TenantId,
+    /// The cloud that the application is in.
+    Cloud,
+    /// Where Entra is.
+    Authority,
+    /// The secret, certificate, federated token or key that proves who asks.
+    Credential,
+    /// Which managed identity speaks for the application.
+    ManagedIdentity,
+    /// Where the service is that gives the tokens of managed identities, or tsiam.
+    MetadataService,
+    /// What the token is for.
+    Audience,
+    /// The forward proxy.
+    ForwardProxy,
+    /// What is reached without the forward proxy.
+    NoProxy,
+    /// The authorities whose certificates are trusted.
+    TrustStore,
+}
+
+/// The settings to look at, the likeliest first. An identity does not have them all.
+pub(crate) fn to_look_at(failure: &Failure, kind: IdentityType) -> &'static [Setting] {
+    use Setting::{
+        Audience, Authority, ClientId, Cloud, Credential, ForwardProxy, ManagedIdentity,
+        MetadataService, NoProxy, TenantId, TrustStore,
+    };
+    if failure.by_proxy {
+        return &[ForwardProxy, NoProxy];
+    }
+    match failure.code {
+        FailureCode::ApplicationDisabled | FailureCode::FederatedCredentialNotFound => &[ClientId],
+        FailureCode::ApplicationNotFound => &[ClientId, TenantId],
+        FailureCode::AssertionOver
+        | FailureCode::ClientSecretExpired
+        | FailureCode::CredentialMissing
+        | FailureCode::CredentialUnavailable
+        | FailureCode::CredentialUnusable => &[Credential],
+        FailureCode::AudienceNotFound | FailureCode::ScopeInvalid => &[Audience],
+        FailureCode::CertificateRefused | FailureCode::ClientSecretWrong => &[Credential, ClientId],
+        FailureCode::IdentityNotFound => &[Setting::IdentityType, ManagedIdentity],
+        FailureCode::RequestRefused => &[ClientId, Audience],
+        FailureCode::TenantIdInvalid => &[TenantId],
+        FailureCode::TenantNotFound => &[TenantId, Cloud, Authority],
+        FailureCode::WrongCloud => &[Cloud, Authority],
+        FailureCode::EndpointTlsFailed => &[TrustStore, Authority, MetadataService],
+        // Whoever was asked is another one than was meant, or out of reach.
+        FailureCode::EndpointBrokeOff
+        | FailureCode::EndpointClusterMissing
+        | FailureCode::EndpointNameUnknown
+        | FailureCode::EndpointNotReady
+        | FailureCode::EndpointRedirects
+        | FailureCode::EndpointTimeout
+        | FailureCode::EndpointUnreachable
+        | FailureCode::MalformedReply
+        | FailureCode::UnexpectedStatus => match (failure.step, kind) {
+            (
+                Step::Token,
+                IdentityType::SystemAssigned | IdentityType::UserAssigned | IdentityType::Tsiam,
+            )
+            | (
+                Step::Credential,
+                IdentityType::ManagedIdentityFederated | IdentityType::TsiamFederated,
+            ) => &[MetadataService],
+            (
+                Step::Token,
+                IdentityType::ClientSecret
+                | IdentityType::ClientCertificate
+                | IdentityType::WorkloadIdentity
+                | IdentityType::ServiceAccountToken
+                | IdentityType::ManagedIdentityFederated
+                | IdentityType::TsiamFederated,
+            ) => &[Authority, Cloud],
+            (
+                Step::Credential,
+                IdentityType::SystemAssigned
+                | IdentityType::UserAssigned
+                | IdentityType::Tsiam
+                | IdentityType::ClientSecret
+                | IdentityType::ClientCertificate
+                | IdentityType::WorkloadIdentity
+                | IdentityType::ServiceAccountToken,
+            ) => &[Credential],
+        },
+        // No setting is at fault.
+        FailureCode::AssertionNotValidNow
+        | FailureCode::EndpointFailed
+        | FailureCode::EntraUnavailable
+        | FailureCode::Throttled
+        | FailureCode::Unknown => &[],
+    }
+}
