@@ -2,6 +2,7 @@
 //! `Authorization`, and whatever would steer Envoy. A port leads to one target, or to that which the
 //! request's `Host` names.
 
+use entra_token_core::status;
 use serde_json::{Value, json};
 
 use super::status_listener::{self, method};
@@ -77,7 +78,12 @@ fn health_routes(settings: &Settings) -> Vec<Value> {
     }
     let ready = json!({
         "match": { "path": "/ready", "headers": [method("GET|HEAD")] },
-        "route": { "cluster": status_listener::CLUSTER, "timeout": "5s" },
+        "route": {
+            "cluster": status_listener::CLUSTER,
+            // Whoever reaches this port may be anybody: identities and what ails them are not told.
+            "prefix_rewrite": status::READY_WITHOUT_DETAILS,
+            "timeout": "5s",
+        },
     });
     vec![status_listener::health(), ready]
 }

@@ -52,7 +52,8 @@ fn not_ready_while_draining() -> Value {
             "pass_through_mode": true,
             "headers": [{
                 "name": ":path",
-                "string_match": { "safe_regex": { "regex": "/ready(\\?.*)?" } },
+                // Of both forms of it.
+                "string_match": { "safe_regex": { "regex": "/ready(/.*|\\?.*)?" } },
             }],
         }),
     )
