@@ -5,6 +5,7 @@ use std::io::Write;
 use std::net::TcpListener;
 
 use hyper::Version;
+use tokio_rustls::rustls::version::{TLS12, TLS13};
 
 use crate::failures::unavailable;
 use crate::support::files;
@@ -116,6 +117,21 @@ fn the_name_is_sent_in_lower_case() {
 fn a_target_with_tls_1_2_is_served() {
     let (response, _) = asked_as("localhost:{port}", &["localhost"], &["h2"], Tls::Only12);
     assert_eq!(response.status(), 200);
+}
+
+#[test]
+fn a_target_that_has_no_curve_but_p_384_is_served() {
+    for version in [&TLS12, &TLS13] {
+        for key in [
+            &rcgen::PKCS_ECDSA_P256_SHA256,
+            &rcgen::PKCS_ECDSA_P384_SHA384,
+            &rcgen::PKCS_ECDSA_P521_SHA512,
+        ] {
+            let tls = Tls::P384Alone(version, key);
+            let (response, _) = asked_as("localhost:{port}", &["localhost"], &["h2"], tls);
+            assert_eq!(response.status(), 200, "{:?} {key:?}", version.version);
+        }
+    }
 }
 
 #[test]

@@ -10,13 +10,16 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SignatureAlgorithm,
+};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
-use tokio_rustls::rustls::{ServerConfig, SupportedProtocolVersion, crypto::aws_lc_rs};
+use tokio_rustls::rustls::{ServerConfig, SupportedProtocolVersion};
 
 /// Which TLS versions a target has.
 #[derive(Clone, Copy)]
@@ -25,6 +28,11 @@ pub(crate) enum Tls {
     Current,
     /// 1.2 only.
     Only12,
+    /// This version only, no curve but P-384 for the key agreement, and a certificate with such a key.
+    P384Alone(
+        &'static SupportedProtocolVersion,
+        &'static SignatureAlgorithm,
+    ),
 }
 
 impl Tls {
@@ -32,7 +40,24 @@ impl Tls {
         match self {
             Self::Current => vec![&TLS13, &TLS12],
             Self::Only12 => vec![&TLS12],
+            Self::P384Alone(version, _) => vec![version],
         }
+    }
+
+    fn key(self) -> KeyPair {
+        match self {
+            Self::P384Alone(_, algorithm) => KeyPair::generate_for(algorithm),
+            _ => KeyPair::generate(),
+        }
+        .expect("a key")
+    }
+
+    fn provider(self) -> CryptoProvider {
+        let mut provider = aws_lc_rs::default_provider();
+        if let Self::P384Alone(..) = self {
+            provider.kx_groups = vec![aws_lc_rs::kx_group::SECP384R1];
+        }
+        provider
     }
 }
 
@@ -81,10 +106,10 @@ impl Authority {
     /// A target whose certificate names these hosts and which offers these protocols.
     pub(crate) fn target(&self, names: &[&str], protocols: &[&str], tls: Tls) -> SecureTarget {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        let key = KeyPair::generate().expect("a key");
+        let key = tls.key();
         let params = CertificateParams::new(names).expect("valid names");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
-        let mut config = ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())
+        let mut config = ServerConfig::builder_with_provider(tls.provider().into())
             .with_protocol_versions(&tls.versions())
             .expect("known versions")
             .with_no_client_auth()
