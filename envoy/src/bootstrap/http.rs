@@ -15,6 +15,7 @@ const STREAMS: u32 = 64;
 /// peer of what was read only when that is half of the window.)
 pub(super) fn http2() -> Value {
     json!({
+        "max_header_field_size_kb": MAX_HEADERS_KIB,
         "initial_stream_window_size": STREAM_WINDOW,
         "initial_connection_window_size": 2 * STREAMS * STREAM_WINDOW,
         "max_concurrent_streams": STREAMS,

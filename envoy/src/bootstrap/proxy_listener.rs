@@ -2,7 +2,7 @@
 //! `Authorization`, and whatever would steer Envoy. A port leads to one target, or to that which the
 //! request's `Host` names.
 
-use entra_token_core::status;
+use entra_token_core::status::READY_WITHOUT_DETAILS;
 use serde_json::{Value, json};
 
 use super::status_listener::{self, method};
@@ -86,7 +86,7 @@ fn health_routes(settings: &Settings) -> Vec<Value> {
         "route": {
             "cluster": status_listener::CLUSTER,
             // Whoever reaches this port may be anybody: identities and what ails them are not told.
-            "prefix_rewrite": status::READY_WITHOUT_DETAILS,
+            "prefix_rewrite": READY_WITHOUT_DETAILS,
             "timeout": "5s",
         },
     });

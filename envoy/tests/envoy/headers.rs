@@ -83,7 +83,7 @@ fn a_clients_headers_pass_unchanged() {
 }
 
 /// This many header lines `X-0`, `X-1`, …, with values of this length.
-fn many(count: usize, length: usize) -> String {
+pub(crate) fn many_headers(count: usize, length: usize) -> String {
     let value = "v".repeat(length);
     (0..count).fold(String::new(), |text, number| {
         text + &format!("X-{number}: {value}\r\n")
@@ -106,7 +106,10 @@ fn two_hundred_headers_and_a_hundred_kilobytes_of_them_pass_in_both_directions()
     let target = that_gives_headers_back();
     let proxy = Proxy::to(&target);
     for (count, length) in [(200, 10), (200, 500), (900, 20), (2, 50_000), (1, 100_000)] {
-        let request = format!("GET /a HTTP/1.1\r\nHost: x\r\n{}\r\n", many(count, length));
+        let request = format!(
+            "GET /a HTTP/1.1\r\nHost: x\r\n{}\r\n",
+            many_headers(count, length)
+        );
         let response = proxy.send(request.as_bytes());
         assert_eq!(response.status(), 200, "{count} of {length}");
         for message in [response, target.last_request()] {
@@ -123,7 +126,7 @@ fn more_headers_than_that_are_refused_with_a_reason() {
     let target = Recorder::answering(move |request, connection| {
         let number = usize::from(request.start.contains("/1"));
         let (count, length) = huge[number];
-        let headers = many(count, length);
+        let headers = many_headers(count, length);
         write!(
             connection.stream,
             "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{headers}\r\n"
@@ -131,7 +134,10 @@ fn more_headers_than_that_are_refused_with_a_reason() {
     });
     let proxy = Proxy::to(&target);
     for (number, (count, length)) in huge.into_iter().enumerate() {
-        let request = format!("GET /a HTTP/1.1\r\nHost: x\r\n{}\r\n", many(count, length));
+        let request = format!(
+            "GET /a HTTP/1.1\r\nHost: x\r\n{}\r\n",
+            many_headers(count, length)
+        );
         let response = proxy.send(request.as_bytes());
         assert_eq!(response.status(), 431, "{response:?}");
         assert_eq!(response.json()["error"]["code"], "bad_request");

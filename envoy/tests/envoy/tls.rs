@@ -8,6 +8,7 @@ use hyper::Version;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 
 use crate::failures::unavailable;
+use crate::headers::many_headers;
 use crate::support::files;
 use crate::support::proxy::{Proxy, free_port};
 use crate::support::secure_target::{Authority, SecureTarget, Tls};
@@ -55,6 +56,25 @@ fn http_2_is_spoken_where_the_target_offers_it() {
         &[]
     };
     assert_eq!(seen.header_names, expected);
+}
+
+#[test]
+fn many_and_long_headers_pass_over_http_2_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let authority = Authority::new(directory.path());
+    let target = authority.target(&["localhost"], &["h2"], Tls::Current);
+    let proxy = proxy_to(&format!("localhost:{}", target.port), &authority);
+    for (count, length) in [(200, 500), (900, 20), (1, 100_000)] {
+        let headers = many_headers(count, length);
+        let request = format!("GET /a HTTP/1.1\r\nHost: x\r\n{headers}\r\n");
+        let response = proxy.send(request.as_bytes());
+        assert_eq!(response.status(), 200, "{count} of {length}: {response:?}");
+        let seen = target.last().header_names;
+        for names in [response.names(), seen] {
+            let passed = names.iter().filter(|name| name.starts_with("x-"));
+            assert_eq!(passed.count(), count, "{count} of {length}");
+        }
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
-use hyper::{Request, Response, Version};
+use hyper::{HeaderMap, Request, Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use rcgen::{
@@ -20,6 +20,9 @@ use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{ServerConfig, SupportedProtocolVersion};
+
+/// The headers that a target takes, in bytes: hyper's own bound is 16 KiB.
+const MAX_HEADERS: u32 = 1 << 20;
 
 /// Which TLS versions a target has.
 #[derive(Clone, Copy)]
@@ -164,14 +167,26 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor, seen: Arc<Mutex<Vec
             let server_name = stream.get_ref().1.server_name().map(str::to_owned);
             let service = service_fn(|request| {
                 record(&request, server_name.clone(), &seen);
-                async { Ok::<_, Infallible>(Response::new(Full::new(Bytes::from("hello")))) }
+                let answer = giving_back(request.headers());
+                async { Ok::<_, Infallible>(answer) }
             });
+            let mut server = auto::Builder::new(TokioExecutor::new());
+            server.http2().max_header_list_size(MAX_HEADERS);
             // A client that goes away is no error here.
-            let _ = auto::Builder::new(TokioExecutor::new())
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
+            let _ = server.serve_connection(TokioIo::new(stream), service).await;
         });
     }
+}
+
+/// A small answer with the `x-…` headers of the request.
+fn giving_back(headers: &HeaderMap) -> Response<Full<Bytes>> {
+    let mut answer = Response::new(Full::new(Bytes::from("hello")));
+    let given = headers
+        .iter()
+        .filter(|(name, _)| name.as_str().starts_with("x-"));
+    let given = given.map(|(name, value)| (name.clone(), value.clone()));
+    answer.headers_mut().extend(given);
+    answer
 }
 
 fn record(request: &Request<Incoming>, server_name: Option<String>, seen: &Mutex<Vec<Seen>>) {
