@@ -3,7 +3,7 @@
 
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
@@ -16,7 +16,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// After a life as long as this the pause is the first one again.
 const LONG_LIFE: Duration = Duration::from_secs(60);
 
-/// How long its first start may take before Envoy is started without it.
+/// How long its first answer is awaited before Envoy is started without it.
 const FIRST_START: Duration = Duration::from_secs(10);
 /// What it gets to end by itself.
 const GRACE: Duration = Duration::from_secs(1);
@@ -28,22 +28,20 @@ pub struct Companion {
     child: Child,
     socket: PathBuf,
     state: State,
+    /// Until when Envoy's start waits for its first answer; none when that is over.
+    awaited_until: Option<Instant>,
     /// Before the next start but one.
     pause: Duration,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum State {
-    Runs { pid: Pid, since: Instant },
+    Runs {
+        pid: Pid,
+        since: Instant,
+    },
     StartsAt(Instant),
-}
-
-/// What came of the first start.
-#[derive(Debug, PartialEq, Eq)]
-pub enum FirstStart {
-    /// It answers, or may yet.
-    Goes,
-    /// It refuses its settings, and has said why.
+    /// It refused its settings at its first start, and is not started again.
     Refused,
 }
 
@@ -55,42 +53,33 @@ impl Companion {
             child,
             socket,
             state,
+            awaited_until: Some(Instant::now() + FIRST_START),
             pause: FIRST_PAUSE,
         })
     }
 
-    /// The program's path, for messages.
-    #[must_use]
-    pub fn program(&self) -> &Path {
-        &self.child.program
+    /// Whether its first answer is still to be waited for: it has not answered yet, has not ended,
+    /// and has time left.
+    pub fn is_awaited(&mut self) -> bool {
+        let Some(deadline) = self.awaited_until else {
+            return false;
+        };
+        if UnixStream::connect(&self.socket).is_ok() {
+            self.awaited_until = None;
+        } else if Instant::now() > deadline {
+            say(&format!(
+                "{} does not answer yet; Envoy is started without it",
+                self.child.name
+            ));
+            self.awaited_until = None;
+        }
+        self.awaited_until.is_some()
     }
 
-    /// Waits until it answers, or `stopped` says that nobody wants it any more.
-    pub fn first_start(&mut self, mut stopped: impl FnMut(Duration) -> bool) -> FirstStart {
-        let deadline = Instant::now() + FIRST_START;
-        while let State::Runs { pid, .. } = self.state {
-            if UnixStream::connect(&self.socket).is_ok() {
-                return FirstStart::Goes;
-            }
-            if let Ok(Some((_, status))) = rustix::process::waitpid(Some(pid), WaitOptions::NOHANG)
-            {
-                if status.exit_status() == Some(USAGE.into()) {
-                    say(&format!(
-                        "{} refuses its settings, see above",
-                        self.child.name
-                    ));
-                    self.put_off();
-                    return FirstStart::Refused;
-                }
-                self.ended(status);
-            } else if Instant::now() > deadline {
-                say("the token-sidecar does not answer yet; Envoy is started without it");
-                return FirstStart::Goes;
-            } else if stopped(POLL) {
-                return FirstStart::Goes;
-            }
-        }
-        FirstStart::Goes
+    /// Whether it ended its first start with the code for settings that it refuses, and has said why.
+    #[must_use]
+    pub fn has_refused(&self) -> bool {
+        matches!(self.state, State::Refused)
     }
 
     /// Whether this process is it.
@@ -99,26 +88,36 @@ impl Companion {
         matches!(self.state, State::Runs { pid, .. } if pid == other)
     }
 
-    /// It has ended, and its next start is due in a while.
+    /// It has ended. Its next start is due in a while, unless it refused its settings at the first.
     pub fn ended(&mut self, status: WaitStatus) {
+        let at_first_start = self.awaited_until.take().is_some();
+        if at_first_start && status.exit_status() == Some(USAGE.into()) {
+            say(&format!(
+                "{} refuses its settings, see above",
+                self.child.name
+            ));
+            self.state = State::Refused;
+            return;
+        }
         if let State::Runs { since, .. } = self.state
             && since.elapsed() >= LONG_LIFE
         {
             self.pause = FIRST_PAUSE;
         }
         say(&format!(
-            "the token-sidecar ended with code {}; it is started again in {:?}",
+            "{} ended with code {}; it is started again in {:?}",
+            self.child.name,
             supervise::exit_code(status),
             self.pause
         ));
         self.put_off();
     }
 
-    /// When it is to be started next; none while it runs.
+    /// When it is to be started next; none while it runs, and where it has refused its settings.
     #[must_use]
     pub fn starts_at(&self) -> Option<Instant> {
         match self.state {
-            State::Runs { .. } => None,
+            State::Runs { .. } | State::Refused => None,
             State::StartsAt(at) => Some(at),
         }
     }

@@ -16,12 +16,15 @@ use rustix::process::{Pid, Resource, Signal, WaitOptions, WaitStatus};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::companion::{Companion, FirstStart};
+use crate::companion::Companion;
 use crate::drain::Drain;
 use crate::launch::USAGE;
 
 /// What Envoy gets at least to end by itself once it was told to.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// How often the first answers of the companions are looked for.
+const POLL: Duration = Duration::from_millis(20);
 
 /// What to run.
 #[derive(Debug)]
@@ -100,8 +103,8 @@ fn not_started(program: &Path, error: io::Error) -> NotStarted {
     }
 }
 
-/// Starts the companions and waits until each answers; the code to end with where one refuses its
-/// settings, or where a signal ends the wait.
+/// Starts the companions and waits until each has answered or has ended; the code to end with where
+/// one refuses its settings, or where a signal ends the wait.
 pub(crate) fn first_starts(
     companions: Vec<(Child, PathBuf)>,
     signals: &Receiver<i32>,
@@ -113,32 +116,32 @@ pub(crate) fn first_starts(
             Companion::start(companion, socket).map_err(|error| not_started(&program, error))
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let (mut stopped, mut code) = (None, None);
-    for companion in &mut companions {
-        let first = companion.first_start(|pause| {
-            stopped = stopped.or_else(|| signals.recv_timeout(pause).ok().filter(ends));
-            stopped.is_some()
-        });
-        // The others may have something to say, too.
-        if first == FirstStart::Refused {
-            code = Some(USAGE);
+    let stopped = loop {
+        // Each is asked: all of them are awaited side by side.
+        let awaited = companions.iter_mut().map(Companion::is_awaited);
+        if awaited.filter(|awaited| *awaited).count() == 0 {
+            break None;
         }
-        if let Some(signal) = stopped {
-            code = Some(u8::try_from(128 + signal).unwrap_or(1));
-            break;
+        match signals.recv_timeout(POLL) {
+            Ok(signal @ (SIGTERM | SIGINT)) => break Some(signal),
+            // Of any of them: one that has answered may end while another is awaited.
+            Ok(SIGCHLD) => {
+                reap(None, &mut companions);
+            }
+            _ => {}
         }
-    }
-    let Some(code) = code else {
-        return Ok(Ok(companions));
+        restart_due(&mut companions);
+    };
+    let refused = companions.iter().any(Companion::has_refused);
+    let code = match stopped {
+        Some(signal) => u8::try_from(128 + signal).unwrap_or(1),
+        None if refused => USAGE,
+        None => return Ok(Ok(companions)),
     };
     for companion in companions {
         companion.end();
     }
     Ok(Err(code))
-}
-
-fn ends(signal: &i32) -> bool {
-    matches!(*signal, SIGTERM | SIGINT)
 }
 
 /// Signals, as they come. They are received in another thread and children are started in this
@@ -172,7 +175,7 @@ fn attend(
         };
         match signal {
             Ok(SIGCHLD) => {
-                if let Some(status) = reap(child, companions) {
+                if let Some(status) = reap(Some(child), companions) {
                     return exit_code(status);
                 }
             }
@@ -284,11 +287,12 @@ pub(crate) fn pass_on(child: Pid, signal: i32) {
     }
 }
 
-/// Collects every process that has ended; the child's status if it is among them.
-pub(crate) fn reap(child: Pid, companions: &mut [Companion]) -> Option<WaitStatus> {
+/// Collects every process that has ended, and tells the companions among them; the child's status if
+/// there is a child yet and it is among them.
+pub(crate) fn reap(child: Option<Pid>, companions: &mut [Companion]) -> Option<WaitStatus> {
     let mut ended = None;
     while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
-        if pid == child {
+        if Some(pid) == child {
             ended = Some(status);
         } else if let Some(companion) = companions.iter_mut().find(|c| c.is(pid)) {
             companion.ended(status);

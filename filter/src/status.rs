@@ -1,7 +1,7 @@
 //! The filter instance that answers `/ready` and `/status`.
 
 use entra_token_core::page;
-use entra_token_core::status::{Status, json};
+use entra_token_core::status::{READY_WITHOUT_DETAILS, Status, json};
 use proxy_wasm::types::{Action, MapType};
 
 use crate::host;
@@ -21,13 +21,13 @@ pub(crate) fn answer_for_proxy(active: &Active) -> Action {
     }
     thread::serves_requests();
     let status = status(active);
-    let code = match path.split('?').next() {
-        Some("/ready") if !status.ready => 503,
-        Some("/ready") => 200,
-        Some("/status") => return page_or_json(&status),
-        _ => return Action::Continue,
-    };
-    answer(code, JSON, &json(&status))
+    let code = if status.ready { 200 } else { 503 };
+    match path.split('?').next() {
+        Some("/ready") => answer(code, JSON, &json(&status)),
+        Some(READY_WITHOUT_DETAILS) => answer(code, JSON, &json(&status.without_details())),
+        Some("/status") => page_or_json(&status),
+        _ => Action::Continue,
+    }
 }
 
 fn status(active: &Active) -> Status {

@@ -17,6 +17,10 @@ const MISTAKE_LENGTH: usize = 200;
 /// The longest `Retry-After` that a client gets: the token may come earlier than planned.
 const MAX_RETRY_AFTER: u64 = 30;
 
+/// The path at which the status listener answers with [`Ready`]. The proxy's port asks there for its
+/// `/ready`, because whoever reaches that port may be anybody.
+pub const READY_WITHOUT_DETAILS: &str = "/ready/without-details";
+
 /// Whether the proxy can do its job, and the state of every slot.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -25,6 +29,19 @@ pub struct Status {
     pub ready: bool,
     /// One for each token.
     pub slots: Vec<SlotStatus>,
+    /// The code of the failure that keeps the proxy from being ready, see [`Ready::code`].
+    #[serde(skip)]
+    failure: Option<String>,
+}
+
+/// Whether the proxy can do its job, without a word on identities, tenants, audiences or endpoints.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Ready {
+    /// Whether requests can be authorised.
+    pub ready: bool,
+    /// The code of the failure that keeps them from it; none while nothing has failed yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
 }
 
 /// The state of one token.
@@ -127,16 +144,44 @@ impl Status {
             .into_iter()
             .map(|(spec, state)| (spec.required, SlotStatus::of(spec, state, now)))
             .unzip();
-        let judged = || specs.iter().zip(&slots);
-        let valid = |slot: &SlotStatus| slot.state == TokenState::Valid;
-        let ready = if specs.contains(&Some(true)) {
-            judged().all(|(required, slot)| *required != Some(true) || valid(slot))
-        } else {
-            // One broken identity must not take the others down.
-            !specs.contains(&None)
-                || judged().any(|(required, slot)| required.is_none() && valid(slot))
+        // One broken identity must not take the others down, unless its token is required.
+        let strict = specs.contains(&Some(true));
+        let decides = |required: &Option<bool>| match required {
+            Some(required) => *required,
+            None => !strict,
         };
-        Self { ready, slots }
+        let judged = || specs.iter().zip(&slots);
+        let deciding = || {
+            judged()
+                .filter(|(required, _)| decides(required))
+                .map(|(_, slot)| slot)
+        };
+        let valid = |slot: &SlotStatus| slot.state == TokenState::Valid;
+        let ready = if strict {
+            deciding().all(valid)
+        } else {
+            deciding().next().is_none() || deciding().any(valid)
+        };
+        let mut failures =
+            deciding().filter_map(|slot| slot.last_error.as_ref().filter(|_| !valid(slot)));
+        let failure = failures
+            .next()
+            .filter(|_| !ready)
+            .map(|failure| failure.code.clone());
+        Self {
+            ready,
+            slots,
+            failure,
+        }
+    }
+
+    /// What of it anybody may know.
+    #[must_use]
+    pub fn without_details(&self) -> Ready {
+        Ready {
+            ready: self.ready,
+            code: self.failure.clone(),
+        }
     }
 }
 

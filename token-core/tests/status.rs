@@ -31,10 +31,10 @@ fn failing() -> Slot {
     slot
 }
 
-fn is_ready(slots: &[(Option<bool>, &Slot)]) -> bool {
+fn status(slots: &[(Option<bool>, &Slot)]) -> Status {
     let specs: Vec<_> = slots.iter().map(|(required, _)| spec(*required)).collect();
     let states = slots.iter().map(|(_, slot)| slot.state());
-    Status::of(specs.iter().zip(states), at(1.0)).ready
+    Status::of(specs.iter().zip(states), at(1.0))
 }
 
 #[test]
@@ -54,7 +54,36 @@ fn ready_means_that_requests_can_be_authorised() {
         (vec![(required, &good), (required, &bad)], false),
         (vec![(optional, &good), (None, &bad)], false),
     ] {
-        assert_eq!(is_ready(&slots), ready, "{slots:?}");
+        assert_eq!(status(&slots).ready, ready, "{slots:?}");
+    }
+}
+
+#[test]
+fn without_details_ready_has_the_code_of_what_keeps_it_from_that_and_nothing_else() {
+    let (good, bad, new) = (with_token(), failing(), slot());
+    let mut forbidden = slot();
+    exchange(&mut forbidden, START, answer(403, ""));
+    let required = Some(true);
+    for (slots, expected) in [
+        (vec![(None, &good)], r#"{"ready":true}"#),
+        (vec![(None, &good), (None, &bad)], r#"{"ready":true}"#),
+        (vec![(None, &new)], r#"{"ready":false}"#),
+        (
+            vec![(None, &bad)],
+            r#"{"ready":false,"code":"identity_not_found"}"#,
+        ),
+        (
+            vec![(None, &new), (None, &bad)],
+            r#"{"ready":false,"code":"identity_not_found"}"#,
+        ),
+        // That of a slot which decides.
+        (
+            vec![(None, &forbidden), (required, &good), (required, &bad)],
+            r#"{"ready":false,"code":"identity_not_found"}"#,
+        ),
+    ] {
+        let told = json(&status(&slots).without_details());
+        assert_eq!(String::from_utf8_lossy(&told), expected, "{slots:?}");
     }
 }
 

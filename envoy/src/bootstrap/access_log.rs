@@ -1,6 +1,7 @@
 //! One line of JSON a request on standard output. The path stands there without its query, which
 //! may hold secrets; no header of a request does, so no token either.
 
+use entra_token_core::status::READY_WITHOUT_DETAILS;
 use serde_json::{Value, json};
 
 use super::{status_from, typed, with};
@@ -64,7 +65,11 @@ fn no_probe() -> Value {
         } } })
     };
     json!({ "or_filter": { "filters": [
-        differs(":path", r"/(health|ready)(\?.*)?"),
+        // The second form of /ready is what its route makes of the first.
+        differs(
+            ":path",
+            &format!(r"(/health|/ready|{READY_WITHOUT_DETAILS})(\?.*)?"),
+        ),
         differs(":method", "GET|HEAD"),
     ] } })
 }

@@ -14,26 +14,8 @@ const TYPE: &str = "envoy.extensions.filters.http.custom_response.v3.CustomRespo
 /// Seconds after which a client may try again: somebody may be granting the role right now.
 const RETRY_AFTER: &str = "30";
 
-/// How much of a body the router keeps to send it again.
-const KEPT_BODY_BYTES: u32 = 16 << 20;
-
 /// Prometheus sends it with every remote-write request, and nobody else does.
 const REMOTE_WRITE: &str = "x-prometheus-remote-write-version";
-
-/// The route's retries: after a 401 our filter waits for a fresh token before it lets the next
-/// try go; the others are tries that the target has not seen.
-pub(super) fn retry_policy() -> Value {
-    json!({
-        "retry_on": "retriable-status-codes,connect-failure,refused-stream,reset-before-request",
-        "retriable_status_codes": [401],
-        "num_retries": 2,
-    })
-}
-
-/// How much of a body the route keeps for these retries.
-pub(super) fn kept_body_bytes() -> u32 {
-    KEPT_BODY_BYTES
-}
 
 /// The filter of a port, and its virtual hosts, the first of which are those of its targets: where
 /// these differ, each virtual host has a setting of its own.

@@ -15,6 +15,7 @@ const STREAMS: u32 = 64;
 /// peer of what was read only when that is half of the window.)
 pub(super) fn http2() -> Value {
     json!({
+        "max_header_field_size_kb": MAX_HEADERS_KIB,
         "initial_stream_window_size": STREAM_WINDOW,
         "initial_connection_window_size": 2 * STREAMS * STREAM_WINDOW,
         "max_concurrent_streams": STREAMS,
@@ -24,6 +25,29 @@ pub(super) fn http2() -> Value {
 /// Envoy waits this long for the headers of a request, so that half-open clients go away; nothing
 /// bounds the time of a body or a response that moves.
 const REQUEST_HEADERS_TIMEOUT: &str = "30s";
+
+/// How many header lines a message may have, and how long they may be together, in KiB. (Envoy's own
+/// bounds are 100 and 60.) A request with more gets 431, and in place of such an answer comes 503.
+pub(super) const MAX_HEADERS: u32 = 1000;
+pub(super) const MAX_HEADERS_KIB: u32 = 128;
+
+/// HTTP/1.1 with clients: an offer to go on in another protocol is taken off and the request served,
+/// as RFC 9110 §7.8 allows. (Java's HttpClient offers h2c, and Apache's TLS.) WebSocket is left there,
+/// so that Envoy refuses it with 403: without the upgrade such a request makes no sense.
+pub(super) fn http1() -> Value {
+    json!({ "ignore_http_11_upgrade": [{ "safe_regex": { "regex": any_but("websocket") } }] })
+}
+
+/// A regular expression for every text but this word, in any case. RE2 has no negation: it is the
+/// word's beginnings, each ended or gone on with otherwise.
+fn any_but(word: &str) -> String {
+    let beginnings = word.char_indices().map(|(end, letter)| {
+        let beginning = &word[..end];
+        format!("{beginning}([^{letter}].*)?")
+    });
+    let texts: Vec<String> = beginnings.chain([format!("{word}.+")]).collect();
+    format!("(?i)({})", texts.join("|"))
+}
 
 /// A connection manager filter with this route table and these HTTP filters before the router.
 pub(super) fn connection_manager(
@@ -61,6 +85,9 @@ pub(super) fn connection_manager(
         "request_timeout": "0s",
         "stream_idle_timeout": "0s",
 
+        "max_request_headers_kb": MAX_HEADERS_KIB,
+        "common_http_protocol_options": { "max_headers_count": MAX_HEADERS },
+        "http_protocol_options": http1(),
         "http2_protocol_options": http2(),
     });
     typed(

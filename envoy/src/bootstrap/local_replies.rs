@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::{status, status_from, typed, with};
+use super::{http, status, status_from, typed, with};
 use crate::settings::Settings;
 use crate::settings::target::Routing;
 
@@ -12,9 +12,8 @@ use crate::settings::target::Routing;
 const RETRY_AFTER: &str = "5";
 
 /// Envoy's flags for "the target did not answer", beside UF for a connection that failed: no
-/// address, DNS, connection ended, resets of either side, circuit breaker, retries used up,
-/// protocol error.
-const UPSTREAM_FLAGS: [&str; 8] = ["UH", "DF", "UC", "UR", "LR", "UO", "URX", "UPE"];
+/// address, DNS, connection ended, resets of either side, circuit breaker, retries used up.
+const UPSTREAM_FLAGS: [&str; 7] = ["UH", "DF", "UC", "UR", "LR", "UO", "URX"];
 
 /// For a port that leads to one target, or to that which the request's host names.
 pub(super) fn config(routing: &Routing, settings: &Settings) -> Value {
@@ -27,6 +26,7 @@ pub(super) fn config(routing: &Routing, settings: &Settings) -> Value {
         json!({ "filter": of_our_own() }),
         come_back(504, &flags(&["SI"]), "idle_timeout", IDLE),
         unavailable(&flags(&["UF"]), "upstream_unavailable", &connection),
+        unavailable(&flags(&["UPE"]), "upstream_unavailable", &no_http()),
         unavailable(
             &flags(&UPSTREAM_FLAGS),
             "upstream_unavailable",
@@ -50,19 +50,29 @@ const IDLE: &str = "no byte has moved in either direction for IDLE_TIMEOUT_SECON
 const UNKNOWN_HOST: &str = "this port leads to the target that the request's Host names, and to \
                             none by the name %REQUEST_HEADER(:AUTHORITY)%";
 
-/// How TLS or the connection failed, once: whether Envoy's own text has it, too, depends on the runtime
-/// and on retries. What a forward proxy answered is not known here, nor by which way each target of several is reached.
+/// How TLS or the connection failed, once: whether Envoy's own text has it, too, depends on the
+/// runtime and on retries. What a forward proxy answered is not known here, nor by which way each
+/// target of several is reached; its address is not for everybody who reaches the port.
 fn connection_reason(routing: &Routing, settings: &Settings) -> String {
     let reason = "no connection to the target (%UPSTREAM_TRANSPORT_FAILURE_REASON%)";
     let targets = routing.targets().iter();
     let mut targets = targets.filter_map(|index| settings.targets.get(*index));
-    match targets.find_map(|target| settings.proxy_to(&target.endpoint)) {
-        None => reason.to_owned(),
-        Some(proxy) => format!(
-            "{reason}; the way leads through the proxy {}, whose answers are in the log",
-            proxy.address()
-        ),
+    if targets.any(|target| settings.proxy_to(&target.endpoint).is_some()) {
+        format!("{reason}; the way leads through a forward proxy, whose answers are in the log")
+    } else {
+        reason.to_owned()
     }
+}
+
+/// Envoy does not say what was wrong, nor what the status was, so that even a 204 becomes 503.
+fn no_http() -> String {
+    format!(
+        "the target's answer breaks the rules of HTTP, so that it is not known whether the request \
+         was served: for example, it is a 204 with Transfer-Encoding or Content-Length, or has more \
+         than {} header lines or {} KiB of them",
+        http::MAX_HEADERS,
+        http::MAX_HEADERS_KIB
+    )
 }
 
 /// Envoy's own short name for what happened; the body it comes with is empty or says less.

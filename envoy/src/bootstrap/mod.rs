@@ -18,6 +18,7 @@ mod local_replies;
 mod overload;
 mod plugin;
 mod proxy_listener;
+mod retries;
 mod stats;
 mod status_listener;
 mod target_cluster;

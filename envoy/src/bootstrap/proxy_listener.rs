@@ -2,17 +2,23 @@
 //! `Authorization`, and whatever would steer Envoy. A port leads to one target, or to that which the
 //! request's `Host` names.
 
+use entra_token_core::status::READY_WITHOUT_DETAILS;
 use serde_json::{Value, json};
 
 use super::status_listener::{self, method};
 use super::{
-    access_log, auth_errors, http, listener, local_replies, numbered, target_cluster, typed, with,
+    access_log, auth_errors, http, listener, local_replies, numbered, retries, target_cluster,
+    typed, with,
 };
 use crate::settings::Settings;
 use crate::settings::target::{Listener, Routing, Target, hosts};
 
 /// Holds a client's X-Forwarded-Proto while Envoy, which sets its own, handles the request.
 const CLIENT_PROTO: &str = "x-envoy-client-forwarded-proto";
+
+/// The methods that RFC 9110 §9.2.1 calls safe: a request that the target gets twice changes nothing
+/// there.
+const SAFE_METHODS: &str = "GET|HEAD|OPTIONS|TRACE";
 
 /// Names Envoy's metrics of the clients' side.
 pub const STAT_PREFIX: &str = "proxy";
@@ -52,11 +58,11 @@ fn listener(of: &Listener, name: &str, settings: &Settings) -> Value {
         filters,
         json!({
             "early_header_mutation_extensions": [ignore_envoy_headers()],
-            "http_protocol_options": with(json!({
+            "http_protocol_options": with(with(http::http1(), json!({
                 "accept_http_10": true,
                 "allow_custom_methods": true,
                 "enable_trailers": true,
-            }), without_host),
+            })), without_host),
             // Of the whole request, not of a try: what waits in the filter counts, too.
             "stream_idle_timeout": format!("{}s", settings.idle_timeout.as_secs()),
             // The target decides whether the body is wanted, not we.
@@ -78,14 +84,19 @@ fn health_routes(settings: &Settings) -> Vec<Value> {
     }
     let ready = json!({
         "match": { "path": "/ready", "headers": [method("GET|HEAD")] },
-        "route": { "cluster": status_listener::CLUSTER, "timeout": "5s" },
+        "route": {
+            "cluster": status_listener::CLUSTER,
+            // Whoever reaches this port may be anybody: identities and what ails them are not told.
+            "prefix_rewrite": READY_WITHOUT_DETAILS,
+            "timeout": "5s",
+        },
     });
     vec![status_listener::health(), ready]
 }
 
 fn virtual_host(target: &Target, hosts: &Value, health: &[Value]) -> Value {
     let mut routes = health.to_vec();
-    routes.push(to(target));
+    routes.extend(to(target));
     json!({ "name": target.name.to_string(), "domains": hosts, "routes": routes })
 }
 
@@ -107,17 +118,26 @@ fn by_host(targets: &[&Target], port: u16, health: &[Value]) -> Vec<Value> {
     virtual_hosts
 }
 
-/// Every request. (Envoy itself refuses what has no path: `OPTIONS *` and `CONNECT`.)
-fn to(target: &Target) -> Value {
+/// Every request: those whose method is safe may be sent again where the others may not. (Envoy
+/// itself refuses what has no path: `OPTIONS *` and `CONNECT`.)
+fn to(target: &Target) -> [Value; 2] {
+    let safe = json!({ "prefix": "/", "headers": [method(SAFE_METHODS)] });
+    [
+        route(target, &safe, &retries::of_safe_methods()),
+        route(target, &json!({ "prefix": "/" }), &retries::of_all()),
+    ]
+}
+
+fn route(target: &Target, requests: &Value, retry_policy: &Value) -> Value {
     json!({
-        "match": { "prefix": "/" },
+        "match": requests,
         "route": {
             "cluster": target_cluster::name(target),
             "host_rewrite_literal": target.endpoint.authority(),
             "timeout": "0s",
-            "retry_policy": auth_errors::retry_policy(),
+            "retry_policy": retry_policy,
         },
-        "request_body_buffer_limit": auth_errors::kept_body_bytes(),
+        "request_body_buffer_limit": retries::KEPT_BODY_BYTES,
         // What a client puts there is for us, not for the target; the filter sets the token.
         "request_headers_to_remove": ["authorization", "proxy-authorization"],
     })

@@ -1,6 +1,7 @@
 //! The listener for operators: `/health` by Envoy itself, `/ready` and `/status` by the filter,
 //! `/metrics` from the admin interface, of which nothing else can be reached.
 
+use entra_token_core::status::READY_WITHOUT_DETAILS;
 use serde_json::{Value, json};
 
 use super::{admin, http, listener, plugin, typed, with};
@@ -51,7 +52,9 @@ fn not_ready_while_draining() -> Value {
             "pass_through_mode": true,
             "headers": [{
                 "name": ":path",
-                "string_match": { "safe_regex": { "regex": "/ready(\\?.*)?" } },
+                "string_match": { "safe_regex": {
+                    "regex": format!(r"(/ready|{READY_WITHOUT_DETAILS})(\?.*)?"),
+                } },
             }],
         }),
     )

@@ -77,7 +77,11 @@ fn protocols(target: &Target, settings: &Settings) -> Value {
     ));
     let options = json!({
         "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-        "common_http_protocol_options": { "idle_timeout": IDLE_TIMEOUT },
+        "common_http_protocol_options": {
+            "idle_timeout": IDLE_TIMEOUT,
+            "max_headers_count": http::MAX_HEADERS,
+            "max_response_headers_kb": http::MAX_HEADERS_KIB,
+        },
         "http_filters": filters,
     });
     with(options, version)

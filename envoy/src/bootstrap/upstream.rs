@@ -11,6 +11,25 @@ use crate::settings::trust_store::TrustStore;
 /// Load balancers in front of Azure services drop idle connections after four minutes, silently.
 pub(super) const IDLE_TIMEOUT: &str = "180s";
 
+/// Envoy's own (`X25519MLKEM768:X25519:P-256`), and the curves of servers that have no other: many of
+/// those that follow CNSA 1.0 have P-384 alone. In TLS 1.2 a certificate's key must lie on one of
+/// these, too (RFC 8422 §5.3).
+const CURVES: [&str; 5] = ["X25519MLKEM768", "X25519", "P-256", "P-384", "P-521"];
+
+/// BoringSSL's own, and that of a key on P-521.
+const SIGNATURES: [&str; 10] = [
+    "ecdsa_secp256r1_sha256",
+    "rsa_pss_rsae_sha256",
+    "rsa_pkcs1_sha256",
+    "ecdsa_secp384r1_sha384",
+    "rsa_pss_rsae_sha384",
+    "rsa_pkcs1_sha384",
+    "ecdsa_secp521r1_sha512",
+    "rsa_pss_rsae_sha512",
+    "rsa_pkcs1_sha512",
+    "rsa_pkcs1_sha1",
+];
+
 /// How a cluster reaches an endpoint outside this machine: through the forward proxy where that
 /// leads there, else directly; and by TLS in either case.
 pub(super) fn connections(cluster: &str, endpoint: &Endpoint, settings: &Settings) -> Value {
@@ -111,6 +130,8 @@ fn tls_socket(host: &Host, trust_store: &TrustStore) -> Value {
     let params = json!({ "tls_params": {
         "tls_minimum_protocol_version": "TLSv1_2",
         "tls_maximum_protocol_version": "TLSv1_3",
+        "ecdh_curves": CURVES,
+        "signature_algorithms": SIGNATURES,
     } });
     let context = json!({ "common_tls_context": with(params, validation) });
     typed(

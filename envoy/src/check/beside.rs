@@ -75,7 +75,7 @@ fn attend<T: Send + 'static>(
                 return Ended::Stopped(u8::try_from(128 + signal).unwrap_or(1));
             }
             Ok(SIGCHLD) => {
-                if let Some(status) = supervise::reap(envoy, companions) {
+                if let Some(status) = supervise::reap(Some(envoy), companions) {
                     return Ended::Early(supervise::exit_code(status));
                 }
             }

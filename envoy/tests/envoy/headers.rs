@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write;
 
+use crate::failures::unavailable;
 use crate::support::proxy::Proxy;
 use crate::support::recorder::{Recorder, names_beside_the_token};
 
@@ -79,6 +80,75 @@ fn a_clients_headers_pass_unchanged() {
     expected.push("host".into());
     expected.sort_unstable();
     assert_eq!(names_beside_the_token(&received), expected);
+}
+
+/// This many header lines `X-0`, `X-1`, …, with values of this length.
+pub(crate) fn many_headers(count: usize, length: usize) -> String {
+    let value = "v".repeat(length);
+    (0..count).fold(String::new(), |text, number| {
+        text + &format!("X-{number}: {value}\r\n")
+    })
+}
+
+/// A target that answers with the `X-…` headers that it gets.
+fn that_gives_headers_back() -> Recorder {
+    Recorder::answering(|request, connection| {
+        let mut answer = String::from("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n");
+        for (name, value) in request.headers.iter().filter(|(n, _)| n.starts_with("x-")) {
+            answer.push_str(&format!("{name}: {value}\r\n"));
+        }
+        write!(connection.stream, "{answer}\r\nhello")
+    })
+}
+
+#[test]
+fn two_hundred_headers_and_a_hundred_kilobytes_of_them_pass_in_both_directions() {
+    let target = that_gives_headers_back();
+    let proxy = Proxy::to(&target);
+    for (count, length) in [(200, 10), (200, 500), (900, 20), (2, 50_000), (1, 100_000)] {
+        let request = format!(
+            "GET /a HTTP/1.1\r\nHost: x\r\n{}\r\n",
+            many_headers(count, length)
+        );
+        let response = proxy.send(request.as_bytes());
+        assert_eq!(response.status(), 200, "{count} of {length}");
+        for message in [response, target.last_request()] {
+            let passed = message.headers.iter();
+            let passed = passed.filter(|(n, v)| n.starts_with("x-") && v.len() == length);
+            assert_eq!(passed.count(), count, "{count} of {length}");
+        }
+    }
+}
+
+#[test]
+fn more_headers_than_that_are_refused_with_a_reason() {
+    let huge = [(1100, 1), (2, 70_000)];
+    let target = Recorder::answering(move |request, connection| {
+        let number = usize::from(request.start.contains("/1"));
+        let (count, length) = huge[number];
+        let headers = many_headers(count, length);
+        write!(
+            connection.stream,
+            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{headers}\r\n"
+        )
+    });
+    let proxy = Proxy::to(&target);
+    for (number, (count, length)) in huge.into_iter().enumerate() {
+        let request = format!(
+            "GET /a HTTP/1.1\r\nHost: x\r\n{}\r\n",
+            many_headers(count, length)
+        );
+        let response = proxy.send(request.as_bytes());
+        assert_eq!(response.status(), 431, "{response:?}");
+        assert_eq!(response.json()["error"]["code"], "bad_request");
+
+        let response = proxy.send(format!("GET /{number} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
+        let message = unavailable(&response);
+        assert!(
+            message.contains("1000 header lines or 128 KiB"),
+            "{message}"
+        );
+    }
 }
 
 #[test]

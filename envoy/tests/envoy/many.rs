@@ -190,7 +190,7 @@ listeners: [{{ port: {}, target: one }}, {{ port: {port}, target: one }}]
 ",
         free_port()
     );
-    let mut proxy = Proxy::start_of_file(&text, port);
+    let mut proxy = Proxy::start_of_file(&text, port, &[]);
     assert_eq!(proxy.wait().code(), Some(64));
     let said = proxy.stderr();
     let expected = format!("listeners[1].port: is {port}, which cannot be listened on");

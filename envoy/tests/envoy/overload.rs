@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
-use crate::support::proxy::Proxy;
+use crate::support::proxy::{Proxy, free_port};
 use crate::support::wire::Message;
 
 const GET: &[u8] = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -46,8 +46,9 @@ fn begin_large_request(port: u16) -> TcpStream {
 
 #[test]
 fn what_does_not_fit_into_memory_gets_503_and_the_probes_go_on() {
-    let hole = TcpListener::bind("127.0.0.1:0").unwrap();
-    let hole_port = hole.local_addr().unwrap().port();
+    // Nobody else gets it when the listener is gone.
+    let hole_port = free_port();
+    let hole = TcpListener::bind(("127.0.0.1", hole_port)).unwrap();
     let (stop, stopped) = mpsc::channel::<()>();
     // Takes connections and never reads; closes them all when told.
     std::thread::spawn(move || {

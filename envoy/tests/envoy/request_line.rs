@@ -1,5 +1,7 @@
 //! Method, path, query and version: what the client asks for is what the target is asked.
 
+use std::io::Write;
+
 use crate::support::proxy::Proxy;
 use crate::support::recorder::Recorder;
 use crate::support::wire::Connection;
@@ -113,21 +115,66 @@ fn a_client_that_takes_us_for_a_forward_proxy_reaches_the_target() {
 }
 
 #[test]
-fn an_offer_to_switch_to_http_2_is_declined_and_the_request_served() {
+fn an_offer_to_switch_to_another_protocol_is_declined_and_the_request_served() {
     let target = Recorder::new();
     let proxy = Proxy::to(&target);
-    // As Java's HttpClient does by default (RFC 7540 §3.2).
-    let response = proxy.send(
-        b"GET /a HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
-          HTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
-    );
-    assert_eq!(
-        (response.status(), response.text().as_str()),
-        (200, "hello")
-    );
-    let received = target.only_request();
-    for name in ["connection", "upgrade", "http2-settings"] {
-        assert_eq!(received.value(name), None);
+    let offers = [
+        // As Java's HttpClient does by default (RFC 7540 §3.2).
+        "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
+         HTTP2-Settings: AAMAAABkAAQAAP__",
+        // As that of Apache does since 5.4 (RFC 2817 §3.1).
+        "Upgrade: TLS/1.2\r\nConnection: Upgrade",
+        "Upgrade: TLS/1.2\r\nConnection: keep-alive, Upgrade",
+        "Upgrade: TLS/1.2, h2c, IRC/6.9\r\nConnection: Upgrade",
+        "Upgrade: TLS/1.2\r\nUpgrade: HTTP/2.0\r\nConnection: Upgrade",
+        "Upgrade: connect-udp\r\nConnection: upgrade",
+        "Upgrade: websocket2\r\nConnection: Upgrade",
+        "Upgrade: webs\r\nConnection: Upgrade",
+        "Upgrade:\r\nConnection: Upgrade",
+        "Upgrade: TLS/1.2",
+        // No offer at all without `Connection: Upgrade` (RFC 9110 §7.8).
+        "Upgrade: websocket",
+    ];
+    for offer in offers {
+        for (method, body) in [("GET", ""), ("POST", "Content-Length: 3\r\n\r\nabc")] {
+            let end = if body.is_empty() { "\r\n" } else { body };
+            let request = format!("{method} /a HTTP/1.1\r\nHost: x\r\n{offer}\r\n{end}");
+            let response = proxy.send(request.as_bytes());
+            assert_eq!(
+                (response.status(), response.text().as_str()),
+                (200, "hello"),
+                "{method} {offer}"
+            );
+            let received = target.last_request();
+            for name in ["connection", "upgrade", "http2-settings"] {
+                assert_eq!(received.value(name), None, "{method} {offer}");
+            }
+            assert_eq!(received.text(), if body.is_empty() { "" } else { "abc" });
+        }
+    }
+    let probe =
+        b"GET /health HTTP/1.1\r\nHost: x\r\nUpgrade: TLS/1.2\r\nConnection: Upgrade\r\n\r\n";
+    assert_eq!(proxy.status(probe).status(), 200);
+}
+
+#[test]
+fn what_a_target_says_of_upgrades_stays_between_it_and_us() {
+    // As Apache httpd with mod_http2 does.
+    let target = Recorder::answering(|_, connection| {
+        connection.stream.write_all(
+            b"HTTP/1.1 200 OK\r\nUpgrade: h2,h2c\r\nConnection: Upgrade\r\n\
+              Content-Length: 5\r\n\r\nhello",
+        )
+    });
+    let proxy = Proxy::to(&target);
+    for offer in ["", "Upgrade: TLS/1.2\r\nConnection: Upgrade\r\n"] {
+        let request = format!("GET /a HTTP/1.1\r\nHost: x\r\n{offer}\r\n");
+        let response = proxy.send(request.as_bytes());
+        assert_eq!(
+            (response.status(), response.text().as_str()),
+            (200, "hello")
+        );
+        assert_eq!(response.value("upgrade"), None);
     }
 }
 
@@ -143,6 +190,10 @@ fn what_envoy_cannot_forward_is_refused_with_a_reason() {
         ),
         (
             "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+            403,
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: h2c, WebSocket\r\n\r\n",
             403,
         ),
         ("GET / HTTP/1.1\r\n\r\n", 400),

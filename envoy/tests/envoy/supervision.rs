@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::support::proxy::{Proxy, accepts};
+use crate::support::proxy::{Proxy, accepts, free_port};
 use crate::support::recorder::Recorder;
 
 /// The process ids of a process's children (proc(5): the fourth field of `stat`).
@@ -246,7 +247,10 @@ fn a_token_sidecar_that_dies_is_started_again_and_sees_its_own_variables_only() 
     });
     let told = proxy.stderr();
     for pause in ["500ms", "1s"] {
-        let line = format!("the token-sidecar ended with code 7; it is started again in {pause}");
+        let line = format!(
+            "the token-sidecar of application abcd1234-1243-abcd-9876-1234abcd5678 ended with code 7; \
+             it is started again in {pause}"
+        );
         assert!(told.contains(&line), "{told}");
     }
     let names: Vec<String> = text()
@@ -272,6 +276,59 @@ fn a_token_sidecar_that_dies_is_started_again_and_sees_its_own_variables_only() 
         let of_the_shell = ["PWD", "OLDPWD", "SHLVL", "_"].contains(&name.as_str());
         assert!(of_the_shell || expected.contains(&name.as_str()), "{name}");
     }
+}
+
+#[test]
+fn a_token_sidecar_that_dies_while_the_first_answer_of_another_is_awaited_is_started_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let (starts, die) = (path("starts"), path("die"));
+    // Its socket is served by this test. The other one never answers.
+    let script = format!(
+        "case $AAD_CLIENT_ID in 11*) ;; *) exec sleep 60 ;; esac
+        echo \"$TOKEN_SIDECAR_SOCKET\" >> '{}'
+        while [ ! -e '{}' ]; do sleep 0.05; done; exit 7",
+        starts.display(),
+        die.display()
+    );
+    let variables = with_sidecar(directory.path(), &script);
+    let value = |name| {
+        let found = variables.iter().find(|(other, _)| *other == name);
+        found.expect("it is set").1.clone()
+    };
+    let certificate = value("AAD_CLIENT_CERTIFICATE_PATH");
+    let identity = |name: &str, digit: &str| {
+        format!(
+            "- {{ name: {name}, type: clientCertificate, tenantId: contoso.com, \
+             clientId: {}-1243-abcd-9876-1234abcd5678, certificate: {{ path: '{certificate}' }} }}\n",
+            digit.repeat(8)
+        )
+    };
+    let port = free_port();
+    let file = format!(
+        "identities:\n{}{}targets:\n\
+         - {{ name: a, url: 'http://127.0.0.1:1', audience: 'api://x', identity: first }}\n\
+         - {{ name: b, url: 'http://localhost:1', audience: 'api://x', identity: second }}\n\
+         listeners: [{{ port: {port}, targets: [a, b] }}]\n",
+        identity("first", "1"),
+        identity("second", "2"),
+    );
+    let program = value("TOKEN_SIDECAR_BINARY");
+    let proxy = Proxy::start_of_file(&file, port, &[("TOKEN_SIDECAR_BINARY", &program)]);
+    let started = || fs::read_to_string(&starts).unwrap_or_default();
+    wait_until("the first start", || started().ends_with('\n'));
+    let socket = UnixListener::bind(started().trim_end()).unwrap();
+    socket
+        .accept()
+        .expect("the launcher asks whether it answers");
+    fs::write(&die, "").unwrap();
+    wait_until("a second start", || started().lines().count() >= 2);
+    assert!(
+        !proxy.stderr().contains("does not answer yet"),
+        "the other one was no longer awaited:\n{}",
+        proxy.stderr()
+    );
+    proxy.signal(Signal::TERM);
 }
 
 #[test]

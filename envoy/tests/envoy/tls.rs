@@ -5,8 +5,10 @@ use std::io::Write;
 use std::net::TcpListener;
 
 use hyper::Version;
+use tokio_rustls::rustls::version::{TLS12, TLS13};
 
 use crate::failures::unavailable;
+use crate::headers::many_headers;
 use crate::support::files;
 use crate::support::proxy::{Proxy, free_port};
 use crate::support::secure_target::{Authority, SecureTarget, Tls};
@@ -54,6 +56,25 @@ fn http_2_is_spoken_where_the_target_offers_it() {
         &[]
     };
     assert_eq!(seen.header_names, expected);
+}
+
+#[test]
+fn many_and_long_headers_pass_over_http_2_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let authority = Authority::new(directory.path());
+    let target = authority.target(&["localhost"], &["h2"], Tls::Current);
+    let proxy = proxy_to(&format!("localhost:{}", target.port), &authority);
+    for (count, length) in [(200, 500), (900, 20), (1, 100_000)] {
+        let headers = many_headers(count, length);
+        let request = format!("GET /a HTTP/1.1\r\nHost: x\r\n{headers}\r\n");
+        let response = proxy.send(request.as_bytes());
+        assert_eq!(response.status(), 200, "{count} of {length}: {response:?}");
+        let seen = target.last().header_names;
+        for names in [response.names(), seen] {
+            let passed = names.iter().filter(|name| name.starts_with("x-"));
+            assert_eq!(passed.count(), count, "{count} of {length}");
+        }
+    }
 }
 
 #[test]
@@ -116,6 +137,21 @@ fn the_name_is_sent_in_lower_case() {
 fn a_target_with_tls_1_2_is_served() {
     let (response, _) = asked_as("localhost:{port}", &["localhost"], &["h2"], Tls::Only12);
     assert_eq!(response.status(), 200);
+}
+
+#[test]
+fn a_target_that_has_no_curve_but_p_384_is_served() {
+    for version in [&TLS12, &TLS13] {
+        for key in [
+            &rcgen::PKCS_ECDSA_P256_SHA256,
+            &rcgen::PKCS_ECDSA_P384_SHA384,
+            &rcgen::PKCS_ECDSA_P521_SHA512,
+        ] {
+            let tls = Tls::P384Alone(version, key);
+            let (response, _) = asked_as("localhost:{port}", &["localhost"], &["h2"], tls);
+            assert_eq!(response.status(), 200, "{:?} {key:?}", version.version);
+        }
+    }
 }
 
 #[test]

@@ -3,52 +3,99 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-/// Another program may have taken the port for a moment.
+use crate::held_port::HeldPort;
+
+/// The system may be short of something for a moment.
 const LISTEN_AGAIN: Duration = Duration::from_millis(50);
 
-/// The door of a service: is it open?
+/// The door of a service, which may have several listeners: is it open?
 #[derive(Debug)]
-pub(crate) struct Door(watch::Sender<bool>);
+pub(crate) struct Door {
+    open: watch::Sender<bool>,
+    listeners: Mutex<Listeners>,
+    /// Told of each change of `listeners`.
+    changed: Condvar,
+}
+
+/// The listeners behind a door.
+#[derive(Debug, Default)]
+struct Listeners {
+    all: usize,
+    /// Those of them that listen now.
+    listening: usize,
+}
 
 impl Default for Door {
     fn default() -> Self {
-        Self(watch::Sender::new(true))
+        Self {
+            open: watch::Sender::new(true),
+            listeners: Mutex::default(),
+            changed: Condvar::new(),
+        }
     }
 }
 
 impl Door {
+    /// Opens or closes it, and waits until every listener has begun or has ceased to listen; or until
+    /// somebody else has decided otherwise.
     pub(crate) fn set_open(&self, open: bool) {
-        self.0.send_replace(open);
+        self.open.send_replace(open);
+        let listeners = self.changed.wait_while(self.listeners(), |listeners| {
+            let wanted = if open { listeners.all } else { 0 };
+            listeners.listening != wanted && *self.open.borrow() == open
+        });
+        drop(listeners);
     }
 
     /// Ends when the door is closed.
     pub(crate) async fn closed(&self) {
         // The sender lives as long as `self`.
-        drop(self.0.subscribe().wait_for(|open| !open).await);
+        drop(self.open.subscribe().wait_for(|open| !open).await);
     }
 
     async fn opened(&self) {
-        drop(self.0.subscribe().wait_for(|open| *open).await);
+        drop(self.open.subscribe().wait_for(|open| *open).await);
+    }
+
+    fn listeners(&self) -> MutexGuard<'_, Listeners> {
+        self.listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Listeners)) {
+        change(&mut self.listeners());
+        self.changed.notify_all();
     }
 }
 
 /// A listener that listens while a door is open.
 pub(crate) struct Entrance {
+    /// Its port, which nobody else gets while the door is closed.
+    _port: HeldPort,
     address: SocketAddr,
     listener: Option<TcpListener>,
 }
 
 impl Entrance {
-    pub(crate) async fn at(address: SocketAddr) -> io::Result<Self> {
+    pub(crate) async fn at(address: SocketAddr, door: &Door) -> io::Result<Self> {
+        let port = HeldPort::at(address)?;
+        let address = port.address()?;
         let listener = TcpListener::bind(address).await?;
+        door.change(|listeners| {
+            listeners.all += 1;
+            listeners.listening += 1;
+        });
         Ok(Self {
-            address: listener.local_addr()?,
+            _port: port,
+            address,
             listener: Some(listener),
         })
     }
@@ -64,14 +111,18 @@ impl Entrance {
             let Some(listener) = &self.listener else {
                 door.opened().await;
                 self.listener = TcpListener::bind(self.address).await.ok();
-                if self.listener.is_none() {
-                    sleep(LISTEN_AGAIN).await;
+                match self.listener {
+                    Some(_) => door.change(|listeners| listeners.listening += 1),
+                    None => sleep(LISTEN_AGAIN).await,
                 }
                 continue;
             };
             tokio::select! {
                 accepted = listener.accept() => return accepted.map(|(stream, _)| stream),
-                () = door.closed() => self.listener = None,
+                () = door.closed() => {
+                    self.listener = None;
+                    door.change(|listeners| listeners.listening -= 1);
+                }
             }
         }
     }

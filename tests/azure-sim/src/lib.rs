@@ -44,6 +44,7 @@ mod entra;
 mod expiry;
 mod fault_play;
 mod faults;
+mod held_port;
 mod http;
 mod imds;
 mod ingestion;
@@ -76,6 +77,7 @@ pub use applications::{
 pub use directory::{Identity, METRICS_PUBLISHER, RoleAssignment};
 pub use entra::EntraRefusal;
 pub use faults::{Fault, FaultKind, InvalidFault, RawContent};
+pub use held_port::HeldPort;
 pub use issuers::FederatedClaims;
 pub use options::{AZURE_MONITOR, AzureCloud, Options, OtherTenant};
 pub use placeholders::fill_in;

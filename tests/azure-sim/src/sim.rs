@@ -199,8 +199,8 @@ impl AzureSim {
         self.cloud.faults().end_all();
     }
 
-    /// Closes a service or opens it again: a closed one refuses connections, and ends those that
-    /// are open.
+    /// Closes a service or opens it again, and waits until that is so: a closed one refuses
+    /// connections. Those that are open end soon afterwards.
     pub fn set_open(&self, service: Service, open: bool) {
         let door = match self.cloud.traffic(service) {
             Some(traffic) => &traffic.door,
@@ -353,7 +353,9 @@ async fn serve(options: &Options) -> Started {
     let cloud = Arc::new(Cloud::new(options, tls.ca_pem.clone()).map_err(StartError::Keys)?);
     let listen = async |kind, address, tls| {
         let failed = |error| StartError::Listen(address, error);
-        let entrance = Entrance::at(address).await.map_err(failed)?;
+        let entrance = Entrance::at(address, cloud.door(kind))
+            .await
+            .map_err(failed)?;
         let bound = entrance.address();
         tokio::spawn(server::accept(Arc::clone(&cloud), kind, entrance, tls));
         Ok::<SocketAddr, StartError>(bound)

@@ -1,72 +1,44 @@
 //! Ports for servers that a test starts.
 
-use std::fs::{self, File};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
 use std::sync::{Mutex, PoisonError};
-use std::{env, process};
 
-use rustix::process::getuid;
+use azure_sim::HeldPort;
+use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// Below Linux' and macOS' ranges for outgoing connections, which could take a port between
-/// our look at it and the server's bind.
-const FIRST: u16 = 20_000;
-/// Test processes that run side by side take ports by the block, each behind a file lock: between
-/// a look at a port and its server's bind seconds may pass.
-const BLOCK: u16 = 50;
-const BLOCKS: u16 = 200;
-
-/// The blocks of this process, and what is left of the last one.
-struct Taken {
-    locks: Vec<File>,
-    next: u16,
-    left: u16,
-}
-
-/// A loopback port that nothing listens on, given out once among the processes that ask here.
+/// A port on which nothing listens, given out once and to nobody else: this process holds it as long
+/// as it lives, see [`HeldPort`]. Before a server listens on it, and after its end, it refuses
+/// connections.
 ///
 /// # Panics
 /// When none is left.
 #[must_use]
 pub fn free_port() -> u16 {
-    static TAKEN: Mutex<Taken> = Mutex::new(Taken {
-        locks: Vec::new(),
-        next: 0,
-        left: 0,
-    });
-    let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
-    loop {
-        if taken.left == 0 {
-            let (lock, first) = free_block();
-            taken.locks.push(lock);
-            (taken.next, taken.left) = (first, BLOCK);
-        }
-        let port = taken.next;
-        taken.next += 1;
-        taken.left -= 1;
-        if is_free(port) {
-            return port;
-        }
+    static HELD: Mutex<Vec<HeldPort>> = Mutex::new(Vec::new());
+    let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+    if held.is_empty() {
+        raise_open_files();
     }
+    let (port, number) = hold().unwrap_or_else(|error| panic!("no free port: {error}"));
+    held.push(port);
+    number
 }
 
-/// A block that no other process has: its lock, which ends with the process, and first port.
-fn free_block() -> (File, u16) {
-    let user = getuid().as_raw();
-    let folder = env::temp_dir().join(format!("entra-auth-e2e-ports-{user}"));
-    fs::create_dir_all(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    // Ports of a process that has just ended may linger: others begin elsewhere.
-    let start = u16::try_from(process::id() % u32::from(BLOCKS)).unwrap_or(0);
-    for step in 0..BLOCKS {
-        let block = (start + step) % BLOCKS;
-        let path = folder.join(block.to_string());
-        let lock =
-            File::create(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        if lock.try_lock().is_ok() {
-            return (lock, FIRST + block * BLOCK);
-        }
-    }
-    panic!("no free port in {FIRST}..{}", FIRST + BLOCKS * BLOCK);
+/// For IPv6 and IPv4 where there are both, as the launcher's listeners are.
+fn hold() -> io::Result<(HeldPort, u16)> {
+    let any = |address: IpAddr| HeldPort::at((address, 0).into());
+    let port = any(Ipv6Addr::UNSPECIFIED.into()).or_else(|_| any(Ipv4Addr::UNSPECIFIED.into()))?;
+    let number = port.address()?.port();
+    Ok((port, number))
+}
+
+/// A test program may hold hundreds of ports, and the usual limit is 1,024 files. Without success it
+/// does with those.
+fn raise_open_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 /// Can a server listen on this port now, on IPv4 and (where there is one) IPv6?
@@ -82,6 +54,8 @@ pub fn is_free(port: u16) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpStream;
+
     use super::*;
 
     #[test]
@@ -93,10 +67,25 @@ mod tests {
     }
 
     #[test]
+    fn a_port_refuses_connections_before_and_after_a_server_listens_on_it() {
+        let port = free_port();
+        for address in [Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED] {
+            let refused = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+            let server = TcpListener::bind((address, port)).unwrap();
+            assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
+            drop(server);
+        }
+        let refused = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    }
+
+    #[test]
     fn a_port_in_use_is_not_free() {
         for address in [Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED] {
             let listener = TcpListener::bind((address, 0)).unwrap();
             assert!(!is_free(listener.local_addr().unwrap().port()));
         }
+        assert!(is_free(free_port()));
     }
 }

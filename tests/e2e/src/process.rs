@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn output_and_status_of_a_child_are_kept() {
         let mut process = shell("echo out; echo err >&2; exit 3");
-        let status = process.wait(Duration::from_secs(5)).unwrap();
+        let status = process.wait(Duration::from_secs(20)).unwrap();
         assert_eq!(status.code(), Some(3));
         assert_eq!(process.logs(), "out\nerr\n");
     }
@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn the_children_of_a_child_end_with_it() {
         let process = shell("sleep 60 & echo $!; wait");
-        let wait = Duration::from_secs(5);
+        let wait = Duration::from_secs(20);
         let grandchild = eventually_ok(wait, "its number", || process.stdout().trim().parse());
         let grandchild = Pid::from_raw(grandchild.unwrap()).unwrap();
         drop(process);

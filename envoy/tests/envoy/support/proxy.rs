@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::net::{TcpListener, TcpStream};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
+use tokio::net::TcpSocket;
 
 use super::files;
 use super::recorder::Recorder;
@@ -46,13 +48,13 @@ impl Proxy {
 
     /// A proxy with this configuration file, in which this is the port of the first listener.
     pub(crate) fn of_file(text: &str, port: u16) -> Self {
-        let mut proxy = Self::start_of_file(text, port);
+        let mut proxy = Self::start_of_file(text, port, &[]);
         proxy.wait_until_healthy();
         proxy
     }
 
-    /// One that may not come up.
-    pub(crate) fn start_of_file(text: &str, port: u16) -> Self {
+    /// One that may not come up, with more variables.
+    pub(crate) fn start_of_file(text: &str, port: u16, more: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let file = directory.path().join("config.yaml");
         fs::write(&file, text).expect("the directory can be written to");
@@ -61,10 +63,12 @@ impl Proxy {
             ("ENTRA_AUTH_CONFIG", file.as_str()),
             ("SECRET_OF_THIS_TEST", "the-secret"),
         ];
+        let all = variables.iter().chain(more);
         Self::launch(
             directory,
             port,
-            variables.map(|(n, v)| (n, v.to_owned())).into(),
+            all.map(|(name, value)| (*name, (*value).to_owned()))
+                .collect(),
         )
     }
 
@@ -220,19 +224,23 @@ impl Drop for Proxy {
     }
 }
 
-/// A port that nobody has: below those that the system hands out, and never the same twice. (Two
+/// A port on which nothing listens, and which nobody else gets while this process lives, which holds
+/// it: bound, but not listening. Envoy, which sets `SO_REUSEADDR`, can listen on it all the same. (Two
 /// Envoys of one user can share a port, so a clash would go unnoticed.)
 pub(crate) fn free_port() -> u16 {
-    const FIRST: u16 = 20_000;
-    const COUNT: u16 = 10_000;
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    loop {
-        let start = (std::process::id() % 97) as u16 * 100;
-        let port = FIRST + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
+    static HELD: Mutex<Vec<TcpSocket>> = Mutex::new(Vec::new());
+    let hold = |socket: io::Result<TcpSocket>, address: IpAddr| {
+        let socket = socket?;
+        socket.set_reuseaddr(true)?;
+        socket.bind((address, 0).into())?;
+        let port = socket.local_addr()?.port();
+        HELD.lock().expect("no test panicked here").push(socket);
+        io::Result::Ok(port)
+    };
+    // For IPv6 and IPv4, where there are both.
+    hold(TcpSocket::new_v6(), Ipv6Addr::UNSPECIFIED.into())
+        .or_else(|_| hold(TcpSocket::new_v4(), Ipv4Addr::UNSPECIFIED.into()))
+        .expect("a free port")
 }
 
 /// Whether something listens on a port.

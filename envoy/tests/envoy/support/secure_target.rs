@@ -7,16 +7,22 @@ use std::sync::{Arc, Mutex};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
-use hyper::{Request, Response, Version};
+use hyper::{HeaderMap, Request, Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SignatureAlgorithm,
+};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
-use tokio_rustls::rustls::{ServerConfig, SupportedProtocolVersion, crypto::aws_lc_rs};
+use tokio_rustls::rustls::{ServerConfig, SupportedProtocolVersion};
+
+/// The headers that a target takes, in bytes: hyper's own bound is 16 KiB.
+const MAX_HEADERS: u32 = 1 << 20;
 
 /// Which TLS versions a target has.
 #[derive(Clone, Copy)]
@@ -25,6 +31,11 @@ pub(crate) enum Tls {
     Current,
     /// 1.2 only.
     Only12,
+    /// This version only, no curve but P-384 for the key agreement, and a certificate with such a key.
+    P384Alone(
+        &'static SupportedProtocolVersion,
+        &'static SignatureAlgorithm,
+    ),
 }
 
 impl Tls {
@@ -32,7 +43,24 @@ impl Tls {
         match self {
             Self::Current => vec![&TLS13, &TLS12],
             Self::Only12 => vec![&TLS12],
+            Self::P384Alone(version, _) => vec![version],
         }
+    }
+
+    fn key(self) -> KeyPair {
+        match self {
+            Self::P384Alone(_, algorithm) => KeyPair::generate_for(algorithm),
+            _ => KeyPair::generate(),
+        }
+        .expect("a key")
+    }
+
+    fn provider(self) -> CryptoProvider {
+        let mut provider = aws_lc_rs::default_provider();
+        if let Self::P384Alone(..) = self {
+            provider.kx_groups = vec![aws_lc_rs::kx_group::SECP384R1];
+        }
+        provider
     }
 }
 
@@ -84,10 +112,10 @@ impl Authority {
     /// A target whose certificate names these hosts and which offers these protocols.
     pub(crate) fn target(&self, names: &[&str], protocols: &[&str], tls: Tls) -> SecureTarget {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        let key = KeyPair::generate().expect("a key");
+        let key = tls.key();
         let params = CertificateParams::new(names).expect("valid names");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
-        let mut config = ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())
+        let mut config = ServerConfig::builder_with_provider(tls.provider().into())
             .with_protocol_versions(&tls.versions())
             .expect("known versions")
             .with_no_client_auth()
@@ -142,14 +170,26 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor, seen: Arc<Mutex<Vec
             let server_name = stream.get_ref().1.server_name().map(str::to_owned);
             let service = service_fn(|request| {
                 record(&request, server_name.clone(), &seen);
-                async { Ok::<_, Infallible>(Response::new(Full::new(Bytes::from("hello")))) }
+                let answer = giving_back(request.headers());
+                async { Ok::<_, Infallible>(answer) }
             });
+            let mut server = auto::Builder::new(TokioExecutor::new());
+            server.http2().max_header_list_size(MAX_HEADERS);
             // A client that goes away is no error here.
-            let _ = auto::Builder::new(TokioExecutor::new())
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
+            let _ = server.serve_connection(TokioIo::new(stream), service).await;
         });
     }
+}
+
+/// A small answer with the `x-…` headers of the request.
+fn giving_back(headers: &HeaderMap) -> Response<Full<Bytes>> {
+    let mut answer = Response::new(Full::new(Bytes::from("hello")));
+    let given = headers
+        .iter()
+        .filter(|(name, _)| name.as_str().starts_with("x-"));
+    let given = given.map(|(name, value)| (name.clone(), value.clone()));
+    answer.headers_mut().extend(given);
+    answer
 }
 
 fn record(request: &Request<Incoming>, server_name: Option<String>, seen: &Mutex<Vec<Seen>>) {

@@ -122,7 +122,14 @@ pub(crate) async fn ask_imds(sim: &AzureSim) -> Reply {
     ask_imds_more(sim, "").await
 }
 
-/// The same with more of a query.
+/// What comes of a request to IMDS, which may fail.
+pub(crate) async fn try_imds(sim: &AzureSim) -> Result<Reply, Failure> {
+    let request = without_body(get(TOKEN_TARGET).header("metadata", "true"));
+    call(sim.addresses().imds, request).await
+}
+
+/// The same as [`ask_imds`], with more of a query.
+
 pub(crate) async fn ask_imds_more(sim: &AzureSim, more: &str) -> Reply {
     let target = format!("{TOKEN_TARGET}{more}");
     let request = without_body(get(&target).header("metadata", "true"));

@@ -11,14 +11,9 @@ use hyper::{Request, StatusCode};
 use tokio::time::timeout;
 
 use crate::client::{
-    Failure, Reply, TOKEN_TARGET, ask_imds, ask_target, call, call_tls, get, started, token, until,
-    without_body,
+    Failure, TOKEN_TARGET, ask_imds, ask_target, call, call_tls, get, started, token, try_imds,
+    until, without_body,
 };
-
-async fn try_imds(sim: &AzureSim) -> Result<Reply, Failure> {
-    let request = without_body(get(TOKEN_TARGET).header("metadata", "true"));
-    call(sim.addresses().imds, request).await
-}
 
 async fn with_fault(kind: FaultKind) -> AzureSim {
     let sim = started().await;
@@ -146,9 +141,11 @@ async fn a_delay_after_handling_holds_back_an_answer_whose_work_is_done() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
+    // However late this test looks: the work first.
     tokio::select! {
-        _ = &mut answer => panic!("the answer came before the work was done"),
+        biased;
         () = issued => {}
+        _ = &mut answer => panic!("the answer came before the work was done"),
     }
     assert_eq!(answer.await.unwrap().status, StatusCode::OK);
     assert!(begun.elapsed() >= Duration::from_millis(300));
@@ -378,31 +375,4 @@ async fn a_fault_that_http_cannot_carry_is_refused() {
         );
     }
     assert!(sim.state().faults.is_empty());
-}
-
-#[tokio::test]
-async fn a_closed_service_refuses_connections_and_ends_those_that_are_open() {
-    let sim = started().await;
-    let hang = Fault::new(Service::Imds, FaultKind::Hang).times(1);
-    sim.inject(hang).unwrap();
-    let close = async {
-        until(|| sim.state().imds.in_flight == 1).await;
-        sim.set_open(Service::Imds, false);
-    };
-    let (cut, ()) = tokio::join!(timeout(Duration::from_secs(10), try_imds(&sim)), close);
-    assert!(cut.expect("the connection ends").is_err());
-    until(|| sim.state().imds.connections.open == 0).await;
-    let refused = tokio::net::TcpStream::connect(sim.addresses().imds).await;
-    let reason = refused.expect_err("nothing listens").kind();
-    assert_eq!(reason, std::io::ErrorKind::ConnectionRefused);
-    let other = ask_target(&sim, "/echo", "no token").await;
-    assert_eq!(other.status, StatusCode::UNAUTHORIZED);
-
-    sim.set_open(Service::Imds, true);
-    let answered = async {
-        while try_imds(&sim).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    timeout(Duration::from_secs(10), answered).await.unwrap();
 }

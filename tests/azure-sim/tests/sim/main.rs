@@ -6,6 +6,7 @@ mod app_service;
 mod arc;
 mod assertions;
 mod client;
+mod door;
 mod entra;
 mod entra_client;
 mod entra_form;

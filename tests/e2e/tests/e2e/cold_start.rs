@@ -57,7 +57,7 @@ fn three_hundred_requests_wait_for_a_first_token_that_takes_two_seconds() {
     assert_eq!(azure.state().imds.calls, 1);
     // A further try of Envoy's after a failed connection counts again.
     let outcome = |name| {
-        eventually(Duration::from_secs(5), "the counters are flushed", || {
+        eventually(Duration::from_secs(20), "the counters are flushed", || {
             let metrics = proxy.metrics()?;
             let count = metrics.sum_with("entra_auth_requests_total", &[("outcome", name)]);
             if count >= Some(300.0) {
@@ -137,9 +137,12 @@ fn without_a_token_the_answer_is_503_with_the_reason_and_never_a_request_without
         http::get(&proxy.url("/health")).expect("an answer").status,
         200
     );
+    // The proxy port, which anybody may reach, names no identity.
+    let ready = http::get(&proxy.url("/ready?from=anybody")).expect("an answer");
+    assert_eq!(ready.status, 503);
     assert_eq!(
-        http::get(&proxy.url("/ready")).expect("an answer").status,
-        503
+        ready.text(),
+        r#"{"ready":false,"code":"identity_not_found"}"#
     );
     // Once a change, not once an attempt or a VM.
     let told = proxy.process().logs().matches("Identity not found").count();

@@ -194,7 +194,7 @@ fn a_steady_stream_of_requests_does_not_prolong_the_wait_of_any() {
     let (sender, sent) = mpsc::channel();
     let longest = thread::scope(|scope| {
         scope.spawn(move || {
-            for _ in 0..400 {
+            for _ in 0..600 {
                 let mut connection = Connection::open(port).expect("a connection");
                 connection.send(request).expect("sent");
                 sender.send((Instant::now(), connection)).expect("a reader");
@@ -207,7 +207,8 @@ fn a_steady_stream_of_requests_does_not_prolong_the_wait_of_any() {
         });
         waits.max().expect("answers")
     });
-    assert!(longest < Duration::from_millis(1_900), "{longest:?}");
+    // The stream lasts 4.2 s at least.
+    assert!(longest < Duration::from_secs(3), "{longest:?}");
 }
 
 /// Envoy runs what a VM told it to do with many requests one inside the other: all at one tick would

@@ -225,7 +225,7 @@ fn a_metadata_service_is_never_asked_through_it() {
 }
 
 #[test]
-fn a_refusal_of_the_target_is_503_with_the_proxy_named_and_its_answer_in_the_log() {
+fn a_refusal_of_the_target_is_503_and_the_log_has_the_proxy_and_its_answer() {
     let scene = Scene::start();
     let squid = ForwardProxy::knowing(&[TARGET, ENTRA])
         .refusing(TARGET)
@@ -235,7 +235,8 @@ fn a_refusal_of_the_target_is_503_with_the_proxy_named_and_its_answer_in_the_log
     let answer = http::get(&proxy.url(ECHO)).expect("an answer");
     let message = comes_back(&answer, "upstream_unavailable");
     let address = squid.address();
-    assert!(message.contains(&address), "{message}");
+    assert!(message.contains("through a forward proxy"), "{message}");
+    assert!(!message.contains(&address), "{message}");
     let failure = first_failure(&proxy);
     assert_eq!(failure["connect"], scene.target().as_str());
     assert_eq!(failure["forward_proxy"], address.as_str());
@@ -340,7 +341,9 @@ fn a_proxy_that_hangs_at_the_start_is_told_and_waited_for() {
     ready_says(&proxy, &squid.address());
     let answer = http::get(&proxy.url(ECHO)).expect("an answer");
     let message = comes_back(&answer, "upstream_unavailable");
-    assert!(message.contains(&squid.address()), "{message}");
+    assert!(message.contains("through a forward proxy"), "{message}");
+    // That is for the log and the status port.
+    assert!(!message.contains(&squid.address()), "{message}");
     squid.process_mut().signal(Signal::CONT);
     proxy.wait_until_ready();
     token(&proxy);

@@ -53,7 +53,7 @@ fn upstream_a_revoked_token_is_replaced_and_the_client_sees_one_success() {
             "one call a revocation"
         );
     }
-    eventually(Duration::from_secs(5), "the retries are counted", || {
+    eventually(Duration::from_secs(20), "the retries are counted", || {
         let outcome = [("outcome", "unauthorized_refreshed")];
         let count = proxy
             .metrics()?
@@ -145,7 +145,7 @@ fn upstream_a_missing_role_is_503_for_remote_write_until_it_is_granted() {
     assert_eq!(body["error"]["code"], "target_refuses_identity");
     assert_eq!(through(&proxy, ECHO, false).status, 403);
     eventually(
-        Duration::from_secs(5),
+        Duration::from_secs(20),
         "the missing role is in the log",
         || {
             let log = proxy.process().logs();
@@ -253,6 +253,35 @@ fn all_at_once(url: &str, host: &str) -> Vec<u16> {
     })
 }
 
+/// A try that the target has not answered says nothing of its token.
+#[test]
+fn upstream_a_safe_request_whose_connection_ends_is_sent_again_with_the_same_token() {
+    for http2 in [false, true] {
+        let azure = Azure::start(Options {
+            http2,
+            ..Options::default()
+        });
+        let proxy = azure.proxy().start();
+        proxy.wait_until_ready();
+        let reset = Fault::new(Service::Target, FaultKind::ResetBefore).times(2);
+        azure.inject(reset).expect("a fault");
+        let answer = http::get(&proxy.url(ECHO)).expect("an answer");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let state = azure.state();
+        assert_eq!((state.imds.calls, state.target.aborted), (1, 2));
+        assert!(
+            state.target.refused.is_empty(),
+            "{:?}",
+            state.target.refused
+        );
+
+        let reset = Fault::new(Service::Target, FaultKind::ResetBefore).times(1);
+        azure.inject(reset).expect("a fault");
+        assert_eq!(through(&proxy, ECHO, true).status, 503);
+        assert_eq!(azure.state().target.aborted, 3, "a write was sent again");
+    }
+}
+
 #[test]
 fn upstream_many_refusals_of_one_token_cost_one_call() {
     let azure = Azure::start(Options::default());
@@ -285,7 +314,7 @@ fn downstream_a_revoked_token_is_503_once_and_the_next_request_has_a_fresh_one()
             (answer.status, answer.header("retry-after")),
             (503, Some("1"))
         );
-        eventually(Duration::from_secs(5), "a fresh token", || {
+        eventually(Duration::from_secs(20), "a fresh token", || {
             let answer = send(&url, downstream::TARGET, false);
             if answer.status == 200 {
                 Ok(())
@@ -356,7 +385,7 @@ fn downstream_many_refusals_of_one_token_cost_one_call() {
     azure.revoke(CachedTokens::Forget);
     let ends = all_at_once(&url, downstream::TARGET);
     assert!(ends.iter().all(|end| [200, 503].contains(end)), "{ends:?}");
-    eventually(Duration::from_secs(5), "a fresh token", || {
+    eventually(Duration::from_secs(20), "a fresh token", || {
         match send(&url, downstream::TARGET, false).status {
             200 => Ok(()),
             other => Err(other),
@@ -373,7 +402,7 @@ fn downstream_a_revoked_token_that_imds_repeats_is_not_asked_for_again_at_once()
     azure.revoke(CachedTokens::Keep);
     // Until IMDS has answered a refusal may yet be healed.
     eventually(
-        Duration::from_secs(5),
+        Duration::from_secs(20),
         "the target's own answer",
         || match send(&url, downstream::TARGET, false).status {
             401 => Ok(()),

@@ -14,6 +14,8 @@ fn on_sigterm_ready_is_503_at_once_and_requests_are_served_until_all_have_finish
     let mut proxy = azure.proxy().set("DRAIN_SECONDS", "12").start();
     assert_eq!(http::get(&proxy.url(ECHO)).expect("an answer").status, 200);
     assert_eq!(proxy.ready().expect("an answer").status, 200);
+    let at_the_proxy = || http::get(&proxy.url("/ready")).expect("an answer");
+    assert_eq!(at_the_proxy().text(), r#"{"ready":true}"#);
     let mut slow = Connection::open(proxy.port()).expect("a connection");
     slow.send("GET /drip?chunks=14&interval_ms=500&bytes=10 HTTP/1.1\r\nHost: x\r\n\r\n")
         .expect("sent");
@@ -27,6 +29,7 @@ fn on_sigterm_ready_is_503_at_once_and_requests_are_served_until_all_have_finish
             other => Err(format!("/ready answers {other}")),
         }
     });
+    assert_eq!(at_the_proxy().status, 503);
     let mut served = 0;
     while told.elapsed() < Duration::from_secs(3) {
         assert_eq!(http::get(&proxy.url(ECHO)).expect("an answer").status, 200);
@@ -76,7 +79,8 @@ fn a_request_that_never_ends_does_not_hold_the_end_up_beyond_drain_seconds() {
         .expect("the end");
     assert!(ended.success(), "{ended}");
     let took = told.elapsed();
-    let late = Duration::from_millis(900);
+    // The answer lasts 500 s; a busy machine takes its time to end processes.
+    let late = Duration::from_secs(4);
     assert!(took > Duration::from_secs(1), "{took:?}");
     assert!(took < Duration::from_secs(3) + late, "{took:?}");
 }

@@ -228,12 +228,12 @@ fn a_response_is_streamed_and_may_take_its_time() {
     let mut connection = Connection::open(proxy.port()).expect("a connection");
     let asked = Instant::now();
     connection
-        .send("GET /drip?chunks=5&interval_ms=700&bytes=10 HTTP/1.1\r\nHost: x\r\n\r\n")
+        .send("GET /drip?chunks=20&interval_ms=700&bytes=10 HTTP/1.1\r\nHost: x\r\n\r\n")
         .expect("sent");
     assert_eq!(connection.head().expect("headers").status, 200);
     connection.next_bytes().expect("a first piece");
     assert!(
-        asked.elapsed() < Duration::from_millis(2_500),
+        asked.elapsed() < Duration::from_secs(10),
         "the first piece was kept back"
     );
 }

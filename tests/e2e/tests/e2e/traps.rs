@@ -171,7 +171,8 @@ fn requests_that_wait_in_a_vm_that_panics_are_answered() {
             assert_may_come_back(&product, &connection.answer().expect("an answer"));
         }
         let waited = asked.elapsed();
-        assert!(waited < HOLD + Duration::from_secs(1), "{waited:?}");
+        // Not by the end of the route's or the stream's time, which is much later.
+        assert!(waited < HOLD + Duration::from_secs(5), "{waited:?}");
         if let Product::Launcher(proxy) = &product {
             wait_until_held(proxy, 0.0);
         }
