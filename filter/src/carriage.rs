@@ -34,7 +34,9 @@ pub(crate) struct Clusters {
     known: Memo<Carriage>,
     /// The same of the one cluster that the filter stands in.
     own: Cell<Option<Carriage>>,
-    /// Whether the log has last said that a cluster leaves the mesh in clear.
+    /// Whether istiod says of one of them that it leaves the mesh, so that it matters what it says next.
+    leave_the_mesh: Cell<bool>,
+    /// Whether the log has last said that a cluster does so in clear.
     told: Cell<bool>,
 }
 
@@ -55,10 +57,12 @@ impl Clusters {
         }
     }
 
-    /// The next request looks at its cluster anew.
+    /// The next request looks at its cluster anew, where a DestinationRule may have come or gone.
     pub(crate) fn forget(&self) {
-        self.known.forget();
-        self.own.set(None);
+        if self.leave_the_mesh.get() {
+            self.known.forget();
+            self.own.set(None);
+        }
     }
 
     #[inline(never)]
@@ -74,7 +78,11 @@ impl Clusters {
     /// Of a cluster that may carry the token, if nobody can read it on the way.
     #[inline(never)]
     fn judge_transport(&self) -> Carriage {
-        let is_in_clear = leaves_in_clear();
+        let leaves_the_mesh = istiod_says("external", &[1]);
+        if leaves_the_mesh {
+            self.leave_the_mesh.set(true);
+        }
+        let is_in_clear = leaves_the_mesh && !istiod_says("alpn_override", b"false");
         if self.told.replace(is_in_clear) != is_in_clear {
             let name = host::cluster_name();
             let name = name
@@ -96,22 +104,16 @@ impl Clusters {
     }
 }
 
-/// Whether istiod says that the cluster of the effective context's request leaves the mesh without TLS.
+/// Whether the cluster of the effective context's request has this in the metadata that istiod writes for
+/// Envoy's filters (`pilot/pkg/networking/util`): `external: true` of a host outside of the mesh,
+/// `alpn_override: "false"` where a DestinationRule has TLS of mode SIMPLE or MUTUAL.
 ///
-/// Envoy has no property for it: `upstream.tls_version` is of a connection, which a filter on a listener
-/// never has, and one in a cluster only where it is used again. But istiod writes metadata for Envoy's
-/// filters (`pilot/pkg/networking/util`): `external: true` of a host outside of the mesh, and
-/// `alpn_override: "false"` where a DestinationRule has TLS of mode SIMPLE or MUTUAL. A cluster of which it
-/// says nothing is somebody else's, who knows what it does.
-fn leaves_in_clear() -> bool {
-    let is = |path, value: &[u8]| host::property(path).is_some_and(|it| *it == *value);
-    is(
-        "xds\0cluster_metadata\0filter_metadata\0istio\0external",
-        &[1],
-    ) && !is(
-        "xds\0cluster_metadata\0filter_metadata\0istio\0alpn_override",
-        b"false",
-    )
+/// Envoy has no property for TLS: `upstream.tls_version` is of a connection, which a filter on a listener
+/// never has, and one in a cluster only where it is used again. A cluster of which istiod says nothing is
+/// somebody else's, who knows what it does.
+fn istiod_says(field: &str, value: &[u8]) -> bool {
+    let path = format!("xds\0cluster_metadata\0filter_metadata\0istio\0{field}");
+    host::property(&path).is_some_and(|it| *it == *value)
 }
 
 /// 503, so that clients keep what they send.

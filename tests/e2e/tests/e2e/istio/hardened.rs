@@ -129,7 +129,7 @@ fn a_wrong_configuration_for_another_host_does_not_keep_the_good_one() {
         first: |filter| {
             let wrong = wrong(filter);
             with_plugin(&wrong, |plugin| {
-                plugin["targets"][0]["hosts"][0] = json!(OTHER)
+                plugin["targets"][0]["hosts"][0] = json!(OTHER);
             })
         },
         ..Setup::default()
