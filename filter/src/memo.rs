@@ -6,8 +6,9 @@ use std::cell::RefCell;
 #[derive(Default)]
 pub(crate) struct Memo<T>(RefCell<(Vec<u8>, T)>);
 
-impl<T: Copy> Memo<T> {
-    /// What `find` says of `text`, which must always be the same. What is no text has no answer.
+impl<T: Copy + Default> Memo<T> {
+    /// What `find` says of `text`, which must be the same until [`Self::forget`]. What is no text has no
+    /// answer.
     pub(crate) fn get(&self, text: &[u8], find: impl FnOnce(&str) -> T) -> Option<T> {
         let mut last = self.0.borrow_mut();
         if !is_same(&last.0, text) {
@@ -17,6 +18,13 @@ impl<T: Copy> Memo<T> {
             last.1 = found;
         }
         Some(last.1)
+    }
+
+    /// The next question is asked anew.
+    pub(crate) fn forget(&self) {
+        let mut last = self.0.borrow_mut();
+        last.0.clear();
+        last.1 = T::default();
     }
 }
 

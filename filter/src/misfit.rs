@@ -3,7 +3,7 @@
 //! (docs/decisions/0017-a-first-configuration-that-is-wrong.md).
 
 use entra_token_core::cluster::AllowedClusters;
-use entra_token_core::config::{Mistakes, Salvage, SalvagedTarget};
+use entra_token_core::config::{Mistakes, Placement, Plugin, Salvage, SalvagedTarget};
 use entra_token_core::status::Unavailable;
 use proxy_wasm::types::{Action, MapType};
 
@@ -30,6 +30,14 @@ impl Misfit {
             mistakes: mistakes.count(),
             answer: Unavailable::misconfigured(mistakes),
         }
+    }
+
+    /// Whether a good configuration may stay in use in the place of this one. In upstream placement
+    /// only one for the same hosts may: its token goes to whatever the cluster of this one leads to, and
+    /// two clusters may have filters of the same name.
+    pub(crate) fn may_keep(&self, good: &Plugin) -> bool {
+        let own = self.salvaged.targets.iter().map(|it| &it.name);
+        good.placement == Placement::Downstream || good.targets.iter().map(|it| &it.name).eq(own)
     }
 
     /// Tells people what becomes of requests.

@@ -3,13 +3,13 @@
 
 use std::rc::Rc;
 
-use entra_token_core::cluster::AllowedClusters;
 use entra_token_core::config::{AuthErrorsRetryable, Placement};
 use entra_token_core::state::Refusal;
 use entra_token_core::status::{NoToken, Unavailable, json};
 use entra_token_core::{Generation, Now};
 use proxy_wasm::types::{Action, MapType};
 
+use crate::carriage::{self, Carriage};
 use crate::parked::Waiting;
 use crate::root::{Active, ActiveTarget, Duty, HURRIED_TICK};
 use crate::{host, status, streams};
@@ -65,9 +65,16 @@ impl Request {
         let Some((index, target)) = addressed(&active) else {
             return Action::Continue;
         };
-        if !may_carry_token(&target) {
-            target.metrics.passed.count();
-            return Action::Continue;
+        match target.clusters.carriage(&target.spec.clusters) {
+            Carriage::Token => {}
+            Carriage::Untouched => {
+                target.metrics.passed.count();
+                return Action::Continue;
+            }
+            Carriage::InClear => {
+                target.metrics.unavailable.count();
+                return carriage::refuse_in_clear();
+            }
         }
         #[cfg(feature = "traps")]
         crate::trap::spring(MapType::HttpRequestHeaders);
@@ -294,16 +301,6 @@ pub(crate) fn release(waiting: &Waiting, now: Now) {
 /// after a failed connection says nothing of the token.
 fn was_answered() -> bool {
     host::property("response\0code_details").is_some_and(|details| *details == *b"via_upstream")
-}
-
-/// Whether Envoy sends the request to a cluster that may have the token. One that cannot be
-/// told may not.
-fn may_carry_token(target: &ActiveTarget<'_>) -> bool {
-    let clusters = &target.spec.clusters;
-    matches!(clusters, AllowedClusters::Any)
-        || host::cluster_name()
-            .and_then(|cluster| target.allowed.get(&cluster, |name| clusters.allow(name)))
-            .unwrap_or_default()
 }
 
 /// The target's 401 once more, in place of a further try: the target has refused this token, and

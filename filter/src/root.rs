@@ -17,6 +17,7 @@ use entra_token_core::slot::CallId;
 use proxy_wasm::traits::{Context, RootContext};
 use proxy_wasm::types::{BufferType, MapType};
 
+use crate::carriage::Clusters;
 use crate::memo::Memo;
 use crate::metrics::RequestMetrics;
 use crate::misfit::Misfit;
@@ -41,7 +42,7 @@ const MAX_REPLY_BYTES: usize = 64 * 1024;
 /// A configuration in use.
 pub(crate) struct Active {
     pub(crate) duty: Duty,
-    /// Of a filter that shares its listener.
+    /// Of a filter that authorizes requests.
     pub(crate) standing: Option<Standing>,
     pub(crate) plugin: Plugin,
     /// One for each of `plugin.slots`.
@@ -64,8 +65,7 @@ pub(crate) enum Duty {
 /// What a target needs beyond its configuration.
 struct TargetState {
     metrics: RequestMetrics,
-    /// A cluster's name → whether it may carry the token.
-    allowed: Memo<bool>,
+    clusters: Clusters,
 }
 
 /// A target with all that a request of it needs.
@@ -73,7 +73,7 @@ pub(crate) struct ActiveTarget<'a> {
     pub(crate) spec: &'a TargetSpec,
     pub(crate) keeper: &'a Rc<Keeper>,
     pub(crate) metrics: &'a RequestMetrics,
-    pub(crate) allowed: &'a Memo<bool>,
+    pub(crate) clusters: &'a Clusters,
 }
 
 impl Active {
@@ -84,14 +84,14 @@ impl Active {
                 // No request comes to a service.
                 Mode::Status | Mode::Service => Duty::Status,
             },
-            standing: plugin.shares_its_listener().then(Standing::of_this_plugin),
+            standing: plugin.explains_mistakes().then(Standing::of_this_plugin),
             keepers: plugin.slots.iter().map(vm::keeper).collect(),
             targets: plugin
                 .targets
                 .iter()
                 .map(|target| TargetState {
                     metrics: RequestMetrics::new(&target.name),
-                    allowed: Memo::default(),
+                    clusters: Clusters::default(),
                 })
                 .collect(),
             found: Memo::default(),
@@ -120,7 +120,7 @@ impl Active {
             spec,
             keeper: self.keepers.get(spec.slot)?,
             metrics: &state.metrics,
-            allowed: &state.allowed,
+            clusters: &state.clusters,
         })
     }
 }
@@ -143,16 +143,20 @@ impl Root {
     }
 
     /// What is done with a wrong configuration. Where there is a good one, that stays: this one is
-    /// refused. Without one, Envoy would answer every request of the listener with 500.
+    /// refused. Without one, Envoy would answer every request of the listener, or of the cluster,
+    /// with 500 and no reason.
     fn instead_of_a_wrong_one(&self, json: &[u8], mistakes: &Mistakes) -> Option<Rc<Active>> {
         for mistake in &mistakes.0 {
             log::error!("plugin configuration: {mistake}");
         }
         let misfit = Misfit::new(config::salvage(json)?, mistakes);
         let active = Active::explaining(misfit);
-        let standing = active.standing.as_ref()?;
+        let (Duty::Explain(misfit), Some(standing)) = (&active.duty, &active.standing) else {
+            return None;
+        };
         // Where others are configured this is no throw-away VM, and a refusal would come too late.
-        if let Some(good) = streams::find_configured(|other| standing.is_kept_by(other)) {
+        let is_kept = |other: &Active| standing.is_kept_by(other) && misfit.may_keep(&other.plugin);
+        if let Some(good) = streams::find_configured(is_kept) {
             // Envoy believes it to be in use: it remembers what a throw-away VM answered for it when
             // there was no good one, and has not asked again.
             standing.refuses(mistakes);
@@ -164,9 +168,7 @@ impl Root {
             log::error!("plugin configuration: refused; the one in use stays");
             return None;
         }
-        if let Duty::Explain(misfit) = &active.duty {
-            misfit.announce();
-        }
+        misfit.announce();
         Some(Rc::new(active))
     }
 
@@ -325,6 +327,7 @@ impl RootContext for Root {
         }
         self.release(&active, now);
         for target in &active.targets {
+            target.clusters.forget();
             target.metrics.flush();
         }
         if let Duty::Explain(misfit) = &active.duty {

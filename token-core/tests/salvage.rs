@@ -23,7 +23,7 @@ fn right() -> Value {
 }
 
 fn salvage(text: impl AsRef<[u8]>) -> Salvage {
-    config::salvage(text.as_ref()).expect("a filter that shares its listener")
+    config::salvage(text.as_ref()).expect("a filter that authorizes requests")
 }
 
 /// Whether requests to this host by way of this cluster were meant.
@@ -155,13 +155,38 @@ fn what_would_answer_for_everybody_is_left_out() {
 }
 
 #[test]
-fn a_filter_that_stands_alone_is_better_refused() {
-    for (field, value) in [("mode", "status"), ("placement", "upstream")] {
-        let text = json!({field: value, "targets": 7}).to_string();
-        assert!(config::salvage(text.as_bytes()).is_none(), "{text}");
-    }
-    let elsewhere = json!({"targets": [{"placement": "upstream"}], "hold": {"mode": "status"}});
+fn a_filter_that_answers_for_the_proxy_is_better_refused() {
+    let text = json!({"mode": "status", "targets": 7}).to_string();
+    assert!(config::salvage(text.as_bytes()).is_none(), "{text}");
+    let elsewhere = json!({"targets": [{"mode": "status"}], "hold": {"mode": "status"}});
     assert!(config::salvage(elsewhere.to_string().as_bytes()).is_some());
+}
+
+/// In the target's cluster there are no others' requests.
+#[test]
+fn in_upstream_placement_every_request_of_the_cluster_was_meant() {
+    for clusters in [Value::Null, json!(["*"])] {
+        let target = json!({"hosts": ["a.example.com", "*"], "clusters": clusters});
+        let salvage = salvage(json!({"targets": [target], "placement": "upstream"}).to_string());
+        assert_eq!(salvage.targets[0].name, "a.example.com");
+        for authority in ["a.example.com", "b.example.com:8080"] {
+            assert!(
+                is_meant(&salvage, authority, "outbound|80||a.example.com"),
+                "{authority}"
+            );
+        }
+    }
+    // What is no word of ours says nothing, and what stands elsewhere neither.
+    for wrong in [
+        json!({"placement": "upstraem"}),
+        json!({"hold": {"placement": "upstream"}}),
+    ] {
+        let mut config = wrong;
+        config["targets"] = json!([{"hosts": ["a.example.com", "*"], "clusters": ["*"]}]);
+        let salvage = salvage(config.to_string());
+        assert!(is_meant(&salvage, "a.example.com", "any"), "{config}");
+        assert!(!is_meant(&salvage, "b.example.com", "any"), "{config}");
+    }
 }
 
 #[test]

@@ -69,10 +69,11 @@ pub struct HoldLimits {
 }
 
 impl Plugin {
-    /// Whether the filter puts tokens on requests of a listener, which has others, too.
+    /// Whether the filter has requests to which the mistakes of a wrong configuration can be
+    /// explained ([`super::salvage()`]).
     #[must_use]
-    pub fn shares_its_listener(&self) -> bool {
-        self.mode == Mode::Authorize && self.placement == Placement::Downstream
+    pub fn explains_mistakes(&self) -> bool {
+        self.mode == Mode::Authorize
     }
 }
 

@@ -156,7 +156,7 @@ pub struct AppService {
 #[deserr(rename_all = camelCase, deny_unknown_fields)]
 pub struct Entra {
     /// Name of the Envoy cluster that leads there, by TLS; in Istio
-    /// `outbound|443||login.microsoftonline.com`.
+    /// `outbound|80||login.microsoftonline.com`, with a DestinationRule that has TLS for port 80.
     pub cluster: ClusterName,
     /// What the request is addressed to: `login.microsoftonline.com`, or another cloud's.
     #[serde(default = "entra_authority")]

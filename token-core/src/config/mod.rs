@@ -155,7 +155,8 @@ pub struct Target {
     pub audience_name: Option<SettingLabel>,
     /// Names of the clusters that may carry the token; `["*"]` for every cluster, which is
     /// right only where the plugin is bound to a cluster (upstream placement). By default
-    /// those named after the hosts.
+    /// those named after the hosts. Under Istio one that leads out of the mesh without TLS gets no
+    /// token, unless it is named here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[deserr(default)]
     pub clusters: Option<Vec<ClusterName>>,

@@ -29,8 +29,8 @@ pub struct SalvagedTarget {
     pub clusters: AllowedClusters,
 }
 
-/// Reads what can be read. `None` where the filter stands alone (`mode: status` or `service`, or
-/// `placement: upstream`): there nothing else goes down with it, and the configuration is better refused.
+/// Reads what can be read. `None` where the filter stands alone (`mode: status` or `service`): it puts
+/// tokens on no requests that mistakes could be explained to, and its configuration is better refused.
 #[must_use]
 #[inline(never)]
 pub fn salvage(json: &[u8]) -> Option<Salvage> {
@@ -45,9 +45,13 @@ pub fn salvage(json: &[u8]) -> Option<Salvage> {
     let mut targets = Vec::new();
     for target in &found.targets {
         let clusters = target.clusters();
-        let named = matches!(clusters, AllowedClusters::Named(_));
-        // One that is everybody's would answer for what was never meant.
-        let hosts = target.hosts.iter().filter(|host| named || !host.is_wide());
+        // On a listener, a host that is everybody's would answer for what was never meant. In a
+        // target's cluster every request is the target's.
+        let is_bound = found.is_upstream || matches!(clusters, AllowedClusters::Named(_));
+        let hosts = target
+            .hosts
+            .iter()
+            .filter(|host| is_bound || !host.is_wide());
         let hosts: Vec<_> = hosts.cloned().collect();
         let Some(first) = hosts.first() else {
             continue;
@@ -69,6 +73,7 @@ pub fn salvage(json: &[u8]) -> Option<Salvage> {
 struct Found {
     targets: Vec<FoundTarget>,
     stands_alone: bool,
+    is_upstream: bool,
 }
 
 #[derive(Debug, Default)]
@@ -170,7 +175,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
         let Self(found, place) = self;
         match (place, found.targets.last_mut()) {
             (Place::Mode, _) => found.stands_alone |= matches!(text, "status" | "service"),
-            (Place::Placement, _) => found.stands_alone |= text == "upstream",
+            (Place::Placement, _) => found.is_upstream |= text == "upstream",
             (Place::Hosts, Some(target)) => {
                 target.hosts.extend(host_in(text).parse::<HostPattern>());
             }

@@ -1,4 +1,5 @@
-//! `istio/`: what kustomize makes of each folder meets the schemas of Istio and of Kubernetes.
+//! `istio/`: what kustomize makes of each folder meets the schemas of Istio and of Kubernetes, and the
+//! rules of [`mesh`].
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +7,7 @@ use std::path::{Path, PathBuf};
 use libtest_mimic::Trial;
 
 use crate::manifests::{Manifests, text};
-use crate::tools;
+use crate::{mesh, tools};
 
 pub(crate) fn trials() -> Result<Vec<Trial>, String> {
     let root = tools::repository("istio");
@@ -23,7 +24,11 @@ pub(crate) fn trials() -> Result<Vec<Trial>, String> {
         let name = folder.strip_prefix(&root).unwrap_or(&folder).display();
         crate::trial(format!("istio::{name}"), move || check(&folder))
     };
-    Ok(folders.into_iter().map(trial).collect())
+    let rules = crate::trial("istio::the_rules_notice_every_damage".to_owned(), || {
+        let folder = tools::repository("istio/prometheus/overlays/workload-identity");
+        mesh::notices_every_damage(&made_of(&folder)?)
+    });
+    Ok(folders.into_iter().map(trial).chain([rules]).collect())
 }
 
 /// The folders that users apply: all with a kustomization but components, which belong to others.
@@ -47,12 +52,17 @@ fn find(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), String> {
     Ok(())
 }
 
-fn check(folder: &Path) -> Result<(), String> {
+/// What kustomize makes of a folder.
+fn made_of(folder: &Path) -> Result<Manifests, String> {
     let mut kustomize = tools::program(".tools/bin/kustomize", "scripts/setup kustomize")?;
-    let made = tools::output(kustomize.arg("build").arg(folder))?;
-    let manifests = Manifests::parse(&made)?;
-    match manifests.all() {
-        [] => Err("kustomize makes nothing of it".to_owned()),
-        _ => tools::meets_its_schemas(&manifests),
+    Manifests::parse(&tools::output(kustomize.arg("build").arg(folder))?)
+}
+
+fn check(folder: &Path) -> Result<(), String> {
+    let manifests = made_of(folder)?;
+    if manifests.all().is_empty() {
+        return Err("kustomize makes nothing of it".to_owned());
     }
+    mesh::check(&manifests)?;
+    tools::meets_its_schemas(&manifests)
 }

@@ -10,6 +10,7 @@ mod examples;
 mod istio;
 mod launcher;
 mod manifests;
+mod mesh;
 mod notes;
 mod pod;
 mod refused;

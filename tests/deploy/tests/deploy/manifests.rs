@@ -12,6 +12,11 @@ impl Manifests {
         Ok(Self(objects.into_iter().filter(|o| !o.is_null()).collect()))
     }
 
+    /// Of these objects.
+    pub(crate) fn of(objects: Vec<Value>) -> Self {
+        Self(objects)
+    }
+
     pub(crate) fn all(&self) -> &[Value] {
         &self.0
     }

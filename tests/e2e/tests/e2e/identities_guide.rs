@@ -362,7 +362,7 @@ fn clusters_of_the_guide(azure: &Azure, socket: &Path) -> [Value; 4] {
     [
         cluster("outbound|80||imds.internal", tcp(addresses.imds)),
         by_tls(
-            "outbound|443||login.microsoftonline.com",
+            "outbound|80||login.microsoftonline.com",
             addresses.entra_tls,
         ),
         by_tls("outbound|443||tsiam.my-tailnet.ts.net", addresses.tsiam_tls),

@@ -1,147 +1,28 @@
-//! `istio/prometheus/overlays/hardened` as istiod would bring it to Envoy: its patches in a bootstrap with
-//! the listener, routes and clusters of a sidecar, the filter by ECDS in the target's cluster.
+//! `istio/prometheus/overlays/hardened` on a real Envoy: what becomes of refused tokens, of wrong
+//! configurations, of a module that is lost, and of the metrics.
 
-use std::fs;
 use std::time::Duration;
 
-use azure_sim::{
-    AZURE_MONITOR, CachedTokens, Identity, METRICS_PUBLISHER, Options, RoleAssignment,
-};
-use e2e::azure::{Azure, ECHO};
-use e2e::{Envoy, eventually, free_port, http, tools};
+use azure_sim::{AZURE_MONITOR, CachedTokens, METRICS_PUBLISHER, RoleAssignment};
+use e2e::azure::ECHO;
+use e2e::eventually;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-use super::files::{CLIENT_ID, WORKSPACE, folder, of_kind, yaml};
-use crate::downstream::{self, TARGET};
+use super::files::{folder, list, ways_in, yaml};
+use super::sidecar::{NAME, Setup, Sidecar, azure};
+use super::{PATIENCE, module_lost, stat_of, stats};
+use crate::downstream;
 
-const IMDS: &str = "outbound|80||imds.internal";
+/// A host that is nobody's target.
+const OTHER: &str = "other.example.com";
 
-/// A sidecar with the files' configuration.
-struct Sidecar {
-    _envoy: Envoy,
-    _folder: TempDir,
-    url: String,
-}
-
-impl Sidecar {
-    fn start(azure: &Azure, identity: &Identity) -> Self {
-        let files = folder().join("prometheus/overlays/hardened");
-        let filter = yaml(&files.join("envoyfilter.yaml")).remove(0);
-        let [extension, cluster, listener] =
-            ["EXTENSION_CONFIG", "CLUSTER", "HTTP_FILTER"].map(|place| patch(&filter, place));
-
-        let folder = tempfile::tempdir().expect("a folder");
-        let ecds = folder.path().join("ecds.json");
-        fs::write(&ecds, ecds_response(azure, identity, extension).to_string()).expect("written");
-
-        let port = free_port();
-        let mut bootstrap = downstream::around(azure, port, &listener);
-        bootstrap["node"] = json!({"id": "a-pod", "cluster": "a-deployment"});
-        let resources = &mut bootstrap["static_resources"];
-        let clusters = resources["clusters"].as_array_mut().expect("clusters");
-        for it in clusters {
-            if it["name"] == "imds" {
-                it["name"] = IMDS.into();
-            } else if it["name"] == format!("outbound|443||{TARGET}") {
-                for (field, value) in cluster.as_object().expect("fields of a cluster") {
-                    it[field] = value.clone();
-                }
-                let options = &mut it["typed_extension_protocol_options"]["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"];
-                // From istiod there; from a file here.
-                options["http_filters"][0]["config_discovery"]["config_source"] = json!({
-                    "path_config_source": {"path": ecds},
-                    "resource_api_version": "V3",
-                });
-            }
-        }
-        let route = &mut resources["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
-            ["route_config"]["virtual_hosts"][0]["routes"][1];
-        assert_eq!(route["match"]["prefix"], "/");
-        as_in_retries(route, &yaml(&files.join("retries.yaml")));
-
-        Self {
-            _envoy: Envoy::start(&bootstrap.to_string(), port),
-            _folder: folder,
-            url: format!("http://127.0.0.1:{port}{ECHO}"),
-        }
-    }
-
-    fn post(&self, is_remote_write: bool) -> http::Response {
-        let mut request = http::Request::post(&self.url)
-            .header("Host", TARGET)
-            .header("Authorization", "Bearer the-clients-own");
-        if is_remote_write {
-            request = request.header("X-Prometheus-Remote-Write-Version", "0.1.0");
-        }
-        http::send(request.body(vec![b'x'; 100_000]).expect("a request")).expect("an answer")
-    }
-}
-
-/// The value of the one patch that is applied to this place, for the host of the tests.
-fn patch(filter: &Value, place: &str) -> Value {
-    let patches = filter["spec"]["configPatches"].as_array().expect("patches");
-    let mut of_place = patches.iter().filter(|patch| patch["applyTo"] == place);
-    let value = &of_place.next().expect("a patch")["patch"]["value"];
-    assert!(of_place.next().is_none(), "two patches of {place}");
-    let text = value.to_string().replace(WORKSPACE, TARGET);
-    serde_json::from_str(&text).expect("JSON")
-}
-
-/// What istiod serves and its agent hands on, with the module as a file.
-fn ecds_response(azure: &Azure, identity: &Identity, mut extension: Value) -> Value {
-    let config = &mut extension["typed_config"]["config"];
-    config["vm_config"]["code"] = json!({"local": {"filename": tools::module()}});
-    let text = config["configuration"]["value"].as_str().expect("a text");
-    let text = text.replace(CLIENT_ID, &identity.client_id);
-    let mut plugin: Value = serde_json::from_str(&text).expect("JSON");
-    plugin["identities"][0]["imds"]["authority"] = azure.addresses().imds.to_string().into();
-    config["configuration"]["value"] = plugin.to_string().into();
-    extension["@type"] = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig".into();
-    json!({"version_info": "1", "resources": [extension]})
-}
-
-/// What istiod makes of the VirtualService; the predicate and its attempts it adds by itself.
-fn as_in_retries(route: &mut Value, documents: &[Value]) {
-    let mut services = of_kind(documents, "VirtualService");
-    let http = &services.next().expect("a VirtualService")["spec"]["http"][0];
-    let retry_on = http["retries"]["retryOn"].as_str().expect("conditions");
-    let (codes, conditions): (Vec<_>, Vec<_>) = retry_on
-        .split(',')
-        .partition(|it| it.parse::<u32>().is_ok());
-    let codes: Vec<u32> = codes.iter().filter_map(|code| code.parse().ok()).collect();
-    route["route"]["retry_policy"] = json!({
-        "retry_on": conditions.join(","),
-        "retriable_status_codes": codes,
-        "num_retries": http["retries"]["attempts"],
-        "retry_host_predicate": [{
-            "name": "envoy.retry_host_predicates.previous_hosts",
-            "typed_config": {"@type": "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"},
-        }],
-        "host_selection_retry_max_attempts": "5",
-    });
-    route["request_headers_to_remove"] = http["headers"]["request"]["remove"].clone();
-}
-
-fn azure() -> (Azure, Identity) {
-    let identity = Identity::user_assigned("hardened");
-    let azure = Azure::start(Options {
-        user_assigned: vec![identity.clone()],
-        ..Options::default()
-    });
-    (azure, identity)
-}
+const MISTAKES: &str = "entra_auth_configuration_mistakes";
 
 #[test]
 fn the_hardened_form_heals_a_revoked_token_within_one_request() {
     let (azure, identity) = azure();
     let sidecar = Sidecar::start(&azure, &identity);
-    eventually(Duration::from_secs(60), "a first token", || {
-        match sidecar.post(true) {
-            answer if answer.status == 200 => Ok(()),
-            answer => Err(answer.text()),
-        }
-    });
+    sidecar.wait_until_served();
     for revoked in 0..2 {
         azure.revoke(CachedTokens::Forget);
         let answer = sidecar.post(true);
@@ -174,4 +55,200 @@ fn the_hardened_form_turns_a_missing_role_into_503_for_remote_write_alone() {
 
     azure.grant_role(role);
     assert_eq!(sidecar.post(true).status, 200);
+}
+
+/// The filter with two mistakes.
+fn wrong(filter: &Value) -> Value {
+    with_plugin(filter, |plugin| {
+        plugin["identities"][0]["type"] = json!("magic");
+        plugin["targets"][0]["audience"] = json!("");
+    })
+}
+
+/// The filter with a change of the plugin's configuration.
+fn with_plugin(filter: &Value, change: impl FnOnce(&mut Value)) -> Value {
+    let mut filter = filter.clone();
+    let text = &mut filter["config"]["configuration"]["value"];
+    let mut plugin = serde_json::from_str(text.as_str().expect("a text")).expect("JSON");
+    change(&mut plugin);
+    *text = plugin.to_string().into();
+    filter
+}
+
+#[test]
+fn a_wrong_first_configuration_of_the_hardened_form_says_what_to_mend() {
+    let (azure, identity) = azure();
+    let setup = Setup {
+        first: wrong,
+        ..Setup::default()
+    };
+    let sidecar = Sidecar::set_up(&azure, &identity, &setup);
+    // To remote write and to anybody else, and to whatever host leads to the cluster.
+    for is_remote_write in [true, false] {
+        let answer = sidecar.post(is_remote_write);
+        assert_eq!(answer.status, 503, "{}", answer.text());
+        assert_eq!(answer.header("retry-after"), Some("30"));
+        let body: Value = answer.json().expect("JSON");
+        assert_eq!(body["error"]["code"], "configuration_invalid");
+        let message = body["error"]["message"].as_str().expect("a message");
+        for mistake in ["identities[0].type: `magic`", "targets[0].audience: \"\""] {
+            assert!(message.contains(mistake), "no {mistake:?} in {message}");
+        }
+    }
+    sidecar.wait_for_stat(MISTAKES, 2);
+    // Once: a local answer is no reason for Envoy to try again.
+    sidecar.wait_for_stat("outcome=.=unavailable;.;entra_auth_requests_total", 2);
+    assert_eq!(downstream::send(sidecar.port, OTHER, ECHO).status, 401);
+    assert_eq!(azure.state().target.requests, 1);
+
+    sidecar.offer(&sidecar.filter);
+    sidecar.wait_until_served();
+    sidecar.wait_for_stat(MISTAKES, 0);
+
+    // A later one is refused.
+    let later = with_plugin(&sidecar.filter, |plugin| {
+        plugin["targets"][0]["identity"] = json!("nobody");
+    });
+    sidecar.offer(&later);
+    sidecar.wait_for_stat(MISTAKES, 1);
+    assert_eq!(sidecar.post(true).status, 200);
+    // And so is the first one once more, of which Envoy remembers that it was taken.
+    sidecar.offer(&wrong(&sidecar.filter));
+    sidecar.wait_for_stat(MISTAKES, 2);
+    for _ in 0..5 {
+        assert_eq!(sidecar.post(true).status, 200);
+    }
+    assert_eq!(azure.state().imds.calls, 1);
+}
+
+/// Two clusters may have filters of one name: what one of them has is no configuration for the other.
+#[test]
+fn a_wrong_configuration_for_another_host_does_not_keep_the_good_one() {
+    let (azure, identity) = azure();
+    let setup = Setup {
+        first: |filter| {
+            let wrong = wrong(filter);
+            with_plugin(&wrong, |plugin| {
+                plugin["targets"][0]["hosts"][0] = json!(OTHER);
+            })
+        },
+        ..Setup::default()
+    };
+    let sidecar = Sidecar::set_up(&azure, &identity, &setup);
+    assert_eq!(sidecar.post(true).status, 503);
+    sidecar.offer(&sidecar.filter);
+    sidecar.wait_until_served();
+    // Envoy takes it without a question, and the token that there is was not for this host.
+    sidecar.offer(&(setup.first)(&sidecar.filter));
+    eventually(PATIENCE, "the mistakes", || match sidecar.post(true) {
+        answer if answer.text().contains("configuration_invalid") => Ok(()),
+        answer => Err(format!("{}: {}", answer.status, answer.text())),
+    });
+}
+
+#[test]
+fn the_hardened_form_sends_no_token_in_clear() {
+    let (azure, identity) = azure();
+    let setup = Setup {
+        has_tls: false,
+        ..Setup::default()
+    };
+    let sidecar = Sidecar::set_up(&azure, &identity, &setup);
+    let answer = sidecar.post(true);
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert!(answer.text().contains("target_without_tls"));
+    assert_eq!(azure.state().target.requests, 0);
+}
+
+/// What Istio's agent sends without the module is no Wasm filter, and no other is taken.
+#[test]
+fn the_hardened_form_keeps_its_filter_when_the_module_is_lost() {
+    let (azure, identity) = azure();
+    let sidecar = Sidecar::start(&azure, &identity);
+    sidecar.wait_until_served();
+    let rejected = format!("{NAME}.update_rejected");
+    let before = stat_of(sidecar.admin, &rejected);
+    sidecar.offer(&module_lost::denial());
+    sidecar.wait_for_stat(&rejected, before + 1);
+    for _ in 0..5 {
+        assert_eq!(sidecar.post(true).status, 200);
+    }
+}
+
+/// Prometheus repeats what is answered 500, and other hosts are served.
+#[test]
+fn the_hardened_form_that_starts_without_the_module_asks_for_a_repeat_at_its_host_alone() {
+    let (azure, identity) = azure();
+    let setup = Setup {
+        first: |_| module_lost::denial(),
+        ..Setup::default()
+    };
+    let sidecar = Sidecar::set_up(&azure, &identity, &setup);
+    assert_eq!(sidecar.post(true).status, 500);
+    assert_eq!(downstream::send(sidecar.port, OTHER, ECHO).status, 401);
+    sidecar.offer(&sidecar.filter);
+    sidecar.wait_until_served();
+}
+
+/// Envoy 1.36 to 1.38 counts them as the cluster's, which Istio does not show by itself.
+#[test]
+fn prometheus_gets_the_metrics_of_the_hardened_form_by_their_names() {
+    let (azure, identity) = azure();
+    let mut ways = ways_in().into_iter();
+    let found = ways.find(|(way, _)| way == "prometheus/overlays/hardened");
+    let (_, documents) = found.expect("this overlay");
+    let setup = Setup {
+        stats_config: stats::of_istio(&documents),
+        ..Setup::default()
+    };
+    let sidecar = Sidecar::set_up(&azure, &identity, &setup);
+    sidecar.wait_until_served();
+    let example = yaml(&folder().join("prometheus/example/prometheus.yml")).remove(0);
+    let mut jobs = list(&example["scrape_configs"]).iter();
+    let job = jobs.find(|it| it["job_name"] == "entra-auth");
+    let rules = list(&job.expect("this job")["metric_relabel_configs"]);
+    let kept = || -> Vec<_> {
+        let shown = stats::shown(sidecar.admin).into_iter();
+        shown
+            .filter_map(|it| stats::relabelled(it, rules))
+            .collect()
+    };
+    eventually(PATIENCE, "the requests are counted", || {
+        let kept = kept();
+        let counted = kept.iter().find(|it| {
+            it.name == "entra_auth_requests_total"
+                && it
+                    .labels
+                    .get("outcome")
+                    .is_some_and(|it| it == "authorized")
+        });
+        match counted {
+            Some(sample) if sample.value > 0.0 => Ok(()),
+            _ => Err(format!("{kept:?}")),
+        }
+    });
+    let seen: Vec<_> = kept()
+        .iter()
+        .map(|sample| {
+            let labels: Vec<_> = sample.labels.keys().map(String::as_str).collect();
+            format!("{} {}", sample.name, labels.join(","))
+        })
+        .collect();
+    for expected in [
+        "entra_auth_token_expiry_timestamp_seconds audience,identity",
+        "entra_auth_token_refresh_failures_consecutive audience,identity",
+        "entra_auth_token_requests_total audience,identity,result",
+        "entra_auth_requests_total outcome,target",
+        "entra_auth_held_requests ",
+        "entra_auth_configuration_mistakes plugin",
+    ] {
+        assert!(
+            seen.iter().any(|it| it == expected),
+            "no {expected} in {seen:?}"
+        );
+    }
+    assert!(
+        seen.iter().all(|it| it.starts_with("entra_auth_")),
+        "{seen:?}"
+    );
 }

@@ -5,8 +5,12 @@ mod files;
 mod first_configuration;
 mod forms;
 mod hardened;
+mod in_clear;
+mod module_lost;
 mod neighbour;
 mod neighbours;
+mod sidecar;
+mod stats;
 mod traffic;
 mod under_way;
 
@@ -33,10 +37,14 @@ pub(crate) struct Setup<'a> {
     pub(crate) listeners: usize,
     /// Whether Istio's agent has pulled the module: then no edit makes new VMs.
     pub(crate) is_pulled: bool,
+    /// Which types of filter the listener takes for ours.
+    pub(crate) types: &'static [&'static str],
+    /// What comes for ours in the first place: the plugin, or what Istio's agent sends without the module.
+    pub(crate) has_module: bool,
     /// The filter of another WasmPlugin, before ours.
     pub(crate) neighbour: Option<&'a Value>,
     /// Changes of the bootstrap.
-    pub(crate) change: fn(&mut Value),
+    pub(crate) change: &'a dyn Fn(&mut Value),
 }
 
 impl Default for Setup<'_> {
@@ -45,8 +53,10 @@ impl Default for Setup<'_> {
             workers: 2,
             listeners: 1,
             is_pulled: false,
+            types: AS_ISTIOD,
+            has_module: true,
             neighbour: None,
-            change: |_| (),
+            change: &|_| (),
         }
     }
 }
@@ -92,18 +102,24 @@ impl Istio {
 
     pub(crate) fn set_up(azure: &Azure, plugin: &Value, setup: &Setup<'_>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let ours = downstream::wasm(plugin, &tools::module(), (!setup.is_pulled).then_some(""));
+        let ours = match setup.has_module {
+            true => downstream::wasm(plugin, &tools::module(), (!setup.is_pulled).then_some("")),
+            false => module_lost::denial(),
+        };
         write(&folder, NAME, 1, &ours);
         let admin = free_port();
         let ports: Vec<_> = (0..setup.listeners).map(|_| free_port()).collect();
-        let mut bootstrap = downstream::around(azure, ports[0], &by_ecds(&folder, NAME));
+        let mut bootstrap =
+            downstream::around(azure, ports[0], &by_ecds(&folder, NAME, setup.types));
         if let Some(neighbour) = setup.neighbour {
             let name = "extensions.istio.io/wasmplugin/monitoring.neighbour";
             write(&folder, name, 1, neighbour);
             let filters =
                 "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters";
             let filters = bootstrap.pointer_mut(filters).and_then(Value::as_array_mut);
-            filters.expect("filters").insert(0, by_ecds(&folder, name));
+            filters
+                .expect("filters")
+                .insert(0, by_ecds(&folder, name, AS_ISTIOD));
         }
         let listeners = &mut bootstrap["static_resources"]["listeners"];
         let first = listeners[0].clone();
@@ -153,12 +169,17 @@ impl Istio {
 
     /// Offers a configuration and waits until this is counted once more.
     fn offer(&self, plugin: &Value, resource_version: &str, outcome: &str) {
+        let resource_version = (!self.is_pulled).then_some(resource_version);
+        let wasm = downstream::wasm(plugin, &tools::module(), resource_version);
+        self.offer_filter(&wasm, outcome);
+    }
+
+    /// The same with any filter in the place of ours.
+    fn offer_filter(&self, filter: &Value, outcome: &str) {
         let counter = format!("{NAME}.{outcome}");
         let before = self.stat(&counter);
         self.version.set(self.version.get() + 1);
-        let resource_version = (!self.is_pulled).then_some(resource_version);
-        let wasm = downstream::wasm(plugin, &tools::module(), resource_version);
-        write(&self.folder, NAME, self.version.get(), &wasm);
+        write(&self.folder, NAME, self.version.get(), filter);
         eventually(PATIENCE, &counter, || match self.stat(&counter) {
             count if count > before => Ok(()),
             _ => Err(self.envoy.process().tail()),
@@ -167,15 +188,7 @@ impl Istio {
 
     /// The metric of Envoy's whose name ends so.
     pub(crate) fn stat(&self, name: &str) -> u64 {
-        let last = name.rsplit('.').next().unwrap_or_default();
-        let url = format!("http://127.0.0.1:{}/stats?filter={last}$", self.admin);
-        let stats = http::get(&url).expect("an answer").text();
-        let values = stats.lines().filter_map(|line| line.split_once(": "));
-        let mut values = values.filter(|(found, _)| found.ends_with(name));
-        let (_, value) = values
-            .next()
-            .unwrap_or_else(|| panic!("no {name} in {stats:?}"));
-        value.parse().expect("a number")
+        stat_of(self.admin, name)
     }
 
     /// Waits until the metric has this value.
@@ -215,6 +228,19 @@ impl Istio {
     }
 }
 
+/// The metric of an Envoy with this admin port whose name ends so.
+fn stat_of(admin: u16, name: &str) -> u64 {
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let url = format!("http://127.0.0.1:{admin}/stats?filter={last}$");
+    let stats = http::get(&url).expect("an answer").text();
+    let values = stats.lines().filter_map(|line| line.split_once(": "));
+    let mut values = values.filter(|(found, _)| found.ends_with(name));
+    let (_, value) = values
+        .next()
+        .unwrap_or_else(|| panic!("no {name} in {stats:?}"));
+    value.parse().expect("a number")
+}
+
 /// Sends a request to the target by this port and does not wait for its answer.
 pub(crate) fn ask_at(port: u16, path: &str) -> Connection {
     let mut connection = Connection::open(port).expect("a connection");
@@ -241,24 +267,28 @@ pub(crate) fn another(plugin: &Value, number: usize) -> Value {
     plugin
 }
 
+/// The types of filter that istiod's listener takes for a WasmPlugin: the second is what its agent sends
+/// in its place without the module.
+pub(crate) const AS_ISTIOD: &[&str] = &[WASM, module_lost::RBAC];
+
 /// The filter in a listener, which says where its configuration comes from.
-fn by_ecds(folder: &TempDir, name: &str) -> Value {
+fn by_ecds(folder: &TempDir, name: &str, types: &[&str]) -> Value {
     json!({"name": name, "config_discovery": {
         "config_source": {
             "path_config_source": {"path": file(folder, name)},
             "resource_api_version": "V3",
         },
-        "type_urls": [WASM],
+        "type_urls": types,
     }})
 }
 
 fn file(folder: &TempDir, name: &str) -> PathBuf {
-    let (_, name) = name.rsplit_once('/').expect("a name");
+    let name = name.rsplit('/').next().expect("a name");
     folder.path().join(format!("{name}.json"))
 }
 
 /// Puts a filter in the place of the last one, in one step.
-fn write(folder: &TempDir, name: &str, version: u32, wasm: &Value) {
+pub(crate) fn write(folder: &TempDir, name: &str, version: u32, wasm: &Value) {
     let response = json!({
         "version_info": version.to_string(),
         "resources": [{

@@ -19,7 +19,7 @@ use crate::downstream::{self, TARGET};
 fn the_cluster_of_a_subset_of_the_target_may_carry_the_token() {
     let azure = Azure::start(Options::default());
     let setup = Setup {
-        change: |bootstrap| {
+        change: &|bootstrap| {
             let cluster = format!("outbound|443||{TARGET}");
             let subset = format!("outbound|443|by-plain-http|{TARGET}");
             let changed = bootstrap.to_string().replace(&cluster, &subset);
@@ -79,7 +79,7 @@ fn a_forged_host_carries_no_token_to_an_address_of_the_clients_choice() {
     let azure = Azure::start(Options::default());
     let setup = Setup {
         listeners: 2,
-        change: with_pass_through,
+        change: &with_pass_through,
         ..Setup::default()
     };
     let istio = Istio::set_up(&azure, &downstream::plugin(&azure), &setup);
