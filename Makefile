@@ -119,7 +119,7 @@ cost-record: ## Makes these figures the record, tests/cost/recorded.json: for a 
 	@$(MAKE) --no-print-directory build traps
 	@$(CARGO) run --locked --package cost -- --record
 
-soak: ## Faults in random order for MINUTES=5 (or more), and the count at the end. SEED=n repeats a run.
+soak: ## Starts as each kind of identity, then faults in random order for MINUTES=5 (or more), and the count at the end. SEED=n repeats a run.
 	@scripts/setup rust envoy prometheus $(IF_GO)
 	@$(MAKE) --no-print-directory build
 	@echo 'building the soak' >&2

@@ -50,10 +50,10 @@ const IDLE: &str = "no byte has moved in either direction for IDLE_TIMEOUT_SECON
 const UNKNOWN_HOST: &str = "this port leads to the target that the request's Host names, and to \
                             none by the name %REQUEST_HEADER(:AUTHORITY)%";
 
-/// How TLS or the connection failed; Envoy's own text leaves it out after a retry. What a forward
-/// proxy answered is not known here, nor by which way each target of several is reached.
+/// How TLS or the connection failed, once: whether Envoy's own text has it, too, depends on the runtime
+/// and on retries. What a forward proxy answered is not known here, nor by which way each target of several is reached.
 fn connection_reason(routing: &Routing, settings: &Settings) -> String {
-    let reason = "%LOCAL_REPLY_BODY% (%UPSTREAM_TRANSPORT_FAILURE_REASON%)";
+    let reason = "no connection to the target (%UPSTREAM_TRANSPORT_FAILURE_REASON%)";
     let targets = routing.targets().iter();
     let mut targets = targets.filter_map(|index| settings.targets.get(*index));
     match targets.find_map(|target| settings.proxy_to(&target.endpoint)) {

@@ -215,6 +215,7 @@ fn a_steady_stream_of_requests_does_not_prolong_the_wait_of_any() {
 #[test]
 fn a_thousand_requests_that_are_held_too_long_at_one_instant_are_all_answered() {
     const REQUESTS: usize = 1024;
+    const HOLD: Duration = Duration::from_secs(3);
     let azure = Azure::start(Options::default());
     let broken = Fault::new(Service::Imds, FaultKind::Hang);
     let broken = azure.inject(broken).expect("a fault");
@@ -227,12 +228,15 @@ fn a_thousand_requests_that_are_held_too_long_at_one_instant_are_all_answered() 
     let mut connections: Vec<_> = (0..REQUESTS)
         .map(|_| Connection::open(port).expect("a connection"))
         .collect();
-    // A worker that is stopped meanwhile takes all requests in at one instant.
     let request = &format!("GET {ECHO} HTTP/1.1\r\nHost: {TARGET}\r\n\r\n");
-    envoy.process().signal(Signal::STOP);
     for connection in &mut connections {
         connection.send(request).expect("sent");
     }
+    // Long enough for all to be held. A worker that gets no turn until the last one's time is over
+    // finds all of them at one tick.
+    thread::sleep(HOLD / 2);
+    envoy.process().signal(Signal::STOP);
+    thread::sleep(HOLD);
     envoy.process().signal(Signal::CONT);
     for connection in &mut connections {
         let answer = connection.answer().expect("an answer");
