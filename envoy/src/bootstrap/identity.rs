@@ -57,10 +57,10 @@ impl Writer<'_> {
             entra: None,
             credential: None,
             tsiam: None,
-            setting_names: None,
             via_internal_listener: credential_files::route(&self.named.identity, self.settings)
                 .is_some()
                 || identity_clusters::asks_through_a_tunnel(&self.named.identity, self.settings),
+            setting_names: None,
         }
     }
 

@@ -66,11 +66,6 @@ pub struct Identity {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[deserr(default)]
     pub tsiam: Option<Tsiam>,
-    /// What messages call the settings that this identity was made from, where a program wrote this
-    /// configuration. By default they are called by their places here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
-    pub setting_names: Option<Vec<SettingName>>,
     /// Whether one of the clusters named here leads to an internal listener of this Envoy: one
     /// that serves a file, or a tunnel to a forward proxy. Envoy's main thread cannot connect to
     /// internal listeners, so workers alone ask for this identity's tokens. Where no instance with
@@ -78,6 +73,11 @@ pub struct Identity {
     #[serde(default, skip_serializing_if = "is_false")]
     #[deserr(default)]
     pub via_internal_listener: bool,
+    /// What messages call the settings that this identity was made from, where a program wrote this
+    /// configuration. By default they are called by their places here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[deserr(default)]
+    pub setting_names: Option<Vec<SettingName>>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
