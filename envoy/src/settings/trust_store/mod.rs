@@ -4,7 +4,7 @@
 
 mod pem;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rustls_pki_types::CertificateDer;
 
@@ -14,6 +14,8 @@ use super::mistake::{Problem, quoted};
 
 /// Ten times as large as any system's, which have 200 kB.
 const LARGEST: u64 = 4 << 20;
+
+const CERTIFICATE: &str = "CERTIFICATE";
 
 /// Where the trust store of a system is: Debian and Alpine, Fedora and RHEL, openSUSE, CentOS,
 /// macOS and the BSDs.
@@ -79,9 +81,10 @@ impl TrustStore {
         for (before, block) in blocks.iter().enumerate() {
             let certificate = certificate(block)
                 .map_err(|(what, fix)| of_block(value, before + 1, &what, fix))?;
-            mended.push_str(&pem::encoded("CERTIFICATE", certificate));
+            mended.push_str(&pem::encoded(CERTIFICATE, certificate));
         }
-        Ok(if blocks.iter().all(|block| block.is_plain) {
+        let is_plain = |block: &pem::Block<'_>| block.is_plain && block.label == CERTIFICATE;
+        Ok(if blocks.iter().all(is_plain) {
             Self::File(absolute(value))
         } else {
             Self::Mended(mended)
@@ -111,15 +114,6 @@ impl TrustStore {
             ),
         })
     }
-
-    /// The file, where Envoy reads it by itself.
-    #[must_use]
-    pub fn file(&self) -> Option<&Path> {
-        match self {
-            Self::File(path) => Some(path),
-            Self::Mended(_) => None,
-        }
-    }
 }
 
 fn of_block(value: &str, number: usize, what: &str, fix: &str) -> Problem {
@@ -134,10 +128,11 @@ fn certificate<'a>(block: &'a pem::Block<'_>) -> Result<&'a [u8], (String, &'sta
     const REMOVE: &str = "Remove it: the file is for the authorities' certificates.";
     match block.label {
         // The second is what OpenSSL wrote in the last century, and reads.
-        "CERTIFICATE" | "X509 CERTIFICATE" => {}
+        CERTIFICATE | "X509 CERTIFICATE" => {}
         "TRUSTED CERTIFICATE" => {
             return Err((
-                "is a TRUSTED CERTIFICATE, whose conditions of trust only OpenSSL knows".into(),
+                "has the label TRUSTED CERTIFICATE, whose conditions of trust only OpenSSL knows"
+                    .into(),
                 "Write it as a plain one: openssl x509 -in <file> -out <new file>.",
             ));
         }
@@ -151,17 +146,22 @@ fn certificate<'a>(block: &'a pem::Block<'_>) -> Result<&'a [u8], (String, &'sta
         }
         "PKCS7" | "CMS" => {
             return Err((
-                format!("is {}, which Envoy does not open", block.label),
+                format!("has the label {}, which Envoy does not open", block.label),
                 "Write out what is in it: openssl pkcs7 -in <file> -print_certs -out <new file>.",
             ));
         }
         label if label.ends_with("PRIVATE KEY") => {
             return Err((
-                format!("is a {label}, and this file is no place for one"),
+                format!("has the label {label}: a key has no place in this file"),
                 "Remove it, and ask who could read it here.",
             ));
         }
-        label => return Err((format!("is a {label}, and no certificate"), REMOVE)),
+        label => {
+            return Err((
+                format!("has the label {label} and holds no certificate"),
+                REMOVE,
+            ));
+        }
     }
     const COPY: &str = "Copy the authority's certificate into it anew, or remove the block.";
     let Some(content) = &block.content else {
