@@ -38,14 +38,15 @@ pub(super) fn http1() -> Value {
     json!({ "ignore_http_11_upgrade": [{ "safe_regex": { "regex": any_but("websocket") } }] })
 }
 
-/// A regular expression for every text but this word, in any case. RE2 has no negation: it is the
-/// word's beginnings, each ended or gone on with otherwise.
+/// A regular expression that matches every text but this word, in any case. RE2 has no negation, so
+/// this lists what is not the word: each of its proper prefixes, alone or followed by another letter
+/// than the word's next, and the word with more behind it.
 fn any_but(word: &str) -> String {
-    let beginnings = word.char_indices().map(|(end, letter)| {
-        let beginning = &word[..end];
-        format!("{beginning}([^{letter}].*)?")
+    let prefixes = word.char_indices().map(|(end, next)| {
+        let prefix = &word[..end];
+        format!("{prefix}([^{next}].*)?")
     });
-    let texts: Vec<String> = beginnings.chain([format!("{word}.+")]).collect();
+    let texts: Vec<String> = prefixes.chain([format!("{word}.+")]).collect();
     format!("(?i)({})", texts.join("|"))
 }
 

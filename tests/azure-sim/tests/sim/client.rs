@@ -129,7 +129,6 @@ pub(crate) async fn try_imds(sim: &AzureSim) -> Result<Reply, Failure> {
 }
 
 /// The same as [`ask_imds`], with more of a query.
-
 pub(crate) async fn ask_imds_more(sim: &AzureSim, more: &str) -> Reply {
     let target = format!("{TOKEN_TARGET}{more}");
     let request = without_body(get(&target).header("metadata", "true"));
