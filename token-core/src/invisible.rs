@@ -5,14 +5,16 @@
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// A text without the byte-order mark at its beginning.
-pub(crate) fn without_mark(text: &[u8]) -> &[u8] {
+#[must_use]
+pub fn without_mark(text: &[u8]) -> &[u8] {
     text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)
 }
 
 /// What people call a character that cannot be seen or looks like a space; `None` for all others,
 /// and for the space itself. These are the control characters, the white space and the
 /// default-ignorable code points of Unicode.
-pub(crate) fn name(c: char) -> Option<&'static str> {
+#[must_use]
+pub fn name(c: char) -> Option<&'static str> {
     Some(match c {
         ' ' => return None,
         '\r' | '\n' | '\u{2028}' | '\u{2029}' => "a line break",

@@ -37,7 +37,7 @@ pub mod failure;
 pub mod host;
 pub mod http;
 pub mod identity;
-mod invisible;
+pub mod invisible;
 pub mod local_reply;
 pub mod member;
 pub mod page;

@@ -35,7 +35,7 @@ fn read(file: &FileName) -> Result<Zeroizing<String>, Mistake> {
     if text.chars().any(char::is_control) {
         return Err(file.mistake("holds line ends or other control characters", FIX));
     }
-    if let Some(text::Invisible { name, position, .. }) = text::invisible(text) {
+    if let Some(text::Invisible { name, position, .. }) = text::first_invisible(text) {
         let wrong = format!("holds {name} as character {position}");
         return Err(file.mistake(wrong, FIX));
     }

@@ -1,15 +1,10 @@
 //! Text files: the marks and invisible characters that editors, web pages and shells put into them.
 
+use entra_token_core::invisible;
+pub use entra_token_core::invisible::without_mark;
+
 use crate::file::FileName;
 use crate::settings::mistake::Mistake;
-
-const MARK: &[u8] = "\u{feff}".as_bytes();
-
-/// The content without the byte-order mark that Windows programs put before UTF-8.
-#[must_use]
-pub fn without_mark(content: &[u8]) -> &[u8] {
-    content.strip_prefix(MARK).unwrap_or(content)
-}
 
 /// The text of a file, without a byte-order mark at its beginning; `fix` is what to do about
 /// content that is none.
@@ -44,7 +39,7 @@ pub struct Invisible {
 
 /// The first of them.
 #[must_use]
-pub fn invisible(text: &str) -> Option<Invisible> {
+pub fn first_invisible(text: &str) -> Option<Invisible> {
     let (index, found, name) = text
         .chars()
         .enumerate()
@@ -57,34 +52,14 @@ pub fn invisible(text: &str) -> Option<Invisible> {
     })
 }
 
-/// What people call such a character; `None` for all others. These are the white space and the
-/// default-ignorable code points of Unicode, but for the characters that ASCII has as well.
+/// As [`invisible::name`], but for the characters that ASCII has: a PEM file has lines, and a
+/// password may have tabs.
 fn name(c: char) -> Option<&'static str> {
-    Some(match c {
-        c if c.is_ascii() => return None,
-        '\u{2028}' | '\u{2029}' => "a line break",
-        '\u{a0}' | '\u{202f}' => "a no-break space",
-        '\u{ad}' => "a soft hyphen",
-        '\u{200b}' => "a zero width space",
-        '\u{feff}' => "a byte-order mark",
-        c if c.is_control() => "a control character",
-        c if c.is_whitespace() => "a space that is not the usual one",
-        '\u{34f}'
-        | '\u{61c}'
-        | '\u{115f}'..='\u{1160}'
-        | '\u{17b4}'..='\u{17b5}'
-        | '\u{180b}'..='\u{180f}'
-        | '\u{200c}'..='\u{200f}'
-        | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}'
-        | '\u{2800}'
-        | '\u{3164}'
-        | '\u{fe00}'..='\u{fe0f}'
-        | '\u{ffa0}'
-        | '\u{fff0}'..='\u{fffb}'
-        | '\u{e0000}'..='\u{e0fff}' => "a character that cannot be seen",
-        _ => return None,
-    })
+    if c.is_ascii() {
+        None
+    } else {
+        invisible::name(c)
+    }
 }
 
 #[cfg(test)]
@@ -147,8 +122,8 @@ mod tests {
                 position,
                 line,
             };
-            assert_eq!(invisible(text), Some(expected), "{text:?}");
+            assert_eq!(first_invisible(text), Some(expected), "{text:?}");
         }
-        assert_eq!(invisible(" plain\ttext,\r\n gänse füße 🦆\n"), None);
+        assert_eq!(first_invisible(" plain\ttext,\r\n gänse füße 🦆\n"), None);
     }
 }

@@ -60,7 +60,7 @@ impl Password {
     pub(super) fn wrong(&self, encrypted: &FileName) -> Mistake {
         let encrypted = quoted(&encrypted.path.to_string_lossy());
         let mut wrong = format!("does not hold the password of {encrypted}");
-        if let Some(text::Invisible { name, position, .. }) = text::invisible(&self.text) {
+        if let Some(text::Invisible { name, position, .. }) = text::first_invisible(&self.text) {
             wrong += &format!(", but {name} as character {position}");
         }
         self.file.mistake(

@@ -99,7 +99,7 @@ fn blocks(content: &[u8], file: &FileName) -> Result<Vec<Pem>, Mistake> {
     let damaged = || {
         // Between the blocks there may be anything.
         let text = String::from_utf8_lossy(content);
-        match text::invisible(&text) {
+        match text::first_invisible(&text) {
             Some(text::Invisible { name, line, .. }) => file.mistake(
                 format!("holds a damaged PEM block, and {name} in line {line}"),
                 "Copy the file again, not its text from a web page or a chat.",
