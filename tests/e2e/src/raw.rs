@@ -4,8 +4,9 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
-/// Above the launcher's hold limit (10 s), so that its own answer is seen.
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// Above the launcher's hold limit (10 s), so that its own answer is seen; and far above it, because on
+/// a busy machine ten thousand answers take their time.
+const TIMEOUT: Duration = Duration::from_secs(90);
 
 /// One connection to a loopback port.
 #[derive(Debug)]
@@ -69,7 +70,7 @@ impl Connection {
     /// Reads one answer (to a request other than HEAD).
     ///
     /// # Errors
-    /// When it is broken, or not whole within 30 s.
+    /// When it is broken, or not whole within 90 s.
     pub fn answer(&mut self) -> io::Result<Answer> {
         let head = self.head()?;
         let body = self.body(&head)?;
@@ -79,7 +80,7 @@ impl Connection {
     /// Reads up to the end of an answer's headers.
     ///
     /// # Errors
-    /// When they are broken, or not whole within 30 s.
+    /// When they are broken, or not whole within 90 s.
     pub fn head(&mut self) -> io::Result<Head> {
         let end = self.read_past(b"\r\n\r\n")?;
         let bytes: Vec<u8> = self.unread.drain(..end).collect();
@@ -100,7 +101,7 @@ impl Connection {
     /// Reads the next bytes of a body as they come; nothing when the other side has closed.
     ///
     /// # Errors
-    /// When nothing comes within 30 s.
+    /// When nothing comes within 90 s.
     pub fn next_bytes(&mut self) -> io::Result<Vec<u8>> {
         if self.unread.is_empty() {
             self.read_more()?;

@@ -253,35 +253,6 @@ fn all_at_once(url: &str, host: &str) -> Vec<u16> {
     })
 }
 
-/// A try that the target has not answered says nothing of its token.
-#[test]
-fn upstream_a_safe_request_whose_connection_ends_is_sent_again_with_the_same_token() {
-    for http2 in [false, true] {
-        let azure = Azure::start(Options {
-            http2,
-            ..Options::default()
-        });
-        let proxy = azure.proxy().start();
-        proxy.wait_until_ready();
-        let reset = Fault::new(Service::Target, FaultKind::ResetBefore).times(2);
-        azure.inject(reset).expect("a fault");
-        let answer = http::get(&proxy.url(ECHO)).expect("an answer");
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        let state = azure.state();
-        assert_eq!((state.imds.calls, state.target.aborted), (1, 2));
-        assert!(
-            state.target.refused.is_empty(),
-            "{:?}",
-            state.target.refused
-        );
-
-        let reset = Fault::new(Service::Target, FaultKind::ResetBefore).times(1);
-        azure.inject(reset).expect("a fault");
-        assert_eq!(through(&proxy, ECHO, true).status, 503);
-        assert_eq!(azure.state().target.aborted, 3, "a write was sent again");
-    }
-}
-
 #[test]
 fn upstream_many_refusals_of_one_token_cost_one_call() {
     let azure = Azure::start(Options::default());

@@ -1,7 +1,8 @@
-//! When the target cannot be reached: 503 with a reason, which clients retry.
+//! When the target cannot be reached: 503 with a reason, which clients retry; or the same request again,
+//! where that is safe.
 
-use azure_sim::Options;
-use e2e::azure::Azure;
+use azure_sim::{Fault, FaultKind, Options, Service};
+use e2e::azure::{Azure, ECHO};
 use e2e::{ProxyBuilder, free_port, http};
 use serde_json::Value;
 
@@ -71,4 +72,34 @@ fn a_target_whose_certificate_names_another_host_is_503_and_gets_no_token() {
     assert_eq!(code, "upstream_unavailable", "{message}");
     assert!(message.contains("SAN"), "{message}");
     assert_eq!(other.state().target.requests, 0);
+}
+
+/// A try that the target has not answered says nothing of its token.
+#[test]
+fn a_safe_request_whose_connection_ends_is_sent_again_with_the_same_token() {
+    for http2 in [false, true] {
+        let azure = Azure::start(Options {
+            http2,
+            ..Options::default()
+        });
+        let proxy = azure.proxy().start();
+        proxy.wait_until_ready();
+        let reset = Fault::new(Service::Target, FaultKind::ResetBefore).times(2);
+        azure.inject(reset).expect("a fault");
+        let answer = http::get(&proxy.url(ECHO)).expect("an answer");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let state = azure.state();
+        assert_eq!((state.imds.calls, state.target.aborted), (1, 2));
+        assert!(
+            state.target.refused.is_empty(),
+            "{:?}",
+            state.target.refused
+        );
+
+        let reset = Fault::new(Service::Target, FaultKind::ResetBefore).times(1);
+        azure.inject(reset).expect("a fault");
+        let write = http::post(&proxy.url(ECHO), "body").expect("an answer");
+        assert_eq!(write.status, 503, "{}", write.text());
+        assert_eq!(azure.state().target.aborted, 3, "a write was sent again");
+    }
 }
