@@ -30,11 +30,8 @@ impl Cloud {
     /// the dot that ends a fully qualified name (RFC 1034 §3.1).
     #[must_use]
     pub fn of_authority(authority: &str) -> Option<Self> {
-        let host = authority
-            .split_once(':')
-            .map_or(authority, |(host, _)| host);
-        let host = host.strip_suffix('.').unwrap_or(host);
-        match host.to_ascii_lowercase().as_str() {
+        let plainest = plainest(authority);
+        match plainest.split(':').next().unwrap_or_default() {
             "login.microsoftonline.com"
             | "login.microsoft.com"
             | "login.windows.net"
@@ -54,6 +51,20 @@ impl Cloud {
             Self::UsGovernment => "api://AzureADTokenExchangeUSGov",
             Self::China => "api://AzureADTokenExchangeChina",
         }
+    }
+}
+
+/// The form of an Entra host, with a port or without, that is the same for all of its spellings: in
+/// lower case, without the port of https and without the dot that ends a fully qualified name. It
+/// stands in an assertion's audience, which is compared letter by letter (RFC 7523 §3), and in the key
+/// of a slot.
+#[must_use]
+pub fn plainest(authority: &str) -> String {
+    let text = authority.to_ascii_lowercase();
+    let text = text.strip_suffix(":443").unwrap_or(&text);
+    match text.split_once(':') {
+        Some((host, port)) => format!("{}:{port}", host.strip_suffix('.').unwrap_or(host)),
+        None => text.strip_suffix('.').unwrap_or(text).to_owned(),
     }
 }
 

@@ -198,10 +198,15 @@ pub(super) fn remedy(
 ) -> Remedy {
     let cause = reason.and_then(|reason| cause(reason, by_proxy));
     let of_cause = cause.and_then(|cause| terms.name(cause.setting?));
-    let settings = of_cause.into_iter().chain(terms.to_look_at(failure));
+    let mut settings: Vec<String> = Vec::new();
+    for name in of_cause.into_iter().chain(terms.to_look_at(failure)) {
+        if !settings.iter().any(|known| known == name) {
+            settings.push(name.to_owned());
+        }
+    }
     Remedy {
         cause: cause.map(|cause| cause.meaning),
-        settings: settings.map(str::to_owned).collect(),
+        settings,
         commands: commands(failure.code, place),
     }
 }

@@ -6,7 +6,7 @@ use super::{
     Authority, ClusterName, Credential, Identity, IdentityType, ResourceId, UrlPath, Uuid,
 };
 use crate::Audience;
-use crate::cloud::Cloud;
+use crate::cloud::{self, Cloud};
 use crate::http::Endpoint;
 use crate::identity::{Exchange, Local, ManagedIdentity, MetadataService, Proof, Source};
 
@@ -72,7 +72,7 @@ fn selected(
 
 fn exchange(identity: &Identity) -> Option<Exchange> {
     let entra = identity.entra.as_ref()?;
-    let authority = plainest(&entra.authority);
+    let authority = cloud::plainest(entra.authority.as_str());
     let tenant = identity.tenant_id.as_ref()?.to_string();
     Some(Exchange {
         proof: proof(identity, &authority, &tenant)?,
@@ -84,18 +84,6 @@ fn exchange(identity: &Identity) -> Option<Exchange> {
         client_id: identity.client_id.as_ref()?.to_string(),
         tenant,
     })
-}
-
-/// The form of an Entra host that is the same for all of its spellings: in lower case, without the
-/// port of https and without the dot that ends a fully qualified name. It stands in an assertion's
-/// audience, which is compared letter by letter (RFC 7523 §3), and in the slot's key.
-fn plainest(authority: &Authority) -> String {
-    let text = authority.as_str().to_ascii_lowercase();
-    let text = text.strip_suffix(":443").unwrap_or(&text);
-    match text.split_once(':') {
-        Some((host, port)) => format!("{}:{port}", host.strip_suffix('.').unwrap_or(host)),
-        None => text.strip_suffix('.').unwrap_or(text).to_owned(),
-    }
 }
 
 fn proof(identity: &Identity, entra: &str, tenant: &str) -> Option<Proof> {

@@ -1,4 +1,5 @@
-//! Envoy's own answers to a call, which come as any other answer: a status and a text.
+//! What another Envoy answers that stands on the way to the endpoint, such as a mesh's egress gateway.
+//! The answers of the Envoy that we run in are told apart before: see [`crate::local_reply`].
 
 use crate::http::Response;
 
@@ -13,11 +14,9 @@ const BEGINNINGS: [&str; 6] = [
     "envoy overloaded",
 ];
 
-/// Whether Envoy answered by itself, because it has no answer of the endpoint's. Its own answers
-/// are 502, 503 or 504, and never ask for another try at a certain time.
-pub(super) fn is_envoys_own(response: &Response) -> bool {
+/// Whether another Envoy answered because it has no answer of the endpoint's.
+pub(super) fn is_of_another(response: &Response) -> bool {
     matches!(response.status, 502..=504)
-        && response.retry_after.is_none()
         && BEGINNINGS
             .iter()
             .any(|beginning| response.body.0.starts_with(beginning.as_bytes()))

@@ -73,19 +73,20 @@ impl Failure {
             .retry_after
             .as_deref()
             .and_then(|v| retry_after(v, now.wall));
-        let has_words = status >= 400 && !envoy_reply::is_envoys_own(response);
+        let has_words = status >= 400;
         let said =
             Said::in_json(body).or_else(|| has_words.then(|| Said::in_words(body)).flatten());
-        // Envoy's own answers, and those of gateways that say nothing.
-        let is_silent = said.is_none() && response.retry_after.is_none();
+        // A gateway on the way that reached nobody.
+        let is_of_a_gateway = response.retry_after.is_none()
+            && (said.is_none() || envoy_reply::is_of_another(response));
         let code = match (status, &said) {
             (400.., Some(said)) if let Some(code) = said.code() => code,
             (400, Some(said)) if said.finds_no_identity() => FailureCode::IdentityNotFound,
             (400, Some(said)) if said.name == "invalid_resource" => FailureCode::AudienceNotFound,
             (404 | 410, _) => FailureCode::EndpointNotReady,
             (408, _) => FailureCode::EndpointTimeout,
-            (504, _) if is_silent => FailureCode::EndpointTimeout,
-            (502 | 503, _) if is_silent => FailureCode::EndpointUnreachable,
+            (504, _) if is_of_a_gateway => FailureCode::EndpointTimeout,
+            (502 | 503, _) if is_of_a_gateway => FailureCode::EndpointUnreachable,
             (429, _) => FailureCode::Throttled,
             (300..=399, _) => FailureCode::EndpointRedirects,
             (500.., _) => FailureCode::EndpointFailed,
@@ -95,12 +96,6 @@ impl Failure {
         let trace = said.as_ref().map(Said::trace).unwrap_or_default();
         let message = match said {
             Some(said) => format!("the token endpoint answered {status}: {}", said.detail()),
-            None if is_silent && matches!(status, 502 | 503) => {
-                format!("nothing answers at the token endpoint ({status})")
-            }
-            None if is_silent && status == 504 => {
-                format!("the token endpoint did not answer in time ({status})")
-            }
             None => format!("the token endpoint answered {status}"),
         };
         Self {

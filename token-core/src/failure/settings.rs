@@ -63,7 +63,12 @@ pub(crate) fn to_look_at(failure: &Failure, kind: IdentityType) -> &'static [Set
         FailureCode::TenantIdInvalid => &[TenantId],
         FailureCode::TenantNotFound => &[TenantId, Cloud, Authority],
         FailureCode::WrongCloud => &[Cloud, Authority],
-        FailureCode::EndpointTlsFailed => &[TrustStore, Authority, MetadataService],
+        FailureCode::EndpointTlsFailed => match kind {
+            IdentityType::Tsiam | IdentityType::TsiamFederated => {
+                &[TrustStore, MetadataService, Authority]
+            }
+            _ => &[TrustStore, Authority, Cloud],
+        },
         // Whoever was asked is another one than was meant, or out of reach.
         FailureCode::EndpointBrokeOff
         | FailureCode::EndpointClusterMissing

@@ -10,6 +10,10 @@ const VARIABLE: &str = "PROPTEST_RNG_SEED";
 
 /// The seed that the environment names, else a random one; printed, and so shown by a test that fails.
 /// Where there is neither environment nor randomness (wasm32-unknown-unknown) it is always the same.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test has an environment; the crate has none"
+)]
 pub(crate) fn rng_seed() -> RngSeed {
     let seed = match env::var(VARIABLE) {
         Ok(seed) => seed

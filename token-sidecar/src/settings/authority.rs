@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use entra_token_core::cloud::Cloud;
+use entra_token_core::cloud::{Cloud, plainest};
 use entra_token_core::identity::Exchange;
 use http::uri::{Authority, Scheme};
 
@@ -68,10 +68,13 @@ fn base_of_host(value: &str, setting: &'static str) -> Result<String, Mistake> {
             "Use https; plain http is for loopback hosts only.",
         ));
     }
-    Ok(format!(
-        "{scheme}://{}",
+    // As the filter names it in what it asks for, whatever its spelling.
+    let authority = if scheme == Scheme::HTTPS {
+        plainest(authority.as_str())
+    } else {
         authority.as_str().to_ascii_lowercase()
-    ))
+    };
+    Ok(format!("{scheme}://{authority}"))
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -119,6 +122,9 @@ mod tests {
             "https://login.microsoftonline.us",
             "login.microsoftonline.us",
             "HTTPS://Login.MicrosoftOnline.US/",
+            "login.microsoftonline.us:443",
+            "https://login.microsoftonline.us./",
+            "https://Login.MicrosoftOnline.us.:443/",
         ] {
             assert_eq!(endpoint(Some("china"), Some(host)), expected);
         }

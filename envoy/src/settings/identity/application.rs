@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use entra_token_core::cloud::Cloud;
+use entra_token_core::cloud::{Cloud, plainest};
 use entra_token_core::config::{Tenant, Uuid};
 use entra_token_core::identity::CredentialKind;
 
@@ -72,11 +72,12 @@ impl Application {
     /// Where Entra is, as `AZURE_AUTHORITY_HOST` says it.
     #[must_use]
     pub fn authority_host(&self) -> String {
-        let scheme = match self.entra.endpoint.scheme {
-            Scheme::Http => "http",
-            Scheme::Https => "https",
-        };
-        format!("{scheme}://{}", self.entra.authority)
+        let authority = self.entra.authority.as_str();
+        match self.entra.endpoint.scheme {
+            Scheme::Http => format!("http://{authority}"),
+            // One spelling for the token-sidecar, which gets this, and for what it is asked for.
+            Scheme::Https => format!("https://{}", plainest(authority)),
+        }
     }
 }
 

@@ -159,10 +159,11 @@ fn where_a_proxy_answers_in_entras_place_the_requests_own_id_is_shown() {
             _ => Err(format!("{error}")),
         }
     });
-    assert_eq!(text(&error, "code"), "endpoint_unreachable");
+    assert_eq!(text(&error, "code"), "endpoint_failed");
+    assert!(text(&error, "message").ends_with("502: 502 Bad Gateway"));
     assert!(error.get("traceId").is_none() && error.get("correlationId").is_none());
     assert!(text(&error, "timestamp").parse::<Timestamp>().is_ok());
-    let told = is_told_once(&proxy, "(endpoint_unreachable)");
+    let told = is_told_once(&proxy, "(endpoint_failed)");
     let first = format!("[client-request-id {}, timestamp ", sent[0]);
     assert!(
         told[0].contains(&first),
