@@ -3,8 +3,9 @@
 //! One module serves as the bootstrap singleton service, as the HTTP filter of workers and as
 //! the filter that answers `/ready`. Nothing is decided here: [`root`] turns ticks and answers
 //! into inputs of the core, [`streams`] is where requests come in, [`request`] puts the token on
-//! one or parks it where [`carriage`] lets it, [`status`] answers for the proxy, [`misfit`] for a configuration that is wrong,
-//! [`vm`] holds what all contexts of one VM share, and [`host`] is the only file that calls Envoy.
+//! one or parks it where [`carriage`] lets it, [`status`] answers for the proxy, [`misfit`] for a
+//! configuration that is wrong, [`vm`] holds what all contexts of one VM share, and [`host`] is the
+//! only file that calls Envoy.
 //!
 //! A panic kills the VM and every request in it, so nothing here may panic. Should it happen all
 //! the same, [`last_words`] answers those that would wait for ever.
