@@ -125,13 +125,11 @@ fn a_workload_identity_whose_authority_does_not_resolve_says_so_at_once() {
 /// The launcher makes its clusters itself; in Istio they are somebody else's.
 #[test]
 fn a_cluster_that_is_missing_is_named_whichever_it_is() {
-    let of_imds = |azure: &Azure| {
-        let mut plugin = downstream::plugin(azure);
+    let of_imds = |mut plugin: Value| {
         plugin["identities"][0]["imds"]["cluster"] = json!("no-imds");
-        (plugin, "no-imds")
+        plugin
     };
-    let of_entra = |azure: &Azure| {
-        let mut plugin = downstream::plugin(azure);
+    let of_entra = |mut plugin: Value| {
         plugin["identities"][0] = json!({
             "name": "default",
             "type": "managedIdentityFederated",
@@ -140,14 +138,14 @@ fn a_cluster_that_is_missing_is_named_whichever_it_is() {
             "entra": {"cluster": "no-entra"},
             "imds": plugin["identities"][0]["imds"],
         });
-        (plugin, "no-entra")
+        plugin
     };
-    let cases: [&(dyn Fn(&Azure) -> (Value, &'static str) + Sync); 2] = [&of_imds, &of_entra];
+    let cases: [(&str, fn(Value) -> Value); 2] = [("no-imds", of_imds), ("no-entra", of_entra)];
     thread::scope(|scope| {
-        for case in cases {
+        for (cluster, case) in cases {
             scope.spawn(move || {
                 let azure = Azure::start(Options::default());
-                let (mut plugin, cluster) = case(&azure);
+                let mut plugin = case(downstream::plugin(&azure));
                 plugin["hold"] = json!({"timeout": "9s"});
                 let port = free_port();
                 let bootstrap = downstream::bootstrap(&azure, port, &plugin);
