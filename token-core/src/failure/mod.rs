@@ -1,6 +1,7 @@
 //! Why a token could not be had, whether asking again helps, and what a person should do.
 
 mod aadsts;
+mod advice;
 mod code;
 mod envoy_reply;
 mod no_answer;
