@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use fastrand::Rng;
 
+use crate::failure::NoAnswer;
 use crate::{Now, Token};
 
 /// After a success no call comes sooner than this, whatever a server says of lifetimes; a first
@@ -18,6 +19,16 @@ const BACKOFF_CAP: Duration = Duration::from_secs(60);
 const RETRY_AFTER_CAP: Duration = Duration::from_secs(600);
 const PERMANENT: core::ops::RangeInclusive<u64> = 30_000..=60_000;
 const SAME_TOKEN_CAP: Duration = Duration::from_secs(300);
+
+/// For so long after a slot got its configuration, a cluster that Envoy does not have is no failure:
+/// a control plane sends the clusters in its own time, often after the listeners.
+const CLUSTERS_COME_WITHIN: Duration = Duration::from_secs(5);
+
+/// As long for a name that DNS has not answered for: Envoy opens its listeners without waiting for it.
+const NAMES_RESOLVE_WITHIN: Duration = Duration::from_secs(2);
+
+/// How soon after such an attempt the next one is made.
+pub const NEXT_LOOK: Duration = Duration::from_millis(200);
 
 /// How long after a token was asked for the next one is asked for: `percent` of its life
 /// before its end or at `refresh_in`, whichever is earlier, up to a tenth of the shorter side
@@ -58,6 +69,20 @@ pub fn backoff(failures: u32, retry_after: Option<Duration>, rng: &mut Rng) -> D
     match retry_after.map(|asked| asked.min(RETRY_AFTER_CAP)) {
         Some(asked) if asked > wait => asked + random_up_to(asked / 10, rng),
         _ => wait,
+    }
+}
+
+/// For how long after a slot got its configuration it is no failure that a call got no answer for this reason.
+#[must_use]
+pub fn grace(why: &NoAnswer) -> Duration {
+    match why {
+        NoAnswer::NoCluster => CLUSTERS_COME_WITHIN,
+        NoAnswer::NoAddress => NAMES_RESOLVE_WITHIN,
+        NoAnswer::Refused
+        | NoAnswer::NoConnection(_)
+        | NoAnswer::Tls(_)
+        | NoAnswer::Broken
+        | NoAnswer::TimedOut => Duration::ZERO,
     }
 }
 

@@ -34,16 +34,6 @@ pub struct Policy {
 /// How long after the call's own time-out the machine still waits for whoever carries it out.
 pub const CALL_GRACE: Duration = Duration::from_secs(1);
 
-/// For so long after a slot got its configuration, a cluster that Envoy does not have is no failure:
-/// a control plane sends the clusters in its own time, often after the listeners.
-const CLUSTERS_COME_WITHIN: Duration = Duration::from_secs(5);
-
-/// As long for a name that DNS has not answered for: Envoy opens its listeners without waiting for it.
-const NAMES_RESOLVE_WITHIN: Duration = Duration::from_secs(2);
-
-/// How soon after such an attempt the next one is made.
-const NEXT_LOOK: Duration = Duration::from_millis(200);
-
 /// Names one call; an answer to any other is ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CallId(pub u64);
@@ -170,8 +160,8 @@ impl Slot {
             }
             Input::CallFailed(id, why) => {
                 if let Some(call) = self.finish(id, now) {
-                    if now.mono.since(began) < grace(&why) {
-                        self.state.next_attempt = now.mono.after(NEXT_LOOK);
+                    if now.mono.since(began) < schedule::grace(&why) {
+                        self.state.next_attempt = now.mono.after(schedule::NEXT_LOOK);
                     } else {
                         self.unanswered(now, &call, why);
                     }
@@ -452,18 +442,5 @@ impl Slot {
 
     fn report(&mut self, event: Event) {
         self.outputs.push_back(Output::Report(event));
-    }
-}
-
-/// For how long after the beginning it is no failure that a call got no answer for this reason.
-fn grace(why: &NoAnswer) -> Duration {
-    match why {
-        NoAnswer::NoCluster => CLUSTERS_COME_WITHIN,
-        NoAnswer::NoAddress => NAMES_RESOLVE_WITHIN,
-        NoAnswer::Refused
-        | NoAnswer::NoConnection(_)
-        | NoAnswer::Tls(_)
-        | NoAnswer::Broken
-        | NoAnswer::TimedOut => Duration::ZERO,
     }
 }

@@ -35,7 +35,8 @@ fn environment(example: &str) -> Vec<(String, String)> {
     variables
 }
 
-/// The plugin configuration is JSON in a string: what it says counts, not how it is laid out.
+/// The plugin configuration is JSON in a string: what it says counts, not how it is laid out. What the
+/// launcher's variables are called is nothing to a file that is written by hand.
 fn with_parsed_configurations(value: Value) -> Value {
     match value {
         Value::Object(members) => members
@@ -43,12 +44,24 @@ fn with_parsed_configurations(value: Value) -> Value {
             .map(|(name, value)| match (name.as_str(), &value) {
                 ("value", Value::String(text)) if text.contains("\"mode\"") => (
                     name,
-                    serde_json::from_str(text).expect("a plugin configuration"),
+                    without_names(serde_json::from_str(text).expect("a plugin configuration")),
                 ),
                 _ => (name, with_parsed_configurations(value)),
             })
             .collect(),
         Value::Array(items) => items.into_iter().map(with_parsed_configurations).collect(),
+        other => other,
+    }
+}
+
+fn without_names(value: Value) -> Value {
+    match value {
+        Value::Object(members) => members
+            .into_iter()
+            .filter(|(name, _)| !["settingNames", "audienceName"].contains(&name.as_str()))
+            .map(|(name, value)| (name, without_names(value)))
+            .collect(),
+        Value::Array(items) => items.into_iter().map(without_names).collect(),
         other => other,
     }
 }

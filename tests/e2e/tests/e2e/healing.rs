@@ -447,7 +447,7 @@ fn downstream_workers_that_saw_a_refusal_have_the_fresh_token_at_once() {
             thread::sleep(Duration::from_millis(1500));
         }
         done.store(true, Ordering::Relaxed);
-        let ended = clients.into_iter().map(|client| client.join());
+        let ended = clients.into_iter().map(thread::ScopedJoinHandle::join);
         ended.flat_map(|client| client.expect("a client")).collect()
     });
     assert_eq!(azure.state().imds.calls, 4);
