@@ -10,6 +10,7 @@ use entra_auth_envoy::settings;
 use entra_auth_envoy::settings::variables::Variables;
 use serde_json::Value;
 
+use crate::support::bootstrap::with_parsed_configurations;
 use crate::support::files;
 use crate::support::secure_target::Authority;
 
@@ -33,37 +34,6 @@ fn environment(example: &str) -> Vec<(String, String)> {
         .collect();
     assert_eq!(variables.len(), 4);
     variables
-}
-
-/// The plugin configuration is JSON in a string: what it says counts, not how it is laid out. What the
-/// launcher's variables are called is nothing to a file that is written by hand.
-fn with_parsed_configurations(value: Value) -> Value {
-    match value {
-        Value::Object(members) => members
-            .into_iter()
-            .map(|(name, value)| match (name.as_str(), &value) {
-                ("value", Value::String(text)) if text.contains("\"mode\"") => (
-                    name,
-                    without_names(serde_json::from_str(text).expect("a plugin configuration")),
-                ),
-                _ => (name, with_parsed_configurations(value)),
-            })
-            .collect(),
-        Value::Array(items) => items.into_iter().map(with_parsed_configurations).collect(),
-        other => other,
-    }
-}
-
-fn without_names(value: Value) -> Value {
-    match value {
-        Value::Object(members) => members
-            .into_iter()
-            .filter(|(name, _)| !["settingNames", "audienceName"].contains(&name.as_str()))
-            .map(|(name, value)| (name, without_names(value)))
-            .collect(),
-        Value::Array(items) => items.into_iter().map(without_names).collect(),
-        other => other,
-    }
 }
 
 #[test]

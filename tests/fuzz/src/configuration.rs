@@ -20,8 +20,8 @@ pub(crate) fn plugin_config(text: &[u8]) {
             let plugin = config::compile(&config);
             // Nothing is lost of a text that is right.
             let salvaged = salvaged.map(|it| it.targets.len());
-            let shares = plugin.shares_its_listener();
-            assert_eq!(salvaged, shares.then_some(plugin.targets.len()));
+            let explains = plugin.explains_mistakes();
+            assert_eq!(salvaged, explains.then_some(plugin.targets.len()));
             for target in &plugin.targets {
                 assert!(target.slot < plugin.slots.len());
                 let _ = target.clusters.allow("outbound|443||a.example.com");
