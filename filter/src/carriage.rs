@@ -1,7 +1,8 @@
 //! What a cluster may carry: the token, nothing of ours, or nothing at all because it would leave the
 //! mesh in clear.
 
-use core::cell::Cell;
+use core::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 
 use entra_token_core::cluster::AllowedClusters;
 use proxy_wasm::types::Action;
@@ -34,27 +35,45 @@ pub(crate) struct Clusters {
     known: Memo<Carriage>,
     /// The same of the one cluster that the filter stands in.
     own: Cell<Option<Carriage>>,
+    /// Whether this Envoy's node is one of Istio's, once it has been asked.
+    in_a_mesh: Cell<Option<bool>>,
     /// Whether istiod says of one of them that it leaves the mesh, so that it matters what it says next.
     leave_the_mesh: Cell<bool>,
-    /// Whether the log has last said that a cluster does so in clear.
-    told: Cell<bool>,
+    /// The names of those that do so in clear, as the log has told them.
+    told: RefCell<BTreeSet<Vec<u8>>>,
 }
+
+/// Of so many clusters is told at most that they are in clear.
+const MAX_TOLD: usize = 64;
 
 impl Clusters {
     /// What the effective context's request may have on its way. A cluster that cannot be told is none of
     /// the target's.
     pub(crate) fn carriage(&self, allowed: &AllowedClusters) -> Carriage {
         match allowed {
-            // The filter is bound to a cluster, so its name need not be asked for.
-            AllowedClusters::Any => self.own.get().unwrap_or_else(|| {
+            // The filter is bound to a cluster, so its name need not be asked for. Under Istio it may
+            // be bound to several, which share this context where their configurations are the same.
+            AllowedClusters::Any if !self.is_in_a_mesh() => self.own.get().unwrap_or_else(|| {
                 let carriage = self.judge_transport();
                 self.own.set(Some(carriage));
                 carriage
             }),
             allowed => host::cluster_name()
                 .and_then(|cluster| self.known.get(&cluster, |name| self.judge(allowed, name)))
-                .unwrap_or_default(),
+                .unwrap_or_else(|| match allowed {
+                    AllowedClusters::Any => self.judge_transport(),
+                    _ => Carriage::Untouched,
+                }),
         }
+    }
+
+    /// Whether istiod has made this Envoy's clusters, so that each is looked at by its name.
+    fn is_in_a_mesh(&self) -> bool {
+        self.in_a_mesh.get().unwrap_or_else(|| {
+            let is_so = host::property("node\0metadata\0ISTIO_VERSION").is_some();
+            self.in_a_mesh.set(Some(is_so));
+            is_so
+        }) || self.leave_the_mesh.get()
     }
 
     /// The next request looks at its cluster anew, where a DestinationRule may have come or gone.
@@ -83,23 +102,30 @@ impl Clusters {
             self.leave_the_mesh.set(true);
         }
         let is_in_clear = leaves_the_mesh && !istiod_says("alpn_override", b"false");
-        if self.told.replace(is_in_clear) != is_in_clear {
-            let name = host::cluster_name();
-            let name = name
-                .as_deref()
-                .map(String::from_utf8_lossy)
-                .unwrap_or_default();
-            if is_in_clear {
-                log::error!(
-                    "the cluster `{name}` leads out of the mesh without TLS, and gets no token: add a DestinationRule with TLS for this port, in the namespace of the client"
-                );
-            } else {
+        self.tell(is_in_clear);
+        if is_in_clear {
+            Carriage::InClear
+        } else {
+            Carriage::Token
+        }
+    }
+
+    /// Tells people once of each cluster that is in clear, and once that it no longer is.
+    fn tell(&self, is_in_clear: bool) {
+        let mut told = self.told.borrow_mut();
+        if !is_in_clear && told.is_empty() {
+            return;
+        }
+        let cluster = host::cluster_name().map_or_else(Vec::new, |name| name.to_vec());
+        let name = String::from_utf8_lossy(&cluster);
+        if !is_in_clear {
+            if told.remove(&cluster) {
                 log::warn!("the cluster `{name}` has TLS now, and gets tokens");
             }
-        }
-        match is_in_clear {
-            true => Carriage::InClear,
-            false => Carriage::Token,
+        } else if told.len() < MAX_TOLD && told.insert(cluster.clone()) {
+            log::error!(
+                "the cluster `{name}` leads out of the mesh without TLS, and gets no token: add a DestinationRule with TLS for this port, in the namespace of the client"
+            );
         }
     }
 }

@@ -81,8 +81,10 @@ impl Request {
         self.target = Some(index);
         match active.plugin.placement {
             Placement::Upstream => match refused_authorization() {
-                Some(value) => self.retry(index, &target, &value),
-                None => self.send(index, &target),
+                Some(value) if target.keeper.was_refused(&value) => {
+                    self.retry(index, &target, &value)
+                }
+                _ => self.send(index, &target),
             },
             Placement::Downstream => {
                 self.is_remote_write = target.spec.auth_errors_retryable

@@ -260,7 +260,8 @@ impl Context for Root {
             Some(status) if headers > 0 && body_size <= MAX_REPLY_BYTES => {
                 let header = |name| host::header(MapType::HttpCallResponseHeaders, name);
                 let body = host::buffer(BufferType::HttpCallResponseBody).unwrap_or_default();
-                if header(local_reply::UPSTREAM_SERVICE_TIME).is_none() {
+                // Envoy has no success of its own.
+                if status >= 400 && header(local_reply::UPSTREAM_SERVICE_TIME).is_none() {
                     keeper.call_failed(now, id, local_reply::read(status, &body));
                     None
                 } else {

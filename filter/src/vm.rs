@@ -64,6 +64,8 @@ pub(crate) struct Keeper {
     denials: RefCell<Denials>,
     /// Whether the next answer's status is looked at.
     sample_status: Cell<bool>,
+    /// The newest generation that a target was seen to refuse with 401.
+    seen_refused: Cell<Generation>,
     /// Until when a newer token is looked for at every hurried tick, because the target has refused
     /// the one in hand. Another VM may get it.
     looked_for_until: Cell<Mono>,
@@ -104,6 +106,7 @@ pub(crate) fn keeper(spec: &SlotSpec) -> Rc<Keeper> {
             lifetime_is_ignored: Cell::new(false),
             denials: RefCell::default(),
             sample_status: Cell::new(false),
+            seen_refused: Cell::default(),
             looked_for_until: Cell::default(),
         });
         keepers.insert(name, Rc::downgrade(&keeper));
@@ -233,6 +236,19 @@ impl Keeper {
         Some(waiting)
     }
 
+    /// Whether the target has refused the token in this value of `authorization`, where Envoy says
+    /// of an earlier try of the request that it was answered. Which try that was it does not say: a
+    /// later one, with a token that is not accepted yet, may have ended without an answer.
+    pub(crate) fn was_refused(&self, value: &str) -> bool {
+        let header = self.header.borrow();
+        let Some(header) = header.as_ref().filter(|header| header.value == value) else {
+            // Every value that is not the newest is older.
+            return true;
+        };
+        let accepted = self.member.borrow().slot().state().accepted;
+        accepted || self.seen_refused.get() == header.generation
+    }
+
     /// The target refused a request with this value of `authorization`: which token was that,
     /// and what becomes of the request?
     pub(crate) fn refused(&self, value: &str, now: Now) -> (Generation, Refusal) {
@@ -246,6 +262,8 @@ impl Keeper {
 
     /// The target refused a request with the token of this generation.
     pub(crate) fn refused_generation(&self, generation: Generation, now: Now) -> Refusal {
+        self.seen_refused
+            .set(self.seen_refused.get().max(generation));
         let refusal = self.member.borrow_mut().refused(now, generation, &Shared);
         self.renew_header(now);
         if refusal == Refusal::Refreshing {

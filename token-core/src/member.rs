@@ -166,7 +166,8 @@ impl Member {
             wakeup
         };
         let state = self.slot.state();
-        let urgent = self.token(now).is_none() || state.is_forced();
+        // A holder whose call has failed may be the reason, so after a failure everybody may try.
+        let urgent = self.token(now).is_none() || state.is_forced() || state.failures > 0;
         self.lease.opens_to(self.me, due, urgent)
     }
 
@@ -177,6 +178,7 @@ impl Member {
 
     /// Looks at the record, and starts or gives up a call as it says.
     pub fn step(&mut self, now: Now, shared: &impl SharedData) -> Outcome {
+        self.slot.begin_at(now.mono);
         let cas = self.sync(shared);
         if self.slot.is_calling() {
             self.machine().handle(now, Input::Tick);

@@ -66,8 +66,8 @@ impl Lease {
     /// same context goes on refreshing as long as it lives.
     const AFFINITY: Duration = Duration::from_secs(2);
 
-    /// From when on `me` may take the lease for work that is due at `due`. A slot that
-    /// requests wait for (`urgent`) waits for nobody but a call in flight.
+    /// From when on `me` may take the lease for work that is due at `due`. `urgent` work, which
+    /// requests wait for or which has just failed, waits for nobody but a call in flight.
     #[must_use]
     pub fn opens_to(&self, me: OwnerId, due: Mono, urgent: bool) -> Mono {
         let is_usual = self.owner == me || self.owner == OwnerId::default();

@@ -116,6 +116,8 @@ struct InFlight {
     wants: Step,
     client_request_id: Option<String>,
     endpoint: Endpoint,
+    /// What the token is asked for with, so that no message shows it.
+    credential: Option<Secret>,
 }
 
 /// The machine for one token.
@@ -125,7 +127,7 @@ pub struct Slot {
     policy: Policy,
     state: State,
     in_flight: Option<InFlight>,
-    /// The time of the first input under this configuration.
+    /// When this configuration came into use here.
     began: Option<Mono>,
     next_call: u64,
     rng: Rng,
@@ -148,9 +150,15 @@ impl Slot {
         }
     }
 
+    /// Says when this configuration came into use here, unless that has been said; the first input
+    /// says it, too.
+    pub(crate) fn begin_at(&mut self, at: Mono) -> Mono {
+        *self.began.get_or_insert(at)
+    }
+
     /// Takes in one event.
     pub fn handle(&mut self, now: Now, input: Input) {
-        let began = *self.began.get_or_insert(now.mono);
+        let began = self.begin_at(now.mono);
         match input {
             Input::Tick => self.tick(now),
             Input::HttpResponse(id, response) => {
@@ -160,7 +168,9 @@ impl Slot {
             }
             Input::CallFailed(id, why) => {
                 if let Some(call) = self.finish(id, now) {
-                    if now.mono.since(began) < schedule::grace(&why) {
+                    // Once it has failed, all VMs go by one back-off.
+                    let is_new = self.state.failures == 0;
+                    if is_new && now.mono.since(began) < schedule::grace(&why) {
                         self.state.next_attempt = now.mono.after(schedule::NEXT_LOOK);
                     } else {
                         self.unanswered(now, &call, why);
@@ -287,6 +297,9 @@ impl Slot {
         let (endpoint, request) = self.plan.token_call(credential, trace.to_string());
         let call = (endpoint.clone(), request);
         self.call(now, Step::Token, call);
+        if let Some(call) = &mut self.in_flight {
+            call.credential = credential.cloned();
+        }
     }
 
     fn call(&mut self, now: Now, wants: Step, (endpoint, request): (Endpoint, Request)) {
@@ -300,6 +313,7 @@ impl Slot {
             wants,
             client_request_id: request.client_request_id().map(str::to_owned),
             endpoint: endpoint.clone(),
+            credential: None,
         });
         self.outputs.push_back(Output::Call {
             id,
@@ -333,7 +347,8 @@ impl Slot {
 
     fn token_came(&mut self, now: Now, call: &InFlight, response: &Response) {
         if response.status != 200 {
-            return self.failed(now, call, Failure::refused(response, now));
+            let sent = call.credential.as_ref();
+            return self.failed(now, call, Failure::refused(response, now, sent));
         }
         let parsed =
             reply::parse(&response.body.0).and_then(|reply| Ok((reply.ends(call.sent)?, reply)));

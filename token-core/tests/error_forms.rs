@@ -229,6 +229,10 @@ fn a_secret_in_an_error_is_not_shown() {
         r#"{"error":"x","error_description":"{\"access_token\": \"s3cr3t\"}"}"#.to_owned(),
         "X-IDENTITY-HEADER: s3cr3t".to_owned(),
         "Authorization: Basic s3cr3t".to_owned(),
+        "Array ( [client_secret] => s3cr3t )".to_owned(),
+        "ImmutableMultiDict([('client_secret', 's3cr3t')])".to_owned(),
+        "<p>{&#39;client_secret&#39;: &#39;s3cr3t&#39;}</p>".to_owned(),
+        "body: client_secret%3Ds3cr3t%26scope".to_owned(),
         format!("not accepted: {jwt}"),
         format!(r#"{{"error":{{"code":"x","message":"{jwt}"}}}}"#),
     ] {

@@ -555,6 +555,27 @@ fn said(plan: &Plan, answered: Result<Response, NoAnswer>) -> (String, String) {
     (failure.message, advice)
 }
 
+/// Whatever surrounds it: what was sent is known, and need not be guessed.
+#[test]
+fn a_secret_that_an_endpoint_gives_back_is_in_no_message() {
+    let plan = plan(&application("clientSecret", FILE));
+    for echo in [
+        "s3cr~et+&= was sent",
+        "<td>client_secret</td><td>s3cr~et+&=</td>",
+        "x s3cr%7Eet%2B%26%3D y",
+        "x=s3cr~et%2B%26%3D",
+    ] {
+        let mut slot = Slot::new(plan.clone(), policy(), 7);
+        slot.handle(START, Input::Tick);
+        let (id, _) = asked(&mut slot);
+        slot.handle(START, Input::HttpResponse(id, answer(200, "s3cr~et+&=")));
+        let (id, _) = asked(&mut slot);
+        slot.handle(START, Input::HttpResponse(id, answer(400, echo)));
+        let failure = slot.state().last_failure.clone().expect("failed");
+        assert!(!failure.to_string().contains("s3cr"), "{failure}");
+    }
+}
+
 #[test]
 fn a_forward_proxy_is_named_where_the_endpoint_itself_said_nothing() {
     let tsiam = |more: &str| {
@@ -577,6 +598,11 @@ fn a_forward_proxy_is_named_where_the_endpoint_itself_said_nothing() {
         assert!(!message.contains("proxy"), "{message}");
         assert!(!advice.contains("CONNECT"), "{advice}");
     }
+    // A proxy that inspects TLS shows a certificate of its own: the trust store is the matter.
+    let inspected = NoAnswer::Tls("CERTIFICATE_VERIFY_FAILED".into());
+    let (message, advice) = said(&proxied, Err(inspected));
+    assert!(message.ends_with(proxy), "{message}");
+    assert!(!advice.contains("CONNECT"), "{advice}");
     let its_own_word = answer(503, r#"{"error":"temporarily_unavailable"}"#);
     let (message, _) = said(&proxied, Ok(its_own_word));
     assert!(!message.contains("proxy"), "{message}");

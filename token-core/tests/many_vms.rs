@@ -163,7 +163,7 @@ fn a_cluster_that_is_missing_in_the_first_seconds_is_waited_for_in_silence() {
 }
 
 #[test]
-fn a_cluster_that_does_not_come_is_told_after_some_seconds_and_under_a_new_configuration_anew() {
+fn a_cluster_that_does_not_come_is_told_after_some_seconds() {
     let (shared, mut members) = (OneKey::default(), members(1));
     let tries = |members: &mut [Member], now| {
         let (_, call) = round(members, now, &shared).remove(0);
@@ -175,12 +175,6 @@ fn a_cluster_that_does_not_come_is_told_after_some_seconds_and_under_a_new_confi
     let now = seconds(START, 6);
     assert_eq!(tries(&mut members, now), 1);
     assert_eq!(shared.record().state.failures, 1);
-    let changed = Policy {
-        refresh_before_expiry_percent: 20,
-        ..policy()
-    };
-    members[0].reconfigure(plan(), changed, now, &shared);
-    assert_eq!(tries(&mut members, due(&shared)), 0);
 }
 
 /// Steps all members every second until somebody calls.
@@ -441,6 +435,41 @@ fn all_vms_wait_out_a_back_off_together() {
         // Whoever comes next goes on counting where the last one stopped.
         members.rotate_left(1);
     }
+}
+
+/// Its thread may be the reason, so it has no head start for what it could not do.
+#[test]
+fn a_vm_whose_renewals_fail_does_not_keep_others_from_renewing_in_time() {
+    let (shared, mut members) = (OneKey::default(), members(3));
+    let owner = first_token(&mut members, &shared, 3600);
+    members.swap(0, owner);
+    let renewal = due(&shared);
+    let (caller, call) = round(&mut members, renewal, &shared).remove(0);
+    assert_eq!(caller, 0, "the last owner");
+    members[0].call_failed(renewal, call.id, NoAnswer::Broken, &shared);
+    let next = due(&shared);
+    let (_, others) = members.split_at_mut(1);
+    assert_eq!(round(others, next, &shared).len(), 1, "at once");
+}
+
+/// A VM that looks at a slot for the first time after hours has no grace of its own.
+#[test]
+fn a_slot_that_has_failed_goes_by_one_back_off_whoever_asks() {
+    let (shared, mut members) = (OneKey::default(), members(2));
+    let fails = |members: &mut [Member], now| {
+        let (caller, call) = round(members, now, &shared).remove(0);
+        let outcome = members[caller].call_failed(now, call.id, NoAnswer::NoCluster, &shared);
+        assert!(matches!(outcome.events[..], [Event::Failed { .. }]));
+    };
+    let (first, second) = members.split_at_mut(1);
+    round(first, START, &shared);
+    let late = seconds(START, 3600);
+    // The call of the first is long over by its own deadline, which is a failure.
+    first[0].step(late, &shared);
+    let failures = shared.record().state.failures;
+    assert_eq!(failures, 1);
+    fails(second, due(&shared));
+    assert_eq!(shared.record().state.failures, failures + 1);
 }
 
 #[test]

@@ -117,11 +117,16 @@ fn a_vm_in_which_others_are_configured_accepts_it_and_keeps_the_good_one_of_the_
 #[test]
 fn one_of_a_filter_that_stands_alone_is_refused_though_it_is_the_first() {
     let program = module();
-    for (field, value) in [("placement", "upstream"), ("mode", "status")] {
+    for (field, value, stands_alone) in [
+        ("mode", "status", true),
+        ("mode", "service", true),
+        ("placement", "upstream", false),
+    ] {
         let mut configuration: serde_json::Value = serde_json::from_str(&wrong()).unwrap();
         configuration[field] = value.into();
         let mut vm = vm(&program, envoy("mine"));
-        assert!(!accepts(&mut vm, ROOT, &configuration.to_string()));
+        let accepted = accepts(&mut vm, ROOT, &configuration.to_string());
+        assert_eq!(accepted, !stands_alone, "{value}");
     }
 }
 

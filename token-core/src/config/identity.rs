@@ -69,7 +69,8 @@ pub struct Identity {
     /// Whether one of the clusters named here leads to an internal listener of this Envoy: one
     /// that serves a file, or a tunnel to a forward proxy. Envoy's main thread cannot connect to
     /// internal listeners, so workers alone ask for this identity's tokens. Where no instance with
-    /// `mode: service` runs beside the filter, a worker does so only from its first request on.
+    /// `mode: service` and the same `vm_config` runs beside the filter, a worker does so only from its
+    /// first request on.
     #[serde(default, skip_serializing_if = "is_false")]
     #[deserr(default)]
     pub via_internal_listener: bool,

@@ -23,7 +23,7 @@ pub(crate) use settings::to_look_at;
 use crate::http::Response;
 use crate::reply::ReplyError;
 use crate::trace::Trace;
-use crate::{Now, Wall};
+use crate::{Now, Secret, Wall};
 
 /// What to do where no answer came through a forward proxy.
 const ADVICE_ON_THE_PROXY: &str = "Check that the proxy is up, wants no other credentials and \
@@ -66,8 +66,9 @@ impl Failure {
         Self::new(FailureCode::MalformedReply, error.to_string())
     }
 
-    /// Judges an answer whose status is not 200.
-    pub(crate) fn refused(response: &Response, now: Now) -> Self {
+    /// Judges an answer whose status is not 200. `sent` is the credential that went out with the
+    /// request, which an endpoint may give back.
+    pub(crate) fn refused(response: &Response, now: Now, sent: Option<&Secret>) -> Self {
         let body = &response.body.0;
         let status = response.status;
         let retry_after = response
@@ -96,7 +97,10 @@ impl Failure {
         };
         let trace = said.as_ref().map(Said::trace).unwrap_or_default();
         let message = match said {
-            Some(said) => format!("the token endpoint answered {status}: {}", said.detail()),
+            Some(said) => format!(
+                "the token endpoint answered {status}: {}",
+                said.detail(sent)
+            ),
             None => format!("the token endpoint answered {status}"),
         };
         Self {
@@ -115,7 +119,7 @@ impl Failure {
         let said = Said::in_json(&response.body.0);
         let trace = said.as_ref().map(Said::trace).unwrap_or_default();
         let message = match said {
-            Some(said) => format!("no credential ({status}): {}", said.detail()),
+            Some(said) => format!("no credential ({status}): {}", said.detail(None)),
             None => format!("no credential: its place answered {status}"),
         };
         Self {
@@ -154,7 +158,9 @@ impl Failure {
         {
             self.message
                 .push_str(&format!(", by way of the proxy {proxy}"));
-            self.by_proxy = true;
+            // Where a certificate was shown, the proxy let the tunnel pass, or showed one of its own
+            // to inspect TLS: then the trust store is to be looked at.
+            self.by_proxy = self.code != FailureCode::EndpointTlsFailed;
         }
         self
     }

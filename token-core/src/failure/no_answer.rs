@@ -35,6 +35,10 @@ impl Failure {
                 let message = format!("Envoy has no cluster `{cluster}`");
                 return Self::new(FailureCode::EndpointClusterMissing, message);
             }
+            NoAnswer::NoAddress if is_known_without_dns(authority) => (
+                FailureCode::EndpointUnreachable,
+                format!("Envoy has no healthy address of {authority}"),
+            ),
             NoAnswer::NoAddress => (
                 FailureCode::EndpointNameUnknown,
                 format!("DNS knows no address for {authority}"),
@@ -85,4 +89,16 @@ impl Failure {
         }
         Self::new(code, message)
     }
+}
+
+/// Whether the host of an authority is an IP address, or this machine: no name is looked up for it.
+fn is_known_without_dns(authority: &str) -> bool {
+    let host = authority
+        .rsplit_once(':')
+        .map_or(authority, |(host, port)| {
+            let is_port = port.bytes().all(|b| b.is_ascii_digit());
+            if is_port { host } else { authority }
+        });
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<core::net::IpAddr>().is_ok()
 }

@@ -4,6 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::{FailureCode, aadsts};
+use crate::Secret;
 use crate::invisible;
 use crate::trace::Trace;
 
@@ -83,7 +84,7 @@ impl Said {
     }
 
     fn is_empty(&self) -> bool {
-        self.detail().is_empty()
+        self.detail(None).is_empty()
     }
 
     /// The code of the failure, where Entra's number or name tells it.
@@ -105,15 +106,16 @@ impl Said {
         Box::new(self.trace.clone().or(in_text))
     }
 
-    /// The sender's words on one line, bounded, without what cannot be seen and without anything
-    /// that looks like a secret. The ids after them are told apart.
-    pub(super) fn detail(&self) -> String {
+    /// The sender's words on one line, bounded, without what cannot be seen, without the credential
+    /// that was `sent` and without anything that looks like a secret. The ids after them are told
+    /// apart.
+    pub(super) fn detail(&self, sent: Option<&Secret>) -> String {
         let (text, _) = Trace::cut_off(&self.text);
         let said = match (self.name.as_str(), text) {
             (said, "") | ("", said) => said.to_owned(),
             (name, text) => format!("{name}: {text}"),
         };
-        let line = without_secrets(&said).replace(|c| invisible::name(c).is_some(), " ");
+        let line = without_secrets(&said, sent).replace(|c| invisible::name(c).is_some(), " ");
         bounded(line.trim()).to_owned()
     }
 }
@@ -179,14 +181,26 @@ const SECRET_FIELDS: [&str; 7] = [
 const JWT: &str = "eyJ";
 const LEAST_JWT: usize = 20;
 
-/// A text up to where it seems to give a secret back: some servers echo the request.
-fn without_secrets(text: &str) -> String {
+/// From which length on the credential that was sent is looked for: a shorter one would be found in
+/// ordinary words.
+const LEAST_CREDENTIAL: usize = 6;
+
+/// A text up to where it gives the credential back that was `sent`, as it is or encoded, or where it seems to give another secret back: some servers echo the request.
+fn without_secrets(text: &str, sent: Option<&Secret>) -> String {
+    let sent = sent.map(Secret::expose).unwrap_or_default();
     let lower = text.to_ascii_lowercase();
+    let form: String = form_urlencoded::byte_serialize(sent.as_bytes()).collect();
+    // A URL's encoding leaves the tilde, which Entra's secrets have, as it is (RFC 3986 §2.3).
+    let url = form.replace("%7E", "~");
+    let of_sent = [sent, &form, &url]
+        .into_iter()
+        .filter(|credential| credential.len() >= LEAST_CREDENTIAL)
+        .filter_map(|credential| lower.find(&credential.to_ascii_lowercase()));
     let of_fields = SECRET_FIELDS.iter().filter_map(|field| {
         lower.match_indices(field).find_map(|(at, _)| {
             let rest = lower.get(at + field.len()..)?;
-            let rest = rest.trim_start_matches(['"', '\'', '\\', ' ']);
-            rest.starts_with([':', '=']).then_some(at)
+            let rest = rest.trim_start_matches(['"', '\'', '\\', ' ', ']']);
+            rest.starts_with([':', '=', ',', '&', '%']).then_some(at)
         })
     });
     let of_jwts = text.match_indices(JWT).filter_map(|(at, _)| {
@@ -194,7 +208,7 @@ fn without_secrets(text: &str) -> String {
         let length = text.get(at..)?.bytes().take_while(is_of_it).count();
         (length >= LEAST_JWT).then_some(at)
     });
-    match of_fields.chain(of_jwts).min() {
+    match of_sent.chain(of_fields).chain(of_jwts).min() {
         None => text.to_owned(),
         Some(end) => format!("{}…", text.get(..end).unwrap_or_default()),
     }

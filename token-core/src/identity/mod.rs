@@ -102,7 +102,7 @@ impl Plan {
                 Proof::Secret(_) => CredentialKind::Secret,
                 Proof::Assertion(_) => CredentialKind::Assertion,
                 Proof::ManagedIdentity(..) if response.status != 200 => {
-                    return Err(Failure::refused(response, now));
+                    return Err(Failure::refused(response, now, None));
                 }
                 Proof::ManagedIdentity(..) => {
                     let reply = reply::parse(&response.body.0);

@@ -1,7 +1,9 @@
 //! When the target cannot be reached: 503 with a reason, which clients retry; or the same request again,
 //! where that is safe.
 
-use azure_sim::{Fault, FaultKind, Options, Service};
+use std::collections::BTreeMap;
+
+use azure_sim::{CachedTokens, Fault, FaultKind, Options, Service};
 use e2e::azure::{Azure, ECHO};
 use e2e::{ProxyBuilder, free_port, http};
 use serde_json::Value;
@@ -101,5 +103,35 @@ fn a_safe_request_whose_connection_ends_is_sent_again_with_the_same_token() {
         let write = http::post(&proxy.url(ECHO), "body").expect("an answer");
         assert_eq!(write.status, 503, "{}", write.text());
         assert_eq!(azure.state().target.aborted, 3, "a write was sent again");
+    }
+}
+
+/// Envoy says of the whole request that the target has answered a try, though not which: the token of
+/// the last one may be another than the one that was refused.
+#[test]
+fn a_fresh_token_is_not_taken_for_refused_when_its_try_ends_without_an_answer() {
+    for http2 in [false, true] {
+        let azure = Azure::start(Options {
+            http2,
+            ..Options::default()
+        });
+        let proxy = azure.proxy().start();
+        proxy.wait_until_ready();
+        let answer = http::get(&proxy.url(ECHO)).expect("an answer");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        azure.revoke(CachedTokens::Forget);
+        let unauthorized = FaultKind::Status {
+            code: 401,
+            headers: BTreeMap::default(),
+            body: None,
+        };
+        for kind in [unauthorized, FaultKind::ResetBefore] {
+            let fault = Fault::new(Service::Target, kind).times(1);
+            azure.inject(fault).expect("a fault");
+        }
+        let answer = http::get(&proxy.url(ECHO)).expect("an answer");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let state = azure.state();
+        assert_eq!((state.imds.calls, state.target.aborted), (2, 1));
     }
 }
