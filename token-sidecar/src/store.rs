@@ -207,4 +207,7 @@ fn announce(log: Log, credential: &Credential, now: Timestamp) {
             "the certificate {subject:?} expires on {end}: renew it"
         ));
     }
+    if let Some(warning) = credential.chain_warning() {
+        log.warning(warning);
+    }
 }

@@ -1,10 +1,8 @@
 //! Certificates: what of them is needed, which one belongs to a key, and which chain it has.
 
-use std::cmp::Reverse;
 use std::fmt;
 
 use jiff::Timestamp;
-use x509_parser::error::X509Error;
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -118,30 +116,79 @@ impl Certificate {
         Ok(())
     }
 
-    /// Whether another certificate's key has signed this one. A name does not tell: an authority
-    /// keeps its own when it takes a new key.
-    fn is_issued_by(&self, other: &Self) -> bool {
-        if self.issuer_der != other.subject_der {
-            return false;
+    /// What speaks for another certificate as the one of this one's issuer; `None` if its subject
+    /// is another.
+    fn evidence_of(&self, issuer: &Self) -> Option<Evidence> {
+        if self.issuer_der != issuer.subject_der {
+            return None;
         }
-        let verified = parse(&self.der)
-            .zip(parse(&other.der))
-            .map(|(this, other)| this.verify_signature(Some(other.public_key())));
-        match verified {
-            Some(Err(X509Error::SignatureUnsupportedAlgorithm)) => {
-                match (&self.issuer_key_identifier, &other.key_identifier) {
-                    (Some(issuer), Some(other)) => issuer == other,
-                    _ => true,
-                }
-            }
-            verified => matches!(verified, Some(Ok(()))),
+        let is_verified = parse(&self.der)
+            .zip(parse(&issuer.der))
+            .is_some_and(|(this, issuer)| this.verify_signature(Some(issuer.public_key())).is_ok());
+        if is_verified {
+            return Some(Evidence::Signature);
         }
+        Some(
+            match (&self.issuer_key_identifier, &issuer.key_identifier) {
+                (Some(wanted), Some(own)) if wanted == own => Evidence::KeyIdentifier,
+                (Some(_), Some(_)) => Evidence::OtherKey,
+                _ => Evidence::Name,
+            },
+        )
     }
+
+    /// What to tell the user where the file holds only another authority with the issuer's name.
+    fn lacks_issuer(&self, namesake: &Self) -> (String, &'static str) {
+        (
+            format!(
+                "holds {} with another key than the one that signed {}, so that assertions carry \
+                 the chain without the issuer (authority key identifier {})",
+                quoted(&namesake.subject),
+                quoted(&self.subject),
+                hex(self.issuer_key_identifier.as_deref().unwrap_or_default()),
+            ),
+            "Add the authority's certificate with that subject key identifier.",
+        )
+    }
+
+    /// Whether both are of the same subject with the same key.
+    fn is_of_same_entity(&self, other: &Self) -> bool {
+        self.subject_der == other.subject_der && self.public_key == other.public_key
+    }
+
+    fn is_self_issued(&self) -> bool {
+        self.issuer_der == self.subject_der
+    }
+}
+
+/// What speaks for a certificate that has an issuer's name, from the weakest. The name alone does
+/// not tell: an authority keeps it when it takes a new key. Nor does a signature that is not
+/// verified: aws-lc takes no RSA key below 2048 bits and no PSS salt of another length than the
+/// hash's, and then reports the same error as for a wrong signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Evidence {
+    /// None: the key that signed has another identifier.
+    OtherKey,
+    /// The name: one of the key identifiers is missing.
+    Name,
+    /// The key that signed has the same identifier.
+    KeyIdentifier,
+    /// Its key verifies the signature.
+    Signature,
 }
 
 fn parse(der: &[u8]) -> Option<X509Certificate<'_>> {
     let (rest, parsed) = X509Certificate::from_der(der).ok()?;
     rest.is_empty().then_some(parsed)
+}
+
+/// As OpenSSL shows it: `9F:02:…`.
+fn hex(identifier: &[u8]) -> String {
+    let bytes: Vec<String> = identifier
+        .iter()
+        .map(|byte| format!("{byte:02X}"))
+        .collect();
+    bytes.join(":")
 }
 
 /// The certificate of a key (the bits of its public half), taken out of the others. Of several,
@@ -151,46 +198,85 @@ pub(super) fn take_leaf(
     public_key: &[u8],
     now: Timestamp,
 ) -> Option<Certificate> {
-    take_best(certificates, now, |certificate| {
-        certificate.public_key == public_key
-    })
+    let (leaf, _) = take_best(certificates, |certificate| {
+        let is_valid = certificate.judge(now).is_ok();
+        (certificate.public_key == public_key).then_some((is_valid, certificate.not_after))
+    })?;
+    Some(leaf)
+}
+
+/// More certificates than the chain of any real authority has. Ten of the usual size make an
+/// assertion of about 30 kB; the filter and the launcher take a reply of at most 64 KiB.
+const LONGEST_CHAIN: usize = 10;
+
+/// A leaf and whoever issued it.
+pub(super) struct Chain {
+    /// The leaf, then the issuer of each before it.
+    pub(super) certificates: Vec<Certificate>,
+    /// What is wrong with the rest of the file, and the fix.
+    pub(super) warning: Option<(String, &'static str)>,
 }
 
 /// The leaf and whoever issued it, as far as the others hold them: each certifies the one before
-/// it (RFC 7515 §4.1.6), and what does not belong to the chain is left out. Of several of an
-/// authority with the same key, one that is valid now is taken, and the last to expire.
+/// it (RFC 7515 §4.1.6), and what does not belong to the chain is left out.
+///
+/// Of several issuers the one with the best [`Evidence`] is taken; of an authority's several with
+/// the same key one that is valid now, then one that ends the chain because it is self-issued,
+/// then the last to expire. No authority comes twice, so that those that certify each other make
+/// no loop.
+///
+/// A chain that is longer than [`LONGEST_CHAIN`] is cut with a warning. It is no mistake, because
+/// Entra needs the chain for trust by subject name and issuer only: an application with a
+/// registered certificate must not stop for it.
 #[must_use]
-pub(super) fn chain(
-    leaf: Certificate,
-    mut others: Vec<Certificate>,
-    now: Timestamp,
-) -> Vec<Certificate> {
-    let mut chain = vec![leaf];
-    while let Some(last) = chain.last() {
-        if last.issuer_der == last.subject_der {
-            break;
+pub(super) fn chain(leaf: Certificate, mut others: Vec<Certificate>, now: Timestamp) -> Chain {
+    let mut certificates = vec![leaf];
+    let mut warning = None;
+    while let Some(last) = certificates.last()
+        && !last.is_self_issued()
+    {
+        let issuer = take_best(&mut others, |other| {
+            if certificates.iter().any(|it| it.is_of_same_entity(other)) {
+                return None;
+            }
+            let is_valid = other.judge(now).is_ok();
+            let evidence = last.evidence_of(other)?;
+            Some((evidence, is_valid, other.is_self_issued(), other.not_after))
+        });
+        match issuer {
+            None => break,
+            Some((other, (Evidence::OtherKey, ..))) => {
+                warning = Some(last.lacks_issuer(&other));
+                break;
+            }
+            Some(_) if certificates.len() == LONGEST_CHAIN => {
+                warning = Some((
+                    format!(
+                        "holds a chain of more than {LONGEST_CHAIN} certificates, of which \
+                         assertions carry the first {LONGEST_CHAIN}"
+                    ),
+                    "Remove the authorities above the first that Entra trusts.",
+                ));
+                break;
+            }
+            Some((issuer, _)) => certificates.push(issuer),
         }
-        let issuer = take_best(&mut others, now, |other| last.is_issued_by(other));
-        let Some(issuer) = issuer else { break };
-        chain.push(issuer);
     }
-    chain
+    Chain {
+        certificates,
+        warning,
+    }
 }
 
-/// Takes out one that fits: one that is valid now before all others, then the last to expire, then
-/// the first in the file.
-fn take_best(
+/// Takes out the one with the highest rank, of equal ones the first in the file. What has no rank
+/// does not fit.
+fn take_best<R: Ord>(
     certificates: &mut Vec<Certificate>,
-    now: Timestamp,
-    fits: impl Fn(&Certificate) -> bool,
-) -> Option<Certificate> {
-    let (index, _) = certificates
-        .iter()
-        .enumerate()
-        .filter(|(_, certificate)| fits(certificate))
-        .max_by_key(|(index, certificate)| {
-            let is_valid = certificate.judge(now).is_ok();
-            (is_valid, certificate.not_after, Reverse(*index))
-        })?;
-    Some(certificates.remove(index))
+    rank: impl Fn(&Certificate) -> Option<R>,
+) -> Option<(Certificate, R)> {
+    let ranked = certificates.iter().enumerate().rev();
+    let (index, best) = ranked
+        .filter_map(|(index, certificate)| Some((index, rank(certificate)?)))
+        .max_by(|(_, one), (_, other)| one.cmp(other))?;
+    Some((certificates.remove(index), best))
 }

@@ -24,8 +24,8 @@ use crate::settings::mistake::{Mistake, quoted};
 use crate::settings::variables::KEY;
 use crate::store::{CertificateFiles, Content};
 use crate::text;
-use certificate::Certificate;
 pub use certificate::End;
+use certificate::{Certificate, Chain};
 use password::Password;
 
 /// How assertions are signed.
@@ -74,6 +74,8 @@ pub struct Credential {
     header: String,
     leaf: Certificate,
     file: FileName,
+    /// What keeps the chain from being whole.
+    chain_warning: Option<Mistake>,
 }
 
 impl Credential {
@@ -90,13 +92,19 @@ impl Credential {
         let Some(leaf) = certificate::take_leaf(&mut certificates, public_key, now) else {
             return Err(no_match(files, &certificates));
         };
-        let chain = certificate::chain(leaf.clone(), certificates, now);
+        let chain = form
+            .send_chain
+            .then(|| certificate::chain(leaf.clone(), certificates, now));
+        let header = header(form.algorithm, &leaf, chain.as_ref());
+        let file = files.certificate.clone();
+        let warning = chain.and_then(|chain| chain.warning);
         Ok(Self {
             key,
             algorithm: form.algorithm,
-            header: header(form, &chain),
+            header,
             leaf,
-            file: files.certificate.clone(),
+            chain_warning: warning.map(|(wrong, fix)| file.mistake(wrong, fix)),
+            file,
         })
     }
 
@@ -105,6 +113,13 @@ impl Credential {
         self.leaf
             .judge(now)
             .map_err(|(wrong, fix)| self.file.mistake(wrong, fix))
+    }
+
+    /// What to tell the user about the chain in assertions: it lacks an issuer although the file
+    /// seems to hold it, or it is cut.
+    #[must_use]
+    pub fn chain_warning(&self) -> Option<&Mistake> {
+        self.chain_warning.as_ref()
     }
 
     /// A signed JWT with these claims (RFC 7515 §3.1, compact form).
@@ -240,17 +255,16 @@ fn no_match(files: &CertificateFiles, certificates: &[Certificate]) -> Mistake {
 }
 
 /// RFC 7515 §4.1: `x5t` and `x5t#S256` are base64url, `x5c` is plain base64.
-fn header(form: Form, chain: &[Certificate]) -> String {
-    let mut header = json!({ "alg": form.algorithm.name(), "typ": "JWT" });
-    let (name, algorithm) = match form.algorithm {
+fn header(algorithm: Algorithm, leaf: &Certificate, chain: Option<&Chain>) -> String {
+    let mut header = json!({ "alg": algorithm.name(), "typ": "JWT" });
+    let (name, digest) = match algorithm {
         Algorithm::Ps256 => ("x5t#S256", &digest::SHA256),
         Algorithm::Rs256 => ("x5t", &digest::SHA1_FOR_LEGACY_USE_ONLY),
     };
-    if let Some(leaf) = chain.first() {
-        header[name] = thumbprint(algorithm, leaf).into();
-    }
-    if form.send_chain {
+    header[name] = thumbprint(digest, leaf).into();
+    if let Some(chain) = chain {
         header["x5c"] = chain
+            .certificates
             .iter()
             .map(|certificate| BASE64_STANDARD.encode(&certificate.der))
             .collect();

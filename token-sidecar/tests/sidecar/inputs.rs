@@ -2,38 +2,10 @@
 
 use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
 
-use crate::support::jwt::{sha256, verify, x5c};
-use crate::support::pki::{self, certificates_of};
+use crate::support::chain::{assert_chain, chain_signed_with, whole_chain};
+use crate::support::jwt::{verify, x5c};
+use crate::support::pki;
 use crate::support::{ASSERTION, FIXTURE_PASSWORD, Files, fixture, get_at, now, settings};
-
-/// Signs with a certificate's file and perhaps a key's and a password, and gives the chain in the
-/// header, after a look at the signature and the thumbprint.
-fn chain_signed_with(
-    certificate: &[u8],
-    key: Option<&[u8]>,
-    password: Option<&str>,
-    leaf: &[u8],
-) -> serde_json::Value {
-    let files = Files::new();
-    let certificate = files.write("certificate", certificate);
-    let key = key.map(|key| files.write("key", key));
-    let password = password.map(|password| files.write("password", password));
-    let mut variables = vec![("AAD_CLIENT_CERTIFICATE_PATH", certificate.as_str())];
-    if let Some(key) = &key {
-        variables.push(("AAD_CLIENT_CERTIFICATE_KEY_PATH", key));
-    }
-    if let Some(password) = &password {
-        variables.push(("AAD_CLIENT_CERTIFICATE_PASSWORD_FILE", password));
-    }
-    let answer = get_at(&settings(&variables), ASSERTION, now());
-    let jwt = verify(&answer.body, leaf);
-    assert_eq!(jwt.header["x5t#S256"], sha256(leaf));
-    jwt.header["x5c"].clone()
-}
-
-fn whole_chain() -> Vec<Vec<u8>> {
-    [certificates_of("leaf.pem"), certificates_of("chain.pem")].concat()
-}
 
 #[test]
 fn pem_with_certificate_and_key_in_one_file_or_two_signs_whatever_the_keys_form() {
@@ -172,22 +144,6 @@ fn a_pfx_whose_leaf_is_not_the_first_certificate_signs_with_the_leaf() {
 }
 
 #[test]
-fn the_chain_is_what_issued_the_leaf_and_nothing_else() {
-    let chain = whole_chain();
-    let stranger = pki::lasting(&pki::OTHER, "stranger");
-    let content = [
-        stranger.pem.into_bytes(),
-        fixture("leaf.pem"),
-        fixture("leaf.pkcs8.key"),
-    ]
-    .concat();
-    assert_eq!(
-        chain_signed_with(&content, None, None, &chain[0]),
-        x5c(&chain[..1])
-    );
-}
-
-#[test]
 fn of_several_certificates_of_the_key_the_valid_one_that_lasts_longest_signs() {
     let key = &pki::ONE;
     let old = pki::certificate(key, "old", (2020, 2025));
@@ -198,58 +154,6 @@ fn of_several_certificates_of_the_key_the_valid_one_that_lasts_longest_signs() {
     let content = content.concat() + &key.serialize_pem();
     let sent = chain_signed_with(content.as_bytes(), None, None, &renewed.der);
     assert_eq!(sent, x5c(&[renewed.der]));
-}
-
-/// A leaf of [`pki::ONE`]'s key and an authority's certificates in PEM give this chain.
-fn assert_chain(leaf: &pki::Certificate, authorities: &[&pki::Certificate], sent: &[&[u8]]) {
-    let pem: String = authorities.iter().map(|it| it.pem.as_str()).collect();
-    let content = pem + &pki::bundle(leaf, &pki::ONE);
-    let chain = chain_signed_with(content.as_bytes(), None, None, &leaf.der);
-    let expected = [&[leaf.der.as_slice()], sent].concat();
-    assert_eq!(chain, x5c(&expected));
-}
-
-#[test]
-fn of_two_authorities_of_one_name_the_one_whose_key_signed_the_leaf_is_sent() {
-    use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P521_SHA512};
-    // The signature tells, with key identifiers and without. Where it cannot be verified, as with
-    // SHA-512 and ECDSA, they do.
-    for (algorithm, is_identified) in [
-        (&PKCS_ECDSA_P256_SHA256, true),
-        (&PKCS_ECDSA_P256_SHA256, false),
-        (&PKCS_ECDSA_P521_SHA512, true),
-    ] {
-        let authority = |years| {
-            let key = KeyPair::generate_for(algorithm).unwrap();
-            pki::Authority::of(key, "authority", years, is_identified)
-        };
-        let (old, new) = (authority((2020, 2040)), authority((2025, 2045)));
-        for (issuer, other) in [(&old, &new), (&new, &old)] {
-            let leaf = issuer.issue(&pki::ONE, "leaf", (2020, 2039));
-            for authorities in [
-                [&issuer.certificate, &other.certificate],
-                [&other.certificate, &issuer.certificate],
-            ] {
-                assert_chain(&leaf, &authorities, &[&issuer.certificate.der]);
-            }
-            // Without its own there is none.
-            assert_chain(&leaf, &[&other.certificate], &[]);
-        }
-    }
-}
-
-#[test]
-fn of_an_authoritys_certificates_with_one_key_a_valid_one_is_sent() {
-    let expired = pki::Authority::new("authority", (2015, 2025), true);
-    let valid = expired.renewed((2025, 2035));
-    let future = expired.renewed((2031, 2050));
-    let leaf = expired.issue(&pki::ONE, "leaf", (2020, 2034));
-    let all = [&expired.certificate, &valid, &future];
-    for authorities in [all, [all[2], all[1], all[0]], [all[1], all[0], all[2]]] {
-        assert_chain(&leaf, &authorities, &[&valid.der]);
-    }
-    // An expired one is better than none: Entra may know another.
-    assert_chain(&leaf, &all[..1], &[&expired.certificate.der]);
 }
 
 /// RFC 5280 §4.1.2.5: 99991231235959Z.

@@ -1,6 +1,7 @@
 //! What users get of `token-sidecar`: the library with files and a clock of the tests' own where
 //! time or many cases matter, else the program as a process.
 
+mod chains;
 mod confinement;
 mod encrypted;
 mod environment;

@@ -1,5 +1,6 @@
 //! Files, keys and the program for the tests.
 
+pub(crate) mod chain;
 pub(crate) mod jwt;
 pub(crate) mod pki;
 pub(crate) mod process;

@@ -103,8 +103,21 @@ impl Authority {
     pub(crate) fn issue(&self, key: &KeyPair, name: &str, years: (i32, i32)) -> Certificate {
         let mut params = named(name);
         live(&mut params, years);
+        self.sign(params, key)
+    }
+
+    /// A certificate for another authority.
+    pub(crate) fn certify(&self, other: &Self, years: (i32, i32)) -> Certificate {
+        self.sign(
+            authority(&other.name, years, other.is_identified),
+            &other.key,
+        )
+    }
+
+    fn sign(&self, mut params: CertificateParams, key: &KeyPair) -> Certificate {
         params.use_authority_key_identifier_extension = self.is_identified;
-        let own = authority(&self.name, years, self.is_identified);
+        // Of these the name and whether the key is identified count.
+        let own = authority(&self.name, (2020, 2040), self.is_identified);
         let issuer = Issuer::from_params(&own, &self.key);
         params.signed_by(key, &issuer).unwrap().into()
     }
