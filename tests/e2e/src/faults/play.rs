@@ -31,6 +31,7 @@ pub fn one_by_one(
             if stage.has_met(&playing) {
                 Ok(())
             } else {
+                stage.repeat(&playing);
                 Err("it has met none")
             }
         };

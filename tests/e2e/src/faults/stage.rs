@@ -246,6 +246,14 @@ impl Stage {
         }
     }
 
+    /// Does again what passes by itself, until it meets a request: a token that was revoked may have
+    /// been replaced before a request carried it.
+    pub(super) fn repeat(&self, playing: &Playing) {
+        if let Deed::Revoke(CachedTokens::Forget) = playing.trouble.deed {
+            self.azure.revoke(CachedTokens::Forget);
+        }
+    }
+
     /// Ends a fault.
     pub(super) fn end(&mut self, playing: &Playing) -> Result<(), String> {
         self.note("end  ", playing.trouble);
