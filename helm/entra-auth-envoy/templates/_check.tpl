@@ -34,6 +34,16 @@
 {{- if gt (len $clouds) 1 }}
 {{- fail (printf "the identities of type serviceAccountToken in config are in several clouds (%s), and the projected token is for one: say which by serviceAccountToken.audience, and mount one for the others by extraVolumes, with tokenFile" (join ", " $clouds)) }}
 {{- end }}
+{{- if not (or $v.config (include "entra-auth-envoy.cloudOfOne" .)) }}
+{{- range $n, $variable := $v.extraEnv }}
+{{- if has .name (list "AZURE_CLOUD" "AZURE_AUTHORITY_HOST") }}
+{{- $unread := ternary "valueFrom" (.value | default "") (hasKey . "valueFrom") }}
+{{- if or (eq $unread "valueFrom") (contains "$(" $unread) }}
+{{- fail (printf "extraEnv[%d] sets %s by %s, which the chart cannot read, and the projected token's audience follows from it: give the text itself in value, or set azureCloud or serviceAccountToken.audience" $n .name $unread) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- if and $v.certificate.existingSecret $v.certificate.csi }}
 {{- fail "certificate.existingSecret and certificate.csi are both set: keep one" }}
