@@ -1,11 +1,13 @@
 //! One line of JSON a request on standard output. The path stands there without its query, which
 //! may hold secrets; no header of a request does, so no token either.
 
-use entra_token_core::status::READY_WITHOUT_DETAILS;
 use serde_json::{Value, json};
 
 use super::{status_from, typed, with};
 use crate::settings::choices::AccessLog;
+
+/// What the routes are called whose requests this listener answers itself.
+pub(super) const PROBES: &str = "probes";
 
 /// The loggers, where `probes_here` says that this listener answers `/health` and `/ready` itself.
 pub(super) fn loggers(setting: AccessLog, probes_here: bool) -> Vec<Value> {
@@ -55,21 +57,16 @@ fn failed() -> Value {
     ] } })
 }
 
-/// Not one of the probes that this listener answers: they come every few seconds.
+/// Not one of the probes that this listener answers: they come every few seconds. Their routes tell
+/// them, because the path that the rewriting leaves there is one that the target may have, too. A
+/// request that was refused before it got a route is no probe; without the check by `has` the
+/// expression would be an error, which counts as false.
 fn no_probe() -> Value {
-    let differs = |header: &str, regex: &str| {
-        json!({ "header_filter": { "header": {
-            "name": header,
-            "string_match": { "safe_regex": { "regex": regex } },
-            "invert_match": true,
-        } } })
-    };
-    json!({ "or_filter": { "filters": [
-        // The second form of /ready is what its route makes of the first.
-        differs(
-            ":path",
-            &format!(r"(/health|/ready|{READY_WITHOUT_DETAILS})(\?.*)?"),
-        ),
-        differs(":method", "GET|HEAD"),
-    ] } })
+    let expression = format!("!has(xds.route_name) || xds.route_name != '{PROBES}'");
+    let filter = typed(
+        "envoy.access_loggers.extension_filters.cel",
+        "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
+        json!({ "expression": expression }),
+    );
+    json!({ "extension_filter": filter })
 }

@@ -91,7 +91,10 @@ fn health_routes(settings: &Settings) -> Vec<Value> {
             "timeout": "5s",
         },
     });
-    vec![status_listener::health(), ready]
+    // The access log tells probes by this name.
+    [status_listener::health(), ready]
+        .map(|route| with(route, json!({ "name": access_log::PROBES })))
+        .into()
 }
 
 fn virtual_host(target: &Target, hosts: &Value, health: &[Value]) -> Value {

@@ -176,6 +176,36 @@ mod tests {
     }
 
     #[test]
+    fn the_time_for_a_token_request_is_one_that_the_help_and_the_errors_name() {
+        fn parse(value: &str) -> Result<u64, Problem> {
+            token_request_timeout(value).map(|time| time.get().as_secs())
+        }
+        for (value, seconds) in [("1", 1), ("300", 300), ("1m30s", 90), ("1000ms", 1)] {
+            assert_eq!(parse(value), Ok(seconds), "{value}");
+        }
+        for wrong in ["0", "301", "", "-1", "1.5", "500ms", "6m", "soon"] {
+            let problem = parse(wrong).unwrap_err().to_string();
+            let mut offers = 0;
+            for offer in problem.split('`').skip(1).step_by(2) {
+                assert!(parse(offer).is_ok(), "{offer}: {problem}");
+                offers += 1;
+            }
+            assert_eq!(offers, 2, "{problem}");
+        }
+        let mut served = crate::settings::variables::SERVED.iter();
+        let known = served.find(|known| known.name == "TOKEN_REQUEST_TIMEOUT");
+        let help = known.unwrap().meaning;
+        let offers: Vec<_> = help
+            .split([' ', ',', ';', '[', ']'])
+            .filter(|word| word.starts_with(|c: char| c.is_ascii_digit()))
+            .collect();
+        assert!(offers.len() > 1, "{help}");
+        for offer in offers {
+            assert!(parse(offer).is_ok(), "{offer}: {help}");
+        }
+    }
+
+    #[test]
     fn switches_are_on_or_off() {
         assert_eq!(on_or_off("on"), Ok(true));
         assert_eq!(on_or_off("Off"), Ok(false));

@@ -210,7 +210,7 @@ pub const SERVED: &[Known] = &[
     ),
     known(
         "TOKEN_REQUEST_TIMEOUT",
-        "how long the answer to a call for a token may take, in seconds or as 500ms or 1m [30]",
+        "how long the answer to a call for a token may take, in seconds or as 1m30s, from 1s to 5m [30]",
     ),
     known(
         "DRAIN_SECONDS",

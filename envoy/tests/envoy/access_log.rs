@@ -137,3 +137,33 @@ fn probes_are_not_logged_unless_they_go_to_the_target() {
     probes(&proxy);
     assert_eq!(proxy.log_lines(5).len(), 5);
 }
+
+/// `/ready` goes to the status listener under a path of its own, which a target may have, too.
+#[test]
+fn the_targets_own_path_is_logged_though_it_is_called_as_ours() {
+    let proxy = with_log(&target(), "all");
+    for path in [
+        "/ready",
+        "/ready/without-details",
+        "/health/",
+        "/ready/without-details?a",
+    ] {
+        proxy.send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
+    }
+    let paths: Vec<_> = proxy
+        .log_lines(3)
+        .iter()
+        .map(|line| line["path"].clone())
+        .collect();
+    let ours = "/ready/without-details";
+    assert_eq!(paths, [ours, "/health/", ours]);
+}
+
+/// A request that Envoy refuses before it looks for a route has none to tell probes by.
+#[test]
+fn a_request_without_a_route_is_logged() {
+    let proxy = with_log(&target(), "all");
+    proxy.send(b"GET /ready HTTP/1.1\r\n\r\n");
+    let lines = proxy.log_lines(1);
+    assert_eq!(lines[0]["status"], 400);
+}

@@ -25,7 +25,7 @@
 {{- end }}
 {{- end }}
 {{- range include "entra-auth-envoy.addresses" . | fromJsonArray }}
-{{- if regexMatch `^\[?(127\.|::1\]?$|::ffff:127\.)` (lower .address) }}
+{{- if include "entra-auth-envoy.isLoopback" .address }}
 {{- fail (printf "%s is %s, where neither the Service nor the kubelet's probes reach it: leave it out; beside its client in one pod the proxy runs as a container of that pod (docs/guides/images.md)" .name .address) }}
 {{- end }}
 {{- end }}
@@ -34,9 +34,30 @@
 {{- if gt (len $clouds) 1 }}
 {{- fail (printf "the identities of type serviceAccountToken in config are in several clouds (%s), and the projected token is for one: say which by serviceAccountToken.audience, and mount one for the others by extraVolumes, with tokenFile" (join ", " $clouds)) }}
 {{- end }}
+{{- if not (or $v.config (include "entra-auth-envoy.cloudOfOne" .)) }}
+{{- range $n, $variable := $v.extraEnv }}
+{{- if has .name (list "AZURE_CLOUD" "AZURE_AUTHORITY_HOST") }}
+{{- $unread := ternary "valueFrom" (.value | default "") (hasKey . "valueFrom") }}
+{{- if or (eq $unread "valueFrom") (contains "$(" $unread) }}
+{{- fail (printf "extraEnv[%d] sets %s by %s, which the chart cannot read, and the projected token's audience follows from it: give the text itself in value, or set azureCloud or serviceAccountToken.audience" $n .name $unread) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- if and $v.certificate.existingSecret $v.certificate.csi }}
 {{- fail "certificate.existingSecret and certificate.csi are both set: keep one" }}
+{{- end }}
+{{- end }}
+
+{{/* Whether an address is 127.0.0.0/8, ::1, or the former in IPv6 (::ffff:0:0/96), in any of the spellings
+     of RFC 4291, section 2.2. All but the last groups are zeros there, with or without `::`. */}}
+{{- define "entra-auth-envoy.isLoopback" -}}
+{{- $address := lower . | trimPrefix "[" | trimSuffix "]" }}
+{{- $one := `[0:]*:(0{0,3}1|0\.0\.0\.1)` }}
+{{- $mapped := `[0:]*:ffff:(127\..*|7f[0-9a-f]{2}:[0-9a-f]{1,4})|(0{1,4}:){5}ffff:7f[0-9a-f]{2}::` }}
+{{- if regexMatch (printf `^(127\..*|%s|%s)$` $one $mapped) $address }}
+{{- "yes" }}
 {{- end }}
 {{- end }}
 

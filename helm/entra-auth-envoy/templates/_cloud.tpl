@@ -30,29 +30,34 @@
 {{- $said = concat $said (list .audience .url) }}
 {{- end }}
 {{- end }}
-{{- $clouds = append $clouds (include "entra-auth-envoy.firstCloud" $said) }}
+{{- $clouds = append $clouds (include "entra-auth-envoy.firstCloud" $said | default "public") }}
 {{- end }}
 {{- end }}
 {{- else }}
+{{- $clouds = list (include "entra-auth-envoy.cloudOfOne" . | default "public") }}
+{{- end }}
+{{- toJson (uniq $clouds) }}
+{{- end }}
+
+{{/* The cloud of the one identity and target that stand in place of `config`; empty where nothing that
+     the chart can read says it. */}}
+{{- define "entra-auth-envoy.cloudOfOne" -}}
 {{- $said := list .Values.azureCloud }}
 {{- range .Values.extraEnv }}
 {{- if has .name (list "AZURE_CLOUD" "AZURE_AUTHORITY_HOST") }}
 {{- $said = append $said .value }}
 {{- end }}
 {{- end }}
-{{- $said = concat $said (list .Values.audience .Values.targetHost) }}
-{{- $clouds = list (include "entra-auth-envoy.firstCloud" $said) }}
-{{- end }}
-{{- toJson (uniq $clouds) }}
+{{- include "entra-auth-envoy.firstCloud" (concat $said (list .Values.audience .Values.targetHost)) }}
 {{- end }}
 
-{{/* The first cloud that is said; where they differ the launcher refuses them. */}}
+{{/* The first cloud that is said, empty where none is; where they differ the launcher refuses them. */}}
 {{- define "entra-auth-envoy.firstCloud" -}}
 {{- $clouds := list }}
 {{- range . }}
 {{- $clouds = append $clouds (include "entra-auth-envoy.cloudOf" .) }}
 {{- end }}
-{{- first (append (compact $clouds) "public") }}
+{{- first (append (compact $clouds) "") }}
 {{- end }}
 
 {{/* What Entra of each cloud wants federated tokens to be for. */}}

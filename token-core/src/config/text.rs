@@ -246,7 +246,10 @@ impl FromStr for ResourceId {
 }
 
 macro_rules! duration_newtype {
-    ($(#[$doc:meta])* $name:ident, $from:expr, $to:expr, default $default:expr, $range:literal) => {
+    (
+        $(#[$doc:meta])* $name:ident, $from:expr, $to:expr, default $default:expr, $range:literal,
+        as in $examples:literal
+    ) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub struct $name(Duration);
@@ -278,7 +281,7 @@ macro_rules! duration_newtype {
                 match humantime::parse_duration(text) {
                     Ok(time) if ($from..=$to).contains(&time) => Ok(Self(time)),
                     Ok(_) => Err(concat!("is out of range; give ", $range).into()),
-                    Err(_) => Err("is no duration; give one as in `10s` or `500ms`".into()),
+                    Err(_) => Err(concat!("is no duration; give one as in ", $examples).into()),
                 }
             }
         }
@@ -288,12 +291,14 @@ macro_rules! duration_newtype {
 duration_newtype! {
     /// How long a request may wait for a token, 1 ms to 5 min.
     HoldTimeout, Duration::from_millis(1), Duration::from_secs(300),
-    default Duration::from_secs(10), "`1ms` to `5m`"
+    default Duration::from_secs(10), "`1ms` to `5m`",
+    as in "`10s` or `500ms`"
 }
 duration_newtype! {
     /// How long the answer to a call for a token may take, 1 s to 5 min.
     TokenRequestTimeout, Duration::from_secs(1), Duration::from_secs(300),
-    default Duration::from_secs(30), "`1s` to `5m`"
+    default Duration::from_secs(30), "`1s` to `5m`",
+    as in "`30s` or `1m30s`"
 }
 
 /// A share of a token's life, 1 to 99.
@@ -350,5 +355,27 @@ impl schemars::JsonSchema for Percent {
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({ "type": "integer", "minimum": 1, "maximum": 99 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every value that a message offers as an example or as a bound is one that is taken.
+    #[test]
+    fn what_the_errors_of_durations_offer_is_accepted() {
+        fn offered<T: FromStr<Err = String>>(wrong: &[&str]) {
+            for wrong in wrong {
+                let error = T::from_str(wrong).err().unwrap();
+                let offers: Vec<_> = error.split('`').skip(1).step_by(2).collect();
+                assert_eq!(offers.len(), 2, "{error}");
+                for offer in offers {
+                    assert!(T::from_str(offer).is_ok(), "{offer}: {error}");
+                }
+            }
+        }
+        offered::<HoldTimeout>(&["soon", "", "10", "0s", "6m"]);
+        offered::<TokenRequestTimeout>(&["soon", "", "30", "500ms", "6m"]);
     }
 }

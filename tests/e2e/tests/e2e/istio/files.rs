@@ -294,7 +294,7 @@ fn prometheus_writes_in_clear_to_the_host_that_gets_tokens() {
 }
 
 /// The blocks in YAML of a guide.
-fn blocks(guide: &str) -> Vec<Value> {
+pub(super) fn blocks(guide: &str) -> Vec<Value> {
     let path = tools::repository().join("docs/guides").join(guide);
     let text = fs::read_to_string(path).expect("a guide");
     let blocks = text.split("\n```yaml\n").skip(1);

@@ -1,6 +1,7 @@
 //! Envoy as istiod sets it up for a pod: plugins that come by ECDS to every outbound listener, with
 //! what istiod writes into them. Here ECDS is a file, there a server.
 
+mod alerts;
 mod files;
 mod first_configuration;
 mod forms;
