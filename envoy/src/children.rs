@@ -71,6 +71,25 @@ pub fn checking_envoy(
     }
 }
 
+/// Envoy that judges this bootstrap and ends: it says on standard error what is wrong, and nothing else.
+#[must_use]
+pub fn validating_envoy(settings: &Settings, program: PathBuf, bootstrap: PathBuf) -> Child {
+    let arguments: [OsString; 6] = [
+        "--config-path".into(),
+        bootstrap.into(),
+        "--mode".into(),
+        "validate".into(),
+        "--log-level".into(),
+        "critical".into(),
+    ];
+    Child {
+        name: "Envoy".to_owned(),
+        program,
+        arguments: arguments.into(),
+        environment: environment(settings),
+    }
+}
+
 fn envoy_arguments(settings: &Settings, bootstrap: PathBuf) -> Vec<OsString> {
     let level = settings.log_level.as_str();
     let mut arguments: Vec<OsString> = vec![

@@ -14,6 +14,7 @@ use crate::children;
 use crate::cli::Command;
 use crate::drain::Drain;
 use crate::machine::{self, Machine};
+use crate::refusal::{self, REFUSED};
 use crate::run_dir::RunDir;
 use crate::settings::credential_file::{LONGEST_SOCKET, servable};
 use crate::settings::mistake::{Mistake, Problem, quoted};
@@ -108,7 +109,7 @@ pub(crate) fn say(line: &str) {
     eprintln!("entra-auth-envoy: {line}");
 }
 
-fn refuse(mistakes: &[Mistake]) -> u8 {
+pub(crate) fn refuse(mistakes: &[Mistake]) -> u8 {
     match mistakes.len() {
         1 => say("1 mistake in the settings:"),
         count => say(&format!("{count} mistakes in the settings:")),
@@ -256,7 +257,7 @@ fn try_to_run(settings: &Settings, programs: Programs) -> Result<u8, u8> {
     for line in summary(settings) {
         say(&line);
     }
-    let envoy = children::envoy(settings, programs.envoy, bootstrap_file);
+    let envoy = children::envoy(settings, programs.envoy.clone(), bootstrap_file.clone());
     let sidecars = programs.token_sidecar.map_or_else(Vec::new, |program| {
         children::token_sidecars(settings, &program, run_dir.path())
     });
@@ -266,7 +267,12 @@ fn try_to_run(settings: &Settings, programs: Programs) -> Result<u8, u8> {
         },
         within: settings.drain,
     });
-    supervise::run(&envoy, sidecars, drain).map_err(|not_started| cannot_run(&not_started))
+    let code =
+        supervise::run(&envoy, sidecars, drain).map_err(|not_started| cannot_run(&not_started))?;
+    let mistake = (code == REFUSED)
+        .then(|| refusal::mistake(settings, programs.envoy, bootstrap_file))
+        .flatten();
+    Ok(mistake.map_or(code, |mistake| refuse(&[mistake])))
 }
 
 /// What an operator wants to see first in the log: where each port leads to.

@@ -13,6 +13,7 @@ pub mod drain;
 pub mod launch;
 pub mod limits;
 pub mod machine;
+mod refusal;
 pub mod run_dir;
 pub mod settings;
 pub mod supervise;

@@ -212,8 +212,9 @@ pub fn raise_open_files() {
     let _ = rustix::process::setrlimit(Resource::Nofile, limit);
 }
 
-/// Starts a process, which dies with this thread.
-pub fn start(child: &Child) -> io::Result<Pid> {
+/// What starts a process, with nothing to read and in its own group: a terminal's Ctrl-C comes to the
+/// launcher, which passes it on once. The process dies with this thread.
+pub(crate) fn command(child: &Child) -> Command {
     let mut command = Command::new(&child.program);
     let variables = match &child.environment {
         Environment::Inherited { more, without } => {
@@ -231,10 +232,14 @@ pub fn start(child: &Child) -> io::Result<Pid> {
         .args(&child.arguments)
         .envs(variables.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
-        // Its own group: a terminal's Ctrl-C comes to the launcher, which passes it on once.
         .process_group(0);
     die_with_launcher(&mut command);
-    let id = command.spawn()?.id();
+    command
+}
+
+/// Starts a process, which dies with this thread.
+pub fn start(child: &Child) -> io::Result<Pid> {
+    let id = command(child).spawn()?.id();
     i32::try_from(id)
         .ok()
         .and_then(Pid::from_raw)

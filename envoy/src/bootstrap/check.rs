@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Asking, admin, http, identity_clusters, status_from, upstream, with};
 use crate::settings::Settings;
+use crate::settings::authority::Scheme;
 
 /// The request header that names the cluster to ask.
 pub const CLUSTER: &str = "x-entra-auth-cluster";
@@ -30,9 +31,10 @@ pub fn build(settings: &Settings, run_dir: &Path, timeout: Duration) -> Value {
     let Asking {
         extensions,
         mut listeners,
-        clusters,
+        mut clusters,
     } = Asking::new(settings, run_dir, &identity_clusters::remotes(settings));
     listeners.push(listener(run_dir, &clusters, timeout));
+    clusters.extend(authorities(settings));
     json!({
         "admin": admin::interface(run_dir),
         "bootstrap_extensions": extensions,
@@ -42,6 +44,15 @@ pub fn build(settings: &Settings, run_dir: &Path, timeout: Duration) -> Value {
             upstream::authorities(settings),
         ),
     })
+}
+
+/// Nobody is asked through it. Tokens may come without TLS: then only a target needs the authorities,
+/// and Envoy is to judge them here as it does in `run`.
+fn authorities(settings: &Settings) -> Option<Value> {
+    let mut targets = settings.targets.iter().map(|target| &target.endpoint);
+    let by_tls = targets.find(|endpoint| endpoint.scheme == Scheme::Https)?;
+    let cluster = json!({ "name": "authorities", "type": "STATIC", "connect_timeout": "1s" });
+    Some(with(cluster, upstream::tls(by_tls, settings)))
 }
 
 fn listener(run_dir: &Path, clusters: &[Value], timeout: Duration) -> Value {

@@ -29,7 +29,7 @@ const REQUEST_HEADERS_TIMEOUT: &str = "30s";
 /// How many header lines a message may have, and how long they may be together, in KiB. (Envoy's own
 /// bounds are 100 and 60.) A request with more gets 431, and in place of such an answer comes 503.
 pub(super) const MAX_HEADERS: u32 = 1000;
-pub(super) const MAX_HEADERS_KIB: u32 = 128;
+pub(super) const MAX_HEADERS_KIB: u32 = 112;
 
 /// HTTP/1.1 with clients: an offer to go on in another protocol is taken off and the request served,
 /// as RFC 9110 §7.8 allows. (Java's HttpClient offers h2c, and Apache's TLS.) WebSocket is left there,

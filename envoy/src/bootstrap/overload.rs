@@ -8,13 +8,15 @@
 
 use serde_json::{Value, json};
 
-use super::{typed, with};
+use super::{http, typed, with};
 use crate::settings::quantity::LEAST;
 
 /// Connections at most where no memory limit says less. Parked requests hold two each.
 const MOST_CONNECTIONS: u64 = 50_000;
-/// An idle connection costs about a quarter of this.
-const BYTES_PER_CONNECTION: u64 = 64 << 10;
+/// What a connection can hold whether its request is refused or not: a head as long as it may be, of
+/// which Envoy keeps what it has read for a second after a refusal (`delayed_close_timeout`), and as
+/// much as an idle connection costs.
+const BYTES_PER_CONNECTION: u64 = (http::MAX_HEADERS_KIB as u64 + 16) << 10;
 
 /// What a process of this memory limit spends outside the heap that Envoy watches: the Wasm
 /// engine's memory, thread stacks, the program's own pages.
@@ -134,6 +136,6 @@ mod tests {
     fn connections_are_bounded_by_memory_and_in_any_case() {
         assert_eq!(most_connections(None), MOST_CONNECTIONS);
         assert_eq!(most_connections(Some(1 << 40)), MOST_CONNECTIONS);
-        assert_eq!(most_connections(Some(256 << 20)), 2080);
+        assert_eq!(most_connections(Some(256 << 20)), 1040);
     }
 }

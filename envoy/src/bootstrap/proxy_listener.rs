@@ -23,6 +23,13 @@ const SAFE_METHODS: &str = "GET|HEAD|OPTIONS|TRACE";
 /// Names Envoy's metrics of the clients' side.
 pub const STAT_PREFIX: &str = "proxy";
 
+/// By these headers a request asks to be taken for one of another method, which need not be safe.
+const OTHER_METHOD: [&str; 3] = [
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+];
+
 pub(super) fn listeners(settings: &Settings) -> Vec<Value> {
     let listeners = settings.listeners.iter().enumerate();
     listeners
@@ -124,7 +131,9 @@ fn by_host(targets: &[&Target], port: u16, health: &[Value]) -> Vec<Value> {
 /// Every request: those whose method is safe may be sent again where the others may not. (Envoy
 /// itself refuses what has no path: `OPTIONS *` and `CONNECT`.)
 fn to(target: &Target) -> [Value; 2] {
-    let safe = json!({ "prefix": "/", "headers": [method(SAFE_METHODS)] });
+    let mut headers = vec![method(SAFE_METHODS)];
+    headers.extend(OTHER_METHOD.map(|name| json!({ "name": name, "present_match": false })));
+    let safe = json!({ "prefix": "/", "headers": headers });
     [
         route(target, &safe, &retries::of_safe_methods()),
         route(target, &json!({ "prefix": "/" }), &retries::of_all()),

@@ -22,6 +22,7 @@ use crate::admin::Admin;
 use crate::bootstrap;
 use crate::children;
 use crate::launch::{self, OS_ERROR, Programs, say};
+use crate::refusal::{self, REFUSED};
 use crate::settings::Settings;
 use crate::settings::choices::{AccessLog, LogLevel};
 use attempt::{Attempts, Clock};
@@ -62,7 +63,12 @@ fn try_to_check(settings: &Settings, programs: Programs) -> Result<u8, u8> {
     let bootstrap = launch::write_bootstrap(&run_dir, &bootstrap)?;
     let log = run_dir.path().join(LOG);
     let log_file = (!verbose).then_some(log.as_path());
-    let envoy = children::checking_envoy(&settings, programs.envoy, bootstrap, log_file);
+    let envoy = children::checking_envoy(
+        &settings,
+        programs.envoy.clone(),
+        bootstrap.clone(),
+        log_file,
+    );
     let sidecars = programs.token_sidecar.map_or_else(Vec::new, |program| {
         children::token_sidecars(&settings, &program, run_dir.path())
     });
@@ -89,6 +95,11 @@ fn try_to_check(settings: &Settings, programs: Programs) -> Result<u8, u8> {
         Ended::Done(results) => print(&results),
         Ended::Stopped(code) => Ok(code),
         Ended::Early(code) => {
+            if code == REFUSED
+                && let Some(mistake) = refusal::mistake(&settings, programs.envoy, bootstrap)
+            {
+                return Err(launch::refuse(&[mistake]));
+            }
             say(&format!("Envoy ended with code {code}:"));
             show(&log);
             Err(if code == 0 { OS_ERROR } else { code })

@@ -92,6 +92,26 @@ fn a_request_that_changes_something_is_never_repeated_when_its_connection_is_dro
     assert_eq!((served, lost), (8, 8), "{answers:?}");
 }
 
+/// Frameworks take the method from such a header: `Microsoft.AspNetCore.HttpOverrides`, Ruby's Rack and
+/// Python's connexion from the first, OData from the second, older ones from the third.
+#[test]
+fn a_get_that_names_another_method_is_never_repeated_when_its_connection_is_dropped() {
+    let target = Recorder::answering(|_, _| Err(io::ErrorKind::ConnectionReset.into()));
+    let proxy = Proxy::to(&target);
+    let headers = [
+        "X-HTTP-Method-Override: DELETE",
+        "x-http-method-override: PATCH",
+        "X-HTTP-Method: MERGE",
+        "X-Method-Override: PUT",
+        "X-Method-Override:",
+    ];
+    for (before, header) in headers.iter().enumerate() {
+        let request = format!("GET /a HTTP/1.1\r\nHost: x\r\n{header}\r\n\r\n");
+        unavailable(&proxy.send(request.as_bytes()));
+        assert_eq!(target.received().len(), before + 1, "{header}");
+    }
+}
+
 #[test]
 fn a_safe_request_to_a_target_that_drops_every_connection_ends_with_503() {
     let target = Recorder::answering(|_, _| Err(io::ErrorKind::ConnectionReset.into()));

@@ -25,3 +25,4 @@ mod request_line;
 mod streaming;
 mod supervision;
 mod tls;
+mod trust_store;

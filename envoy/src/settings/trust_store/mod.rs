@@ -1,6 +1,7 @@
-//! `SSL_CERT_FILE`, or the system's file of authorities: read here as strictly as Envoy reads it, so
-//! that what Envoy would refuse late, or take and then trust nobody, is a mistake with the block's
-//! number; and what it would not find but everybody can see is mended.
+//! `SSL_CERT_FILE`, or the system's file of authorities: read here so that most of what Envoy would
+//! refuse late, or take and then trust nobody, is a mistake with the block's number; and what it would
+//! not find but everybody can see is mended. What only BoringSSL reads of a certificate, such as its
+//! dates, is left to Envoy (`crate::refusal`).
 
 mod pem;
 

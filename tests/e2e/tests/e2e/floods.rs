@@ -176,7 +176,7 @@ fn ask(proxy: &Proxy) -> io::Result<Connection> {
 #[test]
 fn clients_beyond_the_connection_limit_are_turned_away_and_the_probes_still_answered() {
     /// Of a proxy with this memory limit.
-    const MOST: usize = 2080;
+    const MOST: usize = 1040;
     const CLIENTS: usize = MOST + 1000;
     let azure = Azure::start(Options::default());
     let proxy = with_limit(&azure);
