@@ -81,10 +81,8 @@ impl Request {
         self.target = Some(index);
         match active.plugin.placement {
             Placement::Upstream => match refused_authorization() {
-                Some(value) if target.keeper.was_refused(&value) => {
-                    self.retry(index, &target, &value)
-                }
-                _ => self.send(index, &target),
+                Some(value) => self.retry(index, &target, &value),
+                None => self.send(index, &target),
             },
             Placement::Downstream => {
                 self.is_remote_write = target.spec.auth_errors_retryable
@@ -105,11 +103,16 @@ impl Request {
     }
 
     pub(crate) fn on_response_headers(&mut self) -> Action {
-        if self.active.plugin.placement == Placement::Downstream
-            && let Some(target) = self.judged()
-            && let Some(status) =
-                host::read_header(MapType::HttpResponseHeaders, ":status", str::parse)
-        {
+        let Some(target) = self.judged() else {
+            return Action::Continue;
+        };
+        let status = || host::read_header(MapType::HttpResponseHeaders, ":status", str::parse);
+        if self.active.plugin.placement == Placement::Upstream {
+            // Of a try that Envoy makes again nothing else tells the status.
+            if target.keeper.is_unproven(self.sent) && status() == Some(Ok(401)) {
+                target.keeper.sees_refused(self.sent);
+            }
+        } else if let Some(status) = status() {
             match status {
                 Ok(status @ (401 | 403)) => self.judge(&target, status),
                 Ok(200..=299) if target.keeper.wants_status(self.sent) => {
@@ -172,10 +175,13 @@ impl Request {
                 target.metrics.unauthorized_refreshed.count();
                 self.send(index, target)
             }
-            (_, Refusal::Final) => {
+            (refused, Refusal::Final) if target.keeper.has_seen_refused(refused) => {
                 target.keeper.denied(401, now.mono);
                 refused_for_good()
             }
+            // Envoy says of the whole request that a try was answered, not of which: the last one, with
+            // a token that is not accepted yet, may have ended without an answer.
+            (_, Refusal::Final) => self.send(index, target),
         }
     }
 

@@ -236,17 +236,22 @@ impl Keeper {
         Some(waiting)
     }
 
-    /// Whether the target has refused the token in this value of `authorization`, where Envoy says
-    /// of an earlier try of the request that it was answered. Which try that was it does not say: a
-    /// later one, with a token that is not accepted yet, may have ended without an answer.
-    pub(crate) fn was_refused(&self, value: &str) -> bool {
-        let header = self.header.borrow();
-        let Some(header) = header.as_ref().filter(|header| header.value == value) else {
-            // Every value that is not the newest is older.
-            return true;
-        };
-        let accepted = self.member.borrow().slot().state().accepted;
-        accepted || self.seen_refused.get() == header.generation
+    /// Whether the target was seen here to refuse the token of this generation.
+    pub(crate) fn has_seen_refused(&self, generation: Generation) -> bool {
+        self.seen_refused.get() == generation
+    }
+
+    /// The target answered 401 to a try with the token of this generation.
+    pub(crate) fn sees_refused(&self, generation: Generation) {
+        let newest = self.seen_refused.get().max(generation);
+        self.seen_refused.set(newest);
+    }
+
+    /// Whether the target is not known to have accepted the token of this generation.
+    pub(crate) fn is_unproven(&self, generation: Generation) -> bool {
+        let member = self.member.borrow();
+        let state = member.slot().state();
+        !state.accepted && state.generation() == generation
     }
 
     /// The target refused a request with this value of `authorization`: which token was that,
@@ -262,8 +267,6 @@ impl Keeper {
 
     /// The target refused a request with the token of this generation.
     pub(crate) fn refused_generation(&self, generation: Generation, now: Now) -> Refusal {
-        self.seen_refused
-            .set(self.seen_refused.get().max(generation));
         let refusal = self.member.borrow_mut().refused(now, generation, &Shared);
         self.renew_header(now);
         if refusal == Refusal::Refreshing {
