@@ -96,7 +96,7 @@ test test-all:
 	@$(if $(PROMETHEUS3),,echo 'make $@: NOT RUN: the tests on Prometheus 3 with remote write 1 and 2 because:' >&2; scripts/setup go || true)
 
 test-oldest: ## Runs the tests of the module as Istio places it on the oldest Envoy that is supported.
-	@scripts/setup rust envoy-oldest
+	@scripts/setup rust envoy-oldest prometheus
 	@$(MAKE) --no-print-directory build
 	@list=$$(cargo test --quiet --locked --package e2e --test e2e -- --list $(ON_OLDEST) $(NOT_ON_OLDEST)); \
 	for group in $(ON_OLDEST); do \
