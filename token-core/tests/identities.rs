@@ -615,6 +615,33 @@ fn a_forward_proxy_is_named_where_the_endpoint_itself_said_nothing() {
     assert!(failure.message.ends_with(proxy), "{failure}");
 }
 
+/// Envoy says the same where outlier detection has ejected every address.
+#[test]
+fn an_address_is_not_told_to_be_a_name_that_dns_does_not_know() {
+    let plan_at = |authority: &str| {
+        plan(&format!(
+            r#""type":"tsiam","tsiam":{{"cluster":"tsiam","authority":"{authority}"}}"#
+        ))
+    };
+    for (authority, expected) in [
+        ("tsiam.example", "DNS knows no address for tsiam.example"),
+        ("169.254.169.254", "no healthy address of 169.254.169.254"),
+        ("10.0.0.1:8080", "no healthy address of 10.0.0.1:8080"),
+        ("[::1]:8080", "no healthy address of [::1]:8080"),
+        ("localhost:8080", "no healthy address of localhost:8080"),
+    ] {
+        let mut slot = Slot::new(plan_at(authority), policy(), 7);
+        // In the first seconds it is not told.
+        for seconds in [0.0, 10.0] {
+            slot.handle(at(seconds), Input::Tick);
+            let (id, _) = asked(&mut slot);
+            slot.handle(at(seconds), Input::CallFailed(id, NoAnswer::NoAddress));
+        }
+        let failure = slot.state().last_failure.clone().expect("failed");
+        assert!(failure.message.contains(expected), "{failure}");
+    }
+}
+
 #[test]
 fn each_of_two_calls_names_the_proxy_on_its_own_way() {
     let assertion = r#""tsiam":{"cluster":"tsiam","authority":"tsiam"}"#;

@@ -17,6 +17,7 @@ const TOKEN: &str = "@token@";
 /// Stands in a header value for the URL of a server that must never be called.
 pub(crate) const ELSEWHERE: &str = "@elsewhere@";
 
+const IMDS: &str = "AZURE_POD_IDENTITY_AUTHORITY_HOST";
 const REFRESH: &str = "AAD_TOKEN_REFRESH_INTERVAL_IN_PERCENTAGE";
 const TIMEOUT: &str = "TOKEN_REQUEST_TIMEOUT";
 
@@ -252,6 +253,13 @@ impl Scenario {
             );
         }
         Ok(())
+    }
+
+    /// The host of the token endpoint: the environment's, or that of Azure.
+    pub(crate) fn imds_authority(&self) -> &str {
+        let host = self.environment.get(IMDS).map(String::as_str);
+        host.and_then(|url| url.strip_prefix("http://"))
+            .unwrap_or("169.254.169.254")
     }
 
     /// The share of a token's life before its end at which the next one is asked for.

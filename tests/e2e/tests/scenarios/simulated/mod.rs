@@ -99,7 +99,7 @@ impl<'a> Run<'a> {
             source: Source::Managed(MetadataService::Imds {
                 endpoint: http::Endpoint {
                     cluster: "imds".into(),
-                    authority: "169.254.169.254".into(),
+                    authority: scenario.imds_authority().into(),
                     forward_proxy: None,
                 },
                 identity: ManagedIdentity::SystemAssigned,
