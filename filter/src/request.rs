@@ -286,7 +286,7 @@ pub(crate) fn release(waiting: &Waiting, now: Now) {
         refuse(&target, NoToken::HeldTooLong, now);
         return;
     }
-    if header.generation == waiting.refused {
+    if header.generation == waiting.refused && target.keeper.has_seen_refused(waiting.refused) {
         target.keeper.denied(401, now.mono);
         refused_for_good();
         return;
@@ -297,7 +297,7 @@ pub(crate) fn release(waiting: &Waiting, now: Now) {
     }
     streams::with(waiting.context, |request| request.sent = header.generation);
     target.metrics.authorized.count();
-    if waiting.refused != Generation::default() {
+    if waiting.refused != Generation::default() && header.generation > waiting.refused {
         target.metrics.unauthorized_refreshed.count();
     }
     drop(header);

@@ -262,6 +262,10 @@ impl Keeper {
             // Every value that is not the newest is older.
             _ => return (Generation::default(), Refusal::Outdated),
         };
+        // The status of an answer is not looked at once the token was accepted.
+        if !self.is_unproven(generation) {
+            self.sees_refused(generation);
+        }
         (generation, self.refused_generation(generation, now))
     }
 
