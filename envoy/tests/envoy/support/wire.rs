@@ -209,6 +209,18 @@ impl Connection {
     }
 }
 
+/// Sends a request without a body on a new connection and reads the response.
+///
+/// # Errors
+/// When the connection ends before the response has come whole.
+pub(crate) fn try_exchange(port: u16, request: &[u8]) -> io::Result<Message> {
+    let mut connection = Connection::to(port);
+    connection.stream.write_all(request)?;
+    let mut message = connection.head()?;
+    connection.body(&mut message)?;
+    Ok(message)
+}
+
 /// Sends a request on a new connection and reads the response.
 pub(crate) fn exchange(port: u16, request: &[u8]) -> Message {
     let mut connection = Connection::to(port);

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use azure_sim::{Fault, FaultKind, Options, Service};
+use azure_sim::{Application, Fault, FaultKind, Options, Service};
 use e2e::azure::{Azure, ECHO};
 use e2e::raw::Connection;
 use e2e::{Proxy, eventually, http, raw};
@@ -257,4 +257,48 @@ fn a_body_that_comes_before_the_token_arrives_whole() {
 #[test]
 fn a_healthy_start_is_silent_and_makes_one_call_for_the_token() {
     e2e::starts::all_are_silent(3, 4).unwrap_or_else(|why| panic!("{why}"));
+}
+
+/// Envoy's main thread can make no connection to an internal listener. Did it take its turn after the
+/// quiet first seconds, attempts would never leave the process, and the log would tell their failure in
+/// place of Entra's.
+#[test]
+fn while_entra_fails_each_attempt_reaches_it_and_only_its_own_failure_is_told() {
+    const SECRET: &str = "Zx8Q~s3cret-of-the-starts_a.b";
+    const ATTEMPTS: f64 = 5.0;
+    let application = Application::new("starts").with_secret(SECRET);
+    let azure = Azure::start(Options {
+        applications: vec![application.clone()],
+        ..Options::default()
+    });
+    azure
+        .inject(Fault::new(Service::Entra, FaultKind::status(503)))
+        .expect("a fault");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("secret");
+    std::fs::write(&file, SECRET).expect("a file");
+    let proxy = azure
+        .proxy_as("aadApplication", &application)
+        .set("AAD_CLIENT_SECRET_FILE", &file)
+        .set("ENVOY_CONCURRENCY", "1")
+        .start();
+
+    eventually(Duration::from_secs(60), "some attempts have failed", || {
+        let failed = [("result", "failure")];
+        let metrics = proxy.metrics()?;
+        let failures = metrics.sum_with("entra_auth_token_requests_total", &failed);
+        let failures = failures.unwrap_or_default();
+        // Read after the metrics: an attempt that has failed has been there.
+        let calls = azure.state().entra.token_endpoint.calls as f64;
+        assert!(failures <= calls, "{failures} failures, {calls} calls");
+        if failures >= ATTEMPTS {
+            Ok(())
+        } else {
+            Err(format!("{failures}"))
+        }
+    });
+    let logs = proxy.process().logs();
+    let told = |line: &&str| line.contains("[wasm]") && !line.contains("[info]");
+    let told: Vec<_> = logs.lines().filter(told).collect();
+    assert_eq!(told.len(), 1, "{told:#?}");
 }
