@@ -2,19 +2,12 @@
 //! mesh in clear.
 
 use core::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
 
 use entra_token_core::cluster::AllowedClusters;
-use proxy_wasm::types::Action;
+use entra_token_core::mesh::{ClusterReport, ReportedClusters, Transport};
 
 use crate::host;
 use crate::memo::Memo;
-
-/// The answer to a request that would have carried the token in clear.
-const IN_CLEAR: &[u8] = br#"{"error":{"code":"target_without_tls","message":"the cluster of this host leads out of the mesh without TLS, where everybody on the way could read the token","advice":"Add a DestinationRule with TLS for the port of this host, in the namespace of the client, or name the cluster in the target's `clusters`."}}"#;
-
-/// Seconds after which a client may send again what needs a person.
-const RETRY_AFTER: &str = "30";
 
 /// What a request of a target's may have on its way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,12 +32,9 @@ pub(crate) struct Clusters {
     in_a_mesh: Cell<Option<bool>>,
     /// Whether istiod says of one of them that it leaves the mesh, so that it matters what it says next.
     leave_the_mesh: Cell<bool>,
-    /// The names of those that do so in clear, as the log has told them.
-    told: RefCell<BTreeSet<Vec<u8>>>,
+    /// Those that the log has reported.
+    reported: RefCell<ReportedClusters>,
 }
-
-/// Of so many clusters is told at most that they are in clear.
-const MAX_TOLD: usize = 64;
 
 impl Clusters {
     /// What the effective context's request may have on its way. A cluster that cannot be told is none of
@@ -94,62 +84,43 @@ impl Clusters {
         }
     }
 
-    /// Of a cluster that may carry the token, if nobody can read it on the way.
+    /// For a cluster that may carry the token, if nobody can read it on the way.
     #[inline(never)]
     fn judge_transport(&self) -> Carriage {
-        let leaves_the_mesh = istiod_says("external", &[1]);
-        if leaves_the_mesh {
+        let transport = Transport::from_istio_metadata(istio_metadata_has);
+        if transport != Transport::InsideMesh {
             self.leave_the_mesh.set(true);
         }
-        let is_in_clear = leaves_the_mesh && !istiod_says("alpn_override", b"false");
-        self.tell(is_in_clear);
-        if is_in_clear {
-            Carriage::InClear
-        } else {
-            Carriage::Token
+        self.report(transport);
+        match transport {
+            Transport::ClearText => Carriage::InClear,
+            Transport::InsideMesh | Transport::Tls => Carriage::Token,
         }
     }
 
-    /// Tells people once of each cluster that is in clear, and once that it no longer is.
-    fn tell(&self, is_in_clear: bool) {
-        let mut told = self.told.borrow_mut();
-        if !is_in_clear && told.is_empty() {
+    /// Logs once of each cluster that it is in clear text, and once that it no longer is.
+    fn report(&self, transport: Transport) {
+        let mut reported = self.reported.borrow_mut();
+        if transport != Transport::ClearText && reported.is_empty() {
             return;
         }
         let cluster = host::cluster_name().map_or_else(Vec::new, |name| name.to_vec());
         let name = String::from_utf8_lossy(&cluster);
-        if !is_in_clear {
-            if told.remove(&cluster) {
+        match reported.update(&cluster, transport) {
+            Some(ClusterReport::IsInClearText) => log::error!(
+                "the cluster `{name}` leads out of the mesh without TLS, and gets no token: add a DestinationRule with TLS for this port, in the namespace of the client"
+            ),
+            Some(ClusterReport::IsProtectedNow) => {
                 log::warn!("the cluster `{name}` has TLS now, and gets tokens");
             }
-        } else if told.len() < MAX_TOLD && told.insert(cluster.clone()) {
-            log::error!(
-                "the cluster `{name}` leads out of the mesh without TLS, and gets no token: add a DestinationRule with TLS for this port, in the namespace of the client"
-            );
+            None => {}
         }
     }
 }
 
-/// Whether the cluster of the effective context's request has this in the metadata that istiod writes for
-/// Envoy's filters (`pilot/pkg/networking/util`): `external: true` of a host outside of the mesh,
-/// `alpn_override: "false"` where a DestinationRule has TLS of mode SIMPLE or MUTUAL.
-///
-/// Envoy has no property for TLS: `upstream.tls_version` is of a connection, which a filter on a listener
-/// never has, and one in a cluster only where it is used again. A cluster of which istiod says nothing is
-/// somebody else's, who knows what it does.
-fn istiod_says(field: &str, value: &[u8]) -> bool {
+/// Whether the metadata that istiod writes for Envoy's filters into the cluster of the effective context's
+/// request has this value.
+fn istio_metadata_has(field: &str, value: &[u8]) -> bool {
     let path = format!("xds\0cluster_metadata\0filter_metadata\0istio\0{field}");
     host::property(&path).is_some_and(|it| *it == *value)
-}
-
-/// 503, so that clients keep what they send.
-#[cold]
-pub(crate) fn refuse_in_clear() -> Action {
-    let headers = [
-        ("content-type", "application/json"),
-        ("retry-after", RETRY_AFTER),
-    ];
-    // Should this fail, the request stays paused and Envoy's own time-outs end it.
-    let _ = host::respond(503, host::NO_TOKEN, &headers, IN_CLEAR);
-    Action::Pause
 }

@@ -5,11 +5,11 @@ use std::rc::Rc;
 
 use entra_token_core::config::{AuthErrorsRetryable, Placement};
 use entra_token_core::state::Refusal;
-use entra_token_core::status::{NoToken, Unavailable, json};
+use entra_token_core::status::{IDENTITY_REFUSED, NoToken, Unavailable, json};
 use entra_token_core::{Generation, Now};
 use proxy_wasm::types::{Action, MapType};
 
-use crate::carriage::{self, Carriage};
+use crate::carriage::Carriage;
 use crate::parked::Waiting;
 use crate::root::{Active, ActiveTarget, Duty, HURRIED_TICK};
 use crate::{host, status, streams};
@@ -18,9 +18,6 @@ const AUTHORIZATION: &str = "authorization";
 
 /// Prometheus sends it with every remote-write request, and nobody else does.
 const REMOTE_WRITE: &str = "x-prometheus-remote-write-version";
-
-/// Tells of a 401 that no fresh token heals.
-const REFUSED_TOKEN_BODY: &[u8] = br#"{"error":{"code":"target_refuses_identity","message":"the target refuses the proxy's token (401), and there is no newer one"}}"#;
 
 /// Seconds after which a client may send again what a fresh token will heal.
 const RETRY_AFTER_REFRESH: &str = "1";
@@ -73,7 +70,7 @@ impl Request {
             }
             Carriage::InClear => {
                 target.metrics.unavailable.count();
-                return carriage::refuse_in_clear();
+                return send_unavailable(&Unavailable::without_tls());
             }
         }
         #[cfg(feature = "traps")]
@@ -321,7 +318,12 @@ fn refused_for_good() -> Action {
         ("www-authenticate", "Bearer error=\"invalid_token\""),
     ];
     // Should this fail, the request stays paused and Envoy's own time-outs end it.
-    let _ = host::respond(401, host::REFUSED_TOKEN, &headers, REFUSED_TOKEN_BODY);
+    let _ = host::respond(
+        401,
+        host::REFUSED_TOKEN,
+        &headers,
+        IDENTITY_REFUSED.as_bytes(),
+    );
     Action::Pause
 }
 

@@ -14,7 +14,7 @@
 //! * [`member`], [`record`]: how the many VMs of one Envoy process agree on who asks, through
 //!   one record in shared data.
 //! * [`config`]: the plugin configuration: strict JSON in, types that cannot be wrong out.
-//! * [`host`], [`cluster`]: which requests get which token, and which never do.
+//! * [`host`], [`cluster`], [`mesh`]: which requests get which token, and which never do.
 //! * [`status`], [`page`]: what `/ready` and `/status` say.
 //!
 //! There is no I/O, no clock, no environment and no proxy-wasm in this crate, so every rule of
@@ -40,6 +40,7 @@ pub mod identity;
 pub mod invisible;
 pub mod local_reply;
 pub mod member;
+pub mod mesh;
 pub mod page;
 pub mod record;
 pub mod reply;

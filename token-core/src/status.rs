@@ -273,6 +273,21 @@ impl Unavailable {
         }
     }
 
+    /// The answer to a request that would carry the token out of the mesh in clear text.
+    #[must_use]
+    pub fn without_tls() -> Self {
+        Self {
+            error: Refused {
+                code: "target_without_tls",
+                message: "the cluster of this host leads out of the mesh without TLS, where everybody on the way could read the token".into(),
+                reason: None,
+                advice: Some("Add a DestinationRule with TLS for the port of this host, in the namespace of the client, or name the cluster in the target's `clusters`."),
+            },
+            // A person must act.
+            retry_after: MAX_RETRY_AFTER,
+        }
+    }
+
     /// The answer while the only configuration there is has mistakes.
     #[must_use]
     pub fn misconfigured(Mistakes(mistakes): &Mistakes) -> Self {
@@ -301,6 +316,9 @@ impl Unavailable {
         }
     }
 }
+
+/// The body of the 401 for a request whose token the target has refused, when there is no newer one.
+pub const IDENTITY_REFUSED: &str = r#"{"error":{"code":"target_refuses_identity","message":"the target refuses the proxy's token (401), and there is no newer one"}}"#;
 
 /// The JSON text of one of these, which always has one.
 #[must_use]
