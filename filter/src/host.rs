@@ -12,7 +12,7 @@
 
 use core::time::Duration;
 
-use entra_token_core::member::{Cas, SharedData};
+use entra_token_core::lease::{Cas, SharedData};
 use entra_token_core::{Mono, Now, Wall};
 use proxy_wasm::types::{BufferType, MapType, MetricType, Status};
 

@@ -3,12 +3,12 @@
 //! One module serves as the bootstrap singleton service, as the HTTP filter of workers and as
 //! the filter that answers `/ready`. Nothing is decided here: [`root`] turns ticks and answers
 //! into inputs of the core, [`streams`] is where requests come in, [`request`] puts the token on
-//! one or parks it where [`carriage`] lets it, [`status`] answers for the proxy, [`misfit`] for a
-//! configuration that is wrong, [`vm`] holds what all contexts of one VM share, and [`host`] is the
+//! one or parks it where [`clusters`] lets it, [`status`] answers for the proxy, [`invalid_config`] for a
+//! configuration that is wrong, [`local_slot`] holds what all contexts of one VM share, and [`host`] is the
 //! only file that calls Envoy.
 //!
 //! A panic kills the VM and every request in it, so nothing here may panic. Should it happen all
-//! the same, [`last_words`] answers those that would wait for ever.
+//! the same, [`panic_response`] answers those that would wait for ever.
 
 #![deny(
     clippy::unwrap_used,
@@ -21,30 +21,32 @@
     reason = "the module has exports for Envoy and none for Rust"
 )]
 
+mod active;
 #[cfg(feature = "allocations")]
 mod allocations;
-mod carriage;
+mod clusters;
 mod host;
-mod last_words;
+mod invalid_config;
+mod last_good_config;
+mod local_slot;
 mod memo;
 mod memory;
 mod metrics;
-mod misfit;
+mod panic_response;
 mod parked;
 mod request;
+mod responses;
 mod root;
-mod standing;
 mod status;
 mod streams;
 mod thread;
 #[cfg(feature = "traps")]
 mod trap;
-mod vm;
 
 mod entry {
     proxy_wasm::main! {{
         crate::host::log_through_envoy();
-        crate::last_words::prepare();
+        crate::panic_response::prepare();
         proxy_wasm::set_root_context(|id| Box::new(crate::root::Root::new(id)));
     }}
 }

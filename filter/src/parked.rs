@@ -1,20 +1,13 @@
 //! The requests that wait for one slot's token in this VM.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
 use entra_token_core::{Generation, Mono, Now};
-
-use crate::root::Active;
 
 /// A request that waits.
 pub(crate) struct Waiting {
     /// Its stream's context.
     pub(crate) context: u32,
-    /// The configuration that it came under.
-    pub(crate) active: Rc<Active>,
-    /// Index of its target there.
-    pub(crate) target: usize,
     /// The generation that the target refused; 0 if it waits for the first token.
     pub(crate) refused: Generation,
     /// When it is answered at the latest.

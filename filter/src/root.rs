@@ -1,35 +1,29 @@
 //! A root context: reads the configuration, and on every tick lets the slots go on, carries
-//! out their calls and releases parked requests. Which configuration it takes says [`standing`].
+//! out their calls and releases parked requests. Which configuration it takes says [`last_good_config`].
 //!
-//! [`standing`]: crate::standing
+//! [`last_good_config`]: crate::last_good_config
 
 use core::time::Duration;
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use entra_token_core::Now;
-use entra_token_core::config::{self, Mistakes, Mode, Plugin, TargetSpec};
+use entra_token_core::config::{self, Mistakes};
 use entra_token_core::failure::NoAnswer;
 use entra_token_core::http::{Body, Response};
+use entra_token_core::lease::Call;
 use entra_token_core::local_reply;
-use entra_token_core::member::Call;
 use entra_token_core::slot::CallId;
 use proxy_wasm::traits::{Context, RootContext};
 use proxy_wasm::types::{BufferType, MapType};
 
-use crate::carriage::Clusters;
-use crate::memo::Memo;
-use crate::metrics::RequestMetrics;
-use crate::misfit::Misfit;
-use crate::standing::Standing;
-use crate::vm::{self, Keeper};
-use crate::{host, request, streams, thread};
+use crate::active::{Active, Mode};
+use crate::invalid_config::InvalidConfig;
+use crate::local_slot::{HURRIED_TICK, LocalSlot};
+use crate::{host, streams, thread};
 
 /// How often the slots are looked at when nothing is due: how late another VM's token is seen.
 const IDLE_TICK: Duration = Duration::from_secs(1);
-
-/// How often while requests wait. Nothing else wakes a VM when another gets the token.
-pub(crate) const HURRIED_TICK: Duration = Duration::from_millis(20);
 
 /// How many parked requests are let go at one tick. Envoy carries out what they are told when the tick
 /// is over, one inside the other: each ends or goes on within the callbacks of the one before, and
@@ -39,98 +33,12 @@ const RELEASED_AT_ONCE: usize = 64;
 /// A longer reply is not read: Wasm memory never shrinks, and Envoy's own bound is 32 MiB.
 const MAX_REPLY_BYTES: usize = 64 * 1024;
 
-/// A configuration in use.
-pub(crate) struct Active {
-    pub(crate) duty: Duty,
-    /// Of a filter that authorizes requests.
-    pub(crate) standing: Option<Standing>,
-    pub(crate) plugin: Plugin,
-    /// One for each of `plugin.slots`.
-    pub(crate) keepers: Vec<Rc<Keeper>>,
-    /// One for each of `plugin.targets`.
-    targets: Vec<TargetState>,
-    /// `:authority` → index into `plugin.targets`.
-    found: Memo<Option<usize>>,
-}
-
-/// What is done with requests.
-pub(crate) enum Duty {
-    Authorize,
-    /// Answer for the proxy's state.
-    Status,
-    /// Explain to those that were meant why there is no token. The plugin has nothing to do.
-    Explain(Box<Misfit>),
-}
-
-/// What a target needs beyond its configuration.
-struct TargetState {
-    metrics: RequestMetrics,
-    clusters: Clusters,
-}
-
-/// A target with all that a request of it needs.
-pub(crate) struct ActiveTarget<'a> {
-    pub(crate) spec: &'a TargetSpec,
-    pub(crate) keeper: &'a Rc<Keeper>,
-    pub(crate) metrics: &'a RequestMetrics,
-    pub(crate) clusters: &'a Clusters,
-}
-
-impl Active {
-    fn new(plugin: Plugin) -> Self {
-        Self {
-            duty: match plugin.mode {
-                Mode::Authorize => Duty::Authorize,
-                // No request comes to a service.
-                Mode::Status | Mode::Service => Duty::Status,
-            },
-            standing: plugin.explains_mistakes().then(Standing::of_this_plugin),
-            keepers: plugin.slots.iter().map(vm::keeper).collect(),
-            targets: plugin
-                .targets
-                .iter()
-                .map(|target| TargetState {
-                    metrics: RequestMetrics::new(&target.name),
-                    clusters: Clusters::default(),
-                })
-                .collect(),
-            found: Memo::default(),
-            plugin,
-        }
-    }
-
-    fn explaining(misfit: Misfit) -> Self {
-        Self {
-            duty: Duty::Explain(Box::new(misfit)),
-            ..Self::new(Plugin::default())
-        }
-    }
-
-    /// The index of the target that this `:authority` leads to.
-    pub(crate) fn find(&self, authority: &[u8]) -> Option<usize> {
-        let find = |authority: &str| self.plugin.hosts.find(authority);
-        self.found.get(authority, find).flatten()
-    }
-
-    /// The target with this index.
-    pub(crate) fn target(&self, index: usize) -> Option<ActiveTarget<'_>> {
-        let spec = self.plugin.targets.get(index)?;
-        let state = self.targets.get(index)?;
-        Some(ActiveTarget {
-            spec,
-            keeper: self.keepers.get(spec.slot)?,
-            metrics: &state.metrics,
-            clusters: &state.clusters,
-        })
-    }
-}
-
 /// A root context.
 pub(crate) struct Root {
     id: u32,
     active: Option<Rc<Active>>,
     /// The calls made from here, by the host's id.
-    calls: HashMap<u32, (Rc<Keeper>, CallId)>,
+    calls: HashMap<u32, (Rc<LocalSlot>, CallId)>,
 }
 
 impl Root {
@@ -149,30 +57,31 @@ impl Root {
         for mistake in &mistakes.0 {
             log::error!("plugin configuration: {mistake}");
         }
-        let misfit = Misfit::new(config::salvage(json)?, mistakes);
-        let active = Active::explaining(misfit);
-        let (Duty::Explain(misfit), Some(standing)) = (&active.duty, &active.standing) else {
+        let invalid = InvalidConfig::new(config::salvage(json)?, mistakes);
+        let active = Active::explaining(invalid);
+        let (Mode::Explain(invalid), Some(last_good)) = (&active.mode, &active.last_good) else {
             return None;
         };
         // Where others are configured this is no throw-away VM, and a refusal would come too late.
-        let is_kept = |other: &Active| standing.is_kept_by(other) && misfit.may_keep(&other.plugin);
+        let is_kept =
+            |other: &Active| other.is_good_one_of(last_good) && invalid.may_keep(&other.plugin);
         if let Some(good) = streams::find_configured(is_kept) {
             // Envoy believes it to be in use: it remembers what a throw-away VM answered for it when
             // there was no good one, and has not asked again.
-            standing.refuses(mistakes);
+            last_good.refuses(mistakes);
             log::error!("plugin configuration: the one in use stays");
             return Some(good);
         }
-        if !streams::others_are_configured(self.id) && standing.is_good(host::now().mono) {
-            standing.refuses(mistakes);
+        if !streams::others_are_configured(self.id) && last_good.is_good(host::now().mono) {
+            last_good.refuses(mistakes);
             log::error!("plugin configuration: refused; the one in use stays");
             return None;
         }
-        misfit.announce();
+        invalid.announce();
         Some(Rc::new(active))
     }
 
-    fn dispatch(&mut self, keeper: &Rc<Keeper>, call: &Call) {
+    fn dispatch(&mut self, slot: &Rc<LocalSlot>, call: &Call) {
         let request = &call.request;
         let mut headers = vec![
             (":method", request.method),
@@ -192,7 +101,7 @@ impl Root {
             call.timeout,
         ) {
             Ok(token) => {
-                self.calls.insert(token, (Rc::clone(keeper), call.id));
+                self.calls.insert(token, (Rc::clone(slot), call.id));
             }
             Err(error) => {
                 let why = if error.is_bad_argument() {
@@ -201,7 +110,7 @@ impl Root {
                     // Envoy's answer came before the dispatch was over: it has no address to try.
                     NoAnswer::NoAddress
                 };
-                keeper.call_failed(host::now(), call.id, why);
+                slot.call_failed(host::now(), call.id, why);
             }
         }
     }
@@ -209,15 +118,15 @@ impl Root {
     /// Lets go of the parked requests that need wait no longer.
     fn release(&self, active: &Active, now: Now) {
         let mut left = RELEASED_AT_ONCE;
-        for keeper in &active.keepers {
-            for context in keeper.released(now, left) {
-                let Some(waiting) = keeper.take(context) else {
+        for slot in &active.slots {
+            for context in slot.released(now, left) {
+                let Some(waiting) = slot.take(context) else {
                     continue;
                 };
                 left = left.saturating_sub(1);
                 // A client that has left took its context along.
                 if host::set_effective_context(context).is_ok() {
-                    request::release(&waiting, now);
+                    streams::with(context, |request| request.release(&waiting, now));
                 }
             }
         }
@@ -228,12 +137,12 @@ impl Root {
     }
 
     fn plan_next_tick(active: &Active, now: Now) {
-        let mut keepers = active.keepers.iter();
-        let waiting = keepers.any(|keeper| keeper.awaits_newer(now));
+        let mut slots = active.slots.iter();
+        let waiting = slots.any(|slot| slot.awaits_newer(now));
         let next = active
-            .keepers
+            .slots
             .iter()
-            .map(|keeper| keeper.next_wakeup(now).since(now.mono))
+            .map(|slot| slot.next_wakeup(now).since(now.mono))
             .min();
         let period = match next {
             _ if waiting => HURRIED_TICK,
@@ -247,7 +156,7 @@ impl Root {
 
 impl Context for Root {
     fn on_http_call_response(&mut self, token: u32, headers: usize, body_size: usize, _: usize) {
-        let Some((keeper, id)) = self.calls.remove(&token) else {
+        let Some((slot, id)) = self.calls.remove(&token) else {
             return;
         };
         #[cfg(feature = "traps")]
@@ -262,7 +171,7 @@ impl Context for Root {
                 let body = host::buffer(BufferType::HttpCallResponseBody).unwrap_or_default();
                 // Envoy has no success of its own.
                 if status >= 400 && header(local_reply::UPSTREAM_SERVICE_TIME).is_none() {
-                    keeper.call_failed(now, id, local_reply::read(status, &body));
+                    slot.call_failed(now, id, local_reply::read(status, &body));
                     None
                 } else {
                     let response = Response {
@@ -270,16 +179,16 @@ impl Context for Root {
                         retry_after: header("retry-after"),
                         body: Body(body),
                     };
-                    keeper.answered(now, id, response)
+                    slot.answered(now, id, response)
                 }
             }
             _ => {
-                keeper.call_failed(now, id, NoAnswer::Broken);
+                slot.call_failed(now, id, NoAnswer::Broken);
                 None
             }
         };
         if let Some(call) = next {
-            self.dispatch(&keeper, &call);
+            self.dispatch(&slot, &call);
         }
         if let Some(active) = self.active.clone() {
             self.release(&active, now);
@@ -294,12 +203,12 @@ impl RootContext for Root {
         let json = host::buffer(BufferType::PluginConfiguration).unwrap_or_default();
         let active = match config::read(&json) {
             Ok(config) => {
-                if config.mode == Mode::Service {
+                if config.mode == config::Mode::Service {
                     thread::is_main();
                 }
                 let active = Active::new(config::compile(&config));
-                if let Some(standing) = &active.standing {
-                    standing.accepts();
+                if let Some(last_good) = &active.last_good {
+                    last_good.accepts();
                 }
                 Some(Rc::new(active))
             }
@@ -318,22 +227,16 @@ impl RootContext for Root {
             return;
         };
         let now = host::now();
-        if let Some(standing) = &active.standing {
-            standing.tell(&active.duty, now.mono);
+        if let Some(last_good) = &active.last_good {
+            last_good.publish(active.mistakes(), now.mono);
         }
-        for keeper in &active.keepers {
-            if let Some(call) = keeper.step(now) {
-                self.dispatch(keeper, &call);
+        for slot in &active.slots {
+            if let Some(call) = slot.step(now) {
+                self.dispatch(slot, &call);
             }
         }
         self.release(&active, now);
-        for target in &active.targets {
-            target.clusters.forget();
-            target.metrics.flush();
-        }
-        if let Duty::Explain(misfit) = &active.duty {
-            misfit.flush();
-        }
+        active.at_tick();
         Self::plan_next_tick(&active, now);
     }
 }
@@ -341,8 +244,8 @@ impl RootContext for Root {
 impl Drop for Root {
     /// A new configuration has taken the place of this one. Its calls are others' to make again.
     fn drop(&mut self) {
-        for (keeper, id) in self.calls.values() {
-            keeper.abandoned(host::now(), *id);
+        for (slot, id) in self.calls.values() {
+            slot.abandoned(host::now(), *id);
         }
     }
 }

@@ -4,8 +4,8 @@ use entra_token_core::page;
 use entra_token_core::status::{READY_WITHOUT_DETAILS, Status, json};
 use proxy_wasm::types::{Action, MapType};
 
+use crate::active::Active;
 use crate::host;
-use crate::root::Active;
 use crate::thread;
 
 const JSON: &str = "application/json";
@@ -32,15 +32,13 @@ pub(crate) fn answer_for_proxy(active: &Active) -> Action {
 
 fn status(active: &Active) -> Status {
     let now = host::now();
-    for keeper in &active.keepers {
-        keeper.refresh(now);
+    for slot in &active.slots {
+        slot.refresh(now);
     }
-    let members: Vec<_> = active
-        .keepers
+    let participants: Vec<_> = active.slots.iter().map(|slot| slot.participant()).collect();
+    let states = participants
         .iter()
-        .map(|keeper| keeper.member())
-        .collect();
-    let states = members.iter().map(|member| member.slot().state());
+        .map(|participant| participant.slot().state());
     Status::of(active.plugin.slots.iter().zip(states), now)
 }
 

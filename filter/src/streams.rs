@@ -17,9 +17,9 @@ use std::rc::Rc;
 
 use proxy_wasm::types::Action;
 
+use crate::active::Active;
 use crate::memory;
 use crate::request::Request;
-use crate::root::Active;
 
 /// Spreads the ids of contexts, which the host counts up: nobody can choose them.
 #[derive(Default)]

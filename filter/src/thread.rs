@@ -11,7 +11,7 @@
 
 use std::cell::Cell;
 
-use entra_token_core::member::{Cas, SharedData, Thread};
+use entra_token_core::lease::{Cas, SharedData, Thread};
 
 use crate::host::Shared;
 

@@ -11,7 +11,7 @@
 //! * [`identity`], [`cloud`]: who asks, and the one or two requests that ask.
 //! * [`reply`], [`failure`], [`trace`]: what an endpoint answered, or why that is no token, and by
 //!   what its support finds the exchange.
-//! * [`member`], [`record`]: how the many VMs of one Envoy process agree on who asks, through
+//! * [`lease`], [`record`]: how the many VMs of one Envoy process agree on who asks, through
 //!   one record in shared data.
 //! * [`config`]: the plugin configuration: strict JSON in, types that cannot be wrong out.
 //! * [`host`], [`cluster`], [`mesh`]: which requests get which token, and which never do.
@@ -38,8 +38,8 @@ pub mod host;
 pub mod http;
 pub mod identity;
 pub mod invisible;
+pub mod lease;
 pub mod local_reply;
-pub mod member;
 pub mod mesh;
 pub mod page;
 pub mod record;

@@ -12,7 +12,7 @@ use entra_token_core::config;
 use entra_token_core::failure::NoAnswer;
 use entra_token_core::http::{Body, Response};
 use entra_token_core::identity::Plan;
-use entra_token_core::member::Member;
+use entra_token_core::lease::LeaseParticipant;
 use entra_token_core::record::{OwnerId, SlotKey};
 use entra_token_core::slot::{CallId, Input, Output, Slot};
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
@@ -392,24 +392,27 @@ fn no_error_and_no_debug_output_shows_a_credential() {
 #[test]
 fn two_calls_have_a_deadline_each_and_one_lease_for_both() {
     let plan = plan(&application("clientSecret", FILE));
-    let mut member = Member::new(OwnerId(1), plan.clone(), policy());
-    let mut other = Member::new(OwnerId(2), plan, policy());
+    let mut participant = LeaseParticipant::new(OwnerId(1), plan.clone(), policy());
+    let mut other = LeaseParticipant::new(OwnerId(2), plan, policy());
     let shared = common::OneKey::default();
-    let first = member.step(START, &shared).call.expect("the first call");
+    let first = participant
+        .step(START, &shared)
+        .call
+        .expect("the first call");
     // Just before the first call's own deadline. The holder's ticks renew its lease.
-    let tick = |member: &mut Member, seconds| {
-        assert!(member.step(at(seconds), &shared).call.is_none());
+    let tick = |participant: &mut LeaseParticipant, seconds| {
+        assert!(participant.step(at(seconds), &shared).call.is_none());
     };
-    tick(&mut member, 3.0);
+    tick(&mut participant, 3.0);
     let now = at(4.9);
-    let second = member.answered(now, first.id, answer(200, "secret"), &shared);
+    let second = participant.answered(now, first.id, answer(200, "secret"), &shared);
     let second = second.call.expect("the second call");
     assert!(second.id != first.id);
-    tick(&mut member, 6.0);
+    tick(&mut participant, 6.0);
     let now = at(9.8);
     assert!(other.step(now, &shared).call.is_none(), "two calls at once");
-    let outcome = member.answered(now, second.id, token("eyJ0", 3600), &shared);
-    assert!(outcome.call.is_none() && member.token(now).is_some());
+    let outcome = participant.answered(now, second.id, token("eyJ0", 3600), &shared);
+    assert!(outcome.call.is_none() && participant.token(now).is_some());
     // Its life counts from when the second call was sent.
     let lifetime = Duration::from_secs(3600);
     let ends = shared.record().state.token.expect("a token").expires_mono;

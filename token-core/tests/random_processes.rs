@@ -5,9 +5,9 @@ mod common;
 use core::time::Duration;
 
 use common::seed::rng_seed;
-use common::{OneKey, START, answer, later, members, plan, policy, token};
+use common::{OneKey, START, answer, later, participants, plan, policy, token};
 use entra_token_core::Now;
-use entra_token_core::member::{Call, Member};
+use entra_token_core::lease::{Call, LeaseParticipant};
 use entra_token_core::record::OwnerId;
 use proptest::prelude::*;
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
@@ -47,7 +47,7 @@ fn steps(damage: u32) -> impl Strategy<Value = Vec<Step>> {
 struct Process {
     shared: OneKey,
     now: Now,
-    members: Vec<Member>,
+    participants: Vec<LeaseParticipant>,
     ids: Vec<OwnerId>,
     calls: Vec<(OwnerId, usize, Call, Now)>,
     born: u64,
@@ -59,7 +59,7 @@ impl Process {
         Self {
             shared: OneKey::default(),
             now: START,
-            members: members(6),
+            participants: participants(6),
             ids: (1..=6).map(OwnerId).collect(),
             calls: Vec::new(),
             born: 6,
@@ -71,7 +71,7 @@ impl Process {
         match *step {
             Step::Wait(ms) => self.now = later(self.now, Duration::from_millis(ms)),
             Step::Tick(n) => {
-                if let Some(call) = self.members[n].step(self.now, &self.shared).call {
+                if let Some(call) = self.participants[n].step(self.now, &self.shared).call {
                     self.calls.push((self.ids[n], n, call, self.now));
                 }
             }
@@ -84,19 +84,19 @@ impl Process {
                     answer(504, "")
                 };
                 if self.ids[n] == id {
-                    self.members[n].answered(self.now, call.id, reply, &self.shared);
+                    self.participants[n].answered(self.now, call.id, reply, &self.shared);
                 }
             }
             Step::Answer { .. } => {}
             Step::Die(n) => {
                 self.born += 1;
                 self.ids[n] = OwnerId(self.born);
-                self.members[n] = Member::new(self.ids[n], plan(), policy());
+                self.participants[n] = LeaseParticipant::new(self.ids[n], plan(), policy());
             }
             Step::Abandon(n) => {
                 let gone = self.ids[n];
                 for (_, _, call, _) in self.calls.extract_if(.., |(id, ..)| *id == gone) {
-                    self.members[n].abandoned(self.now, call.id, &self.shared);
+                    self.participants[n].abandoned(self.now, call.id, &self.shared);
                 }
             }
             Step::Damage(byte) => self.shared.damage(byte),
@@ -138,8 +138,8 @@ proptest! {
         let mut process = Process::new();
         for step in steps {
             process.run(&step);
-            for member in &process.members {
-                if let Some(token) = member.token(process.now) {
+            for participant in &process.participants {
+                if let Some(token) = participant.token(process.now) {
                     prop_assert!(process.now.mono < token.expires_mono);
                 }
             }

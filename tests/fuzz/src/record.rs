@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use crc::{CRC_32_ISO_HDLC, Crc};
-use entra_token_core::member::{Cas, Member, SharedData};
+use entra_token_core::lease::{Cas, LeaseParticipant, SharedData};
 use entra_token_core::record::{OwnerId, Record};
 
 use crate::endpoint::{POLICY, START, plan};
@@ -38,13 +38,13 @@ pub(crate) fn record(bytes: &[u8]) {
         }
         // Whatever it says, a VM goes on from it.
         let shared = OneKey(RefCell::new(bytes.to_vec()));
-        let mut member = Member::new(OwnerId(1), plan(), POLICY);
-        member.step(START, &shared);
-        let _ = member.next_wakeup(START);
-        let generation = member.slot().state().generation();
-        member.accepted(START, generation, &shared);
-        member.refused(START, generation, &shared);
-        if let Some(token) = member.token(START) {
+        let mut participant = LeaseParticipant::new(OwnerId(1), plan(), POLICY);
+        participant.step(START, &shared);
+        let _ = participant.next_wakeup(START);
+        let generation = participant.slot().state().generation();
+        participant.accepted(START, generation, &shared);
+        participant.refused(START, generation, &shared);
+        if let Some(token) = participant.token(START) {
             assert!(token.is_valid(START));
         }
     }

@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use entra_token_core::config::{self, SlotSpec};
 use entra_token_core::http::{Body, Endpoint, Response};
 use entra_token_core::identity::{ManagedIdentity, MetadataService, Plan, Source};
-use entra_token_core::member::{Cas, Member, SharedData};
+use entra_token_core::lease::{Cas, LeaseParticipant, SharedData};
 use entra_token_core::record::{OwnerId, Record};
 use entra_token_core::slot::{CallId, Event, Input, Output, Policy, Slot};
 use entra_token_core::{Mono, Now, Wall};
@@ -165,9 +165,9 @@ impl OneKey {
     }
 }
 
-pub(crate) fn members(count: u64) -> Vec<Member> {
+pub(crate) fn participants(count: u64) -> Vec<LeaseParticipant> {
     (1..=count)
-        .map(|id| Member::new(OwnerId(id), plan(), policy()))
+        .map(|id| LeaseParticipant::new(OwnerId(id), plan(), policy()))
         .collect()
 }
 

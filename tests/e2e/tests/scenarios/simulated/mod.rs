@@ -12,7 +12,7 @@ use endpoint::{Answer, Endpoint};
 use entra_token_core::failure::{Failure, NoAnswer};
 use entra_token_core::http;
 use entra_token_core::identity::{ManagedIdentity, MetadataService, Plan, Source};
-use entra_token_core::member::{Call, Member, Outcome};
+use entra_token_core::lease::{Call, LeaseParticipant, Outcome};
 use entra_token_core::record::OwnerId;
 use entra_token_core::slot::{Event, Policy};
 use entra_token_core::{Mono, Now, Token, Wall};
@@ -54,7 +54,7 @@ pub(crate) fn run(scenario: &Scenario) -> Result<(), String> {
 /// A call on its way: when its answer comes, and to whom.
 struct InFlight {
     arrives: Duration,
-    member: usize,
+    participant: usize,
     call: Call,
     answer: Answer,
 }
@@ -79,7 +79,7 @@ struct Run<'a> {
     scenario: &'a Scenario,
     endpoint: Endpoint<'a>,
     shared: OneKey,
-    members: Vec<Member>,
+    participants: Vec<LeaseParticipant>,
     /// True time since the start.
     at: Duration,
     /// By how many seconds this machine's clock is off.
@@ -115,8 +115,8 @@ impl<'a> Run<'a> {
             scenario,
             endpoint: Endpoint::new(scenario, right_first),
             shared: OneKey::default(),
-            members: (1..=3)
-                .map(|id| Member::new(OwnerId(seed + id), plan.clone(), policy))
+            participants: (1..=3)
+                .map(|id| LeaseParticipant::new(OwnerId(seed + id), plan.clone(), policy))
                 .collect(),
             at: Duration::ZERO,
             clock: 0,
@@ -169,18 +169,18 @@ impl<'a> Run<'a> {
             self.clock = self.scenario.clock.map_or(0, |step| step.by_seconds);
         }
         if let Some(due) = self.in_flight.take_if(|call| call.arrives <= self.at) {
-            let (now, member) = (self.now(), &mut self.members[due.member]);
+            let (now, participant) = (self.now(), &mut self.participants[due.participant]);
             let outcome = match due.answer {
                 Answer::Response(response) => {
-                    member.answered(now, due.call.id, response, &self.shared)
+                    participant.answered(now, due.call.id, response, &self.shared)
                 }
-                Answer::None(why) => member.call_failed(now, due.call.id, why, &self.shared),
+                Answer::None(why) => participant.call_failed(now, due.call.id, why, &self.shared),
             };
-            self.settle(due.member, outcome)?;
+            self.settle(due.participant, outcome)?;
         }
-        for index in 0..self.members.len() {
+        for index in 0..self.participants.len() {
             let now = self.now();
-            let outcome = self.members[index].step(now, &self.shared);
+            let outcome = self.participants[index].step(now, &self.shared);
             self.settle(index, outcome)?;
         }
         self.check_token()
@@ -190,9 +190,9 @@ impl<'a> Run<'a> {
     fn next_moment(&self) -> Duration {
         let now = self.now();
         let wakeups = self
-            .members
+            .participants
             .iter()
-            .map(|member| self.at + member.next_wakeup(now).since(now.mono));
+            .map(|participant| self.at + participant.next_wakeup(now).since(now.mono));
         wakeups
             .chain(self.in_flight.as_ref().map(|call| call.arrives))
             .chain(self.clock_steps_at)
@@ -202,7 +202,7 @@ impl<'a> Run<'a> {
             .max(self.at + Duration::from_millis(1))
     }
 
-    fn settle(&mut self, member: usize, outcome: Outcome) -> Result<(), String> {
+    fn settle(&mut self, participant: usize, outcome: Outcome) -> Result<(), String> {
         for event in outcome.events {
             match event {
                 Event::Failed {
@@ -222,18 +222,18 @@ impl<'a> Run<'a> {
                     });
                 }
                 Event::Acquired { after_failures, .. } | Event::Unchanged { after_failures } => {
-                    self.got_token(member, after_failures)?;
+                    self.got_token(participant, after_failures)?;
                 }
                 Event::ClockOff(_) | Event::LifetimeIgnored => {}
             }
         }
         match outcome.call {
-            Some(call) => self.call(member, call),
+            Some(call) => self.call(participant, call),
             None => Ok(()),
         }
     }
 
-    fn got_token(&mut self, member: usize, after_failures: u32) -> Result<(), String> {
+    fn got_token(&mut self, participant: usize, after_failures: u32) -> Result<(), String> {
         let in_a_row = self.failed.last().map_or(0, |failed| failed.attempt);
         if after_failures > 0 && after_failures != in_a_row {
             return Err(format!("{after_failures} failures told, of {in_a_row}"));
@@ -241,7 +241,7 @@ impl<'a> Run<'a> {
         if after_failures > 0 {
             self.recovered_at = Some(self.at);
         }
-        let Some(token) = self.members[member].slot().state().token.as_ref() else {
+        let Some(token) = self.participants[participant].slot().state().token.as_ref() else {
             return Err("a token is told of that is not there".into());
         };
         if self.held.is_none() {
@@ -257,7 +257,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn call(&mut self, member: usize, call: Call) -> Result<(), String> {
+    fn call(&mut self, participant: usize, call: Call) -> Result<(), String> {
         if self.in_flight.is_some() {
             return Err("a second call while one is in flight".into());
         }
@@ -285,7 +285,7 @@ impl<'a> Run<'a> {
         }
         self.in_flight = Some(InFlight {
             arrives: self.at + after,
-            member,
+            participant,
             call,
             answer,
         });
@@ -298,16 +298,20 @@ impl<'a> Run<'a> {
         // A clock that was set forward may end a token; one that was set back may not keep it.
         let ahead = self.held.as_ref().map_or(0, |held| self.clock - held.clock);
         let ahead = Duration::from_secs(u64::try_from(ahead).unwrap_or(0));
-        for token in self.members.iter().filter_map(|member| member.token(now)) {
+        for token in self
+            .participants
+            .iter()
+            .filter_map(|participant| participant.token(now))
+        {
             let end = self.endpoint.end_of(token.secret.expose());
             if end.is_some_and(|end| end <= self.at + ahead) {
                 return Err("a token that has ended may be sent".into());
             }
         }
         if self
-            .members
+            .participants
             .iter()
-            .all(|member| member.token(now).is_some())
+            .all(|participant| participant.token(now).is_some())
         {
             self.without_token_since = None;
             return Ok(());

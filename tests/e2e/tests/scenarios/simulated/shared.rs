@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use entra_token_core::member::{Cas, SharedData};
+use entra_token_core::lease::{Cas, SharedData};
 
 #[derive(Default)]
 pub(super) struct OneKey(RefCell<Option<(Vec<u8>, u32)>>);

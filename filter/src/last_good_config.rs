@@ -10,11 +10,10 @@ use core::time::Duration;
 
 use entra_token_core::Mono;
 use entra_token_core::config::Mistakes;
-use entra_token_core::member::{Cas, SharedData};
+use entra_token_core::lease::{Cas, SharedData};
 
 use crate::host::{self, Shared};
 use crate::metrics::MistakesGauge;
-use crate::root::{Active, Duty};
 
 /// How often a root context with a good configuration says so.
 const EVERY: Duration = Duration::from_secs(1);
@@ -22,8 +21,8 @@ const EVERY: Duration = Duration::from_secs(1);
 /// For how long that counts: a process that gets no turn for so long has other troubles.
 const COUNTS_FOR: Duration = Duration::from_secs(10);
 
-/// The standing of the plugin that a configuration belongs to.
-pub(crate) struct Standing {
+/// The last_good of the plugin that a configuration belongs to.
+pub(crate) struct LastGoodConfig {
     /// Of the time at which a good one was last in use.
     key: String,
     /// Of the number of mistakes in a wrong one that came after it.
@@ -35,7 +34,7 @@ pub(crate) struct Standing {
     shows_mistakes: Cell<bool>,
 }
 
-impl Standing {
+impl LastGoodConfig {
     /// Of the effective root context, by the names that its owner gave it: `config.name`, which
     /// Istio makes of the WasmPlugin's, and `root_id`.
     pub(crate) fn of_this_plugin() -> Self {
@@ -54,10 +53,9 @@ impl Standing {
         }
     }
 
-    /// Whether this is a good configuration of the same plugin.
-    pub(crate) fn is_kept_by(&self, other: &Active) -> bool {
-        let is_same = |other: &Self| other.key == self.key;
-        matches!(other.duty, Duty::Authorize) && other.standing.as_ref().is_some_and(is_same)
+    /// Whether both are of the same plugin.
+    pub(crate) fn is_of_the_plugin_of(&self, other: &Self) -> bool {
+        self.key == other.key
     }
 
     /// A wrong configuration is not taken, because there is a good one: those who have that show the
@@ -91,20 +89,22 @@ impl Standing {
         said.is_some_and(|at| now.since(Mono(u64::from_le_bytes(at))) < COUNTS_FOR)
     }
 
-    /// Tells, at a tick, of the configuration that this root context has.
-    pub(crate) fn tell(&self, duty: &Duty, now: Mono) {
+    /// Publishes, at a tick, the configuration that this root context has: a good one, or one with so many
+    /// `mistakes` that is in use because there is no good one.
+    pub(crate) fn publish(&self, mistakes: Option<u32>, now: Mono) {
         if now < self.next.get() {
             return;
         }
         self.next.set(now.after(EVERY));
-        match duty {
-            // What a good one has replaced may live on for long, and is not to be seen any more.
-            Duty::Explain(misfit) if !self.is_good(now) => self.show(misfit.mistakes),
-            Duty::Explain(_) => self.shows_mistakes.set(false),
-            Duty::Authorize | Duty::Status => {
+        match mistakes {
+            None => {
                 Shared.write(&self.key, &now.0.to_le_bytes(), Some(Cas(0)));
                 self.show(self.refused());
             }
+            Some(mistakes) if !self.is_good(now) => self.show(mistakes),
+            // A good configuration has replaced this one, which lives on until its last request ends.
+            // The gauge belongs to the good one.
+            Some(_) => self.shows_mistakes.set(false),
         }
     }
 
@@ -114,7 +114,7 @@ impl Standing {
     }
 }
 
-impl Drop for Standing {
+impl Drop for LastGoodConfig {
     /// What is gone has no mistakes. One that is as bad and takes its place shows its own soon.
     fn drop(&mut self) {
         if self.shows_mistakes.get() {

@@ -1,4 +1,4 @@
-//! What all contexts of one VM share: a keeper for every slot.
+//! What all contexts of one VM share: a slot for every slot.
 //!
 //! Envoy runs one VM per thread, whatever the number of plugin configurations; after an update
 //! the old root context lives on until its last request ends, and both tick. So everything
@@ -13,7 +13,7 @@ use std::rc::{Rc, Weak};
 use entra_token_core::config::{SlotSpec, Terms};
 use entra_token_core::failure::NoAnswer;
 use entra_token_core::http::Response;
-use entra_token_core::member::{Call, Member, Outcome};
+use entra_token_core::lease::{Call, LeaseParticipant, Outcome};
 use entra_token_core::record::{OwnerId, SlotKey};
 use entra_token_core::slot::{CallId, Event};
 use entra_token_core::state::{Denials, Refusal};
@@ -24,8 +24,11 @@ use crate::host::{self, Shared};
 use crate::memo::is_same;
 use crate::metrics::{HeldGauge, TokenMetrics};
 use crate::parked::{Parked, Waiting};
-use crate::root::HURRIED_TICK;
 use crate::thread;
+
+/// How often a VM looks at shared data while requests wait in it. Nothing else wakes it when another VM
+/// gets the token.
+pub(crate) const HURRIED_TICK: Duration = Duration::from_millis(20);
 
 /// RFC 6750 §2.1, with the space that follows it.
 const SCHEME: &str = "Bearer ";
@@ -48,11 +51,11 @@ impl Header {
 }
 
 /// One slot in this VM.
-pub(crate) struct Keeper {
+pub(crate) struct LocalSlot {
     identity: String,
     audience: Audience,
     terms: RefCell<Terms>,
-    member: RefCell<Member>,
+    participant: RefCell<LeaseParticipant>,
     header: RefCell<Option<Header>>,
     parked: RefCell<Parked>,
     held: HeldGauge,
@@ -75,29 +78,29 @@ pub(crate) struct Keeper {
 const LOOKED_FOR: Duration = Duration::from_secs(5);
 
 thread_local! {
-    /// By slot and identity's name, which is in logs and metrics. Whoever uses a keeper keeps it
+    /// By slot and identity's name, which is in logs and metrics. Whoever uses a slot keeps it
     /// alive: what no configuration names any more goes with its last root context.
-    static KEEPERS: RefCell<HashMap<(SlotKey, String), Weak<Keeper>>> = RefCell::default();
+    static LOCAL_SLOTS: RefCell<HashMap<(SlotKey, String), Weak<LocalSlot>>> = RefCell::default();
 }
 
-/// The keeper of a slot in this VM; made if there is none, else told of the configuration.
-pub(crate) fn keeper(spec: &SlotSpec) -> Rc<Keeper> {
+/// The slot of a slot in this VM; made if there is none, else told of the configuration.
+pub(crate) fn get_or_create(spec: &SlotSpec) -> Rc<LocalSlot> {
     let (plan, policy) = (spec.plan.clone(), spec.policy);
-    KEEPERS.with_borrow_mut(|keepers| {
-        keepers.retain(|_, keeper| keeper.strong_count() > 0);
+    LOCAL_SLOTS.with_borrow_mut(|slots| {
+        slots.retain(|_, slot| slot.strong_count() > 0);
         let name = (spec.key.clone(), spec.identity.clone());
-        if let Some(keeper) = keepers.get(&name).and_then(Weak::upgrade) {
-            let mut member = keeper.member.borrow_mut();
-            member.reconfigure(plan, policy, host::now(), &Shared);
-            drop(member);
-            keeper.terms.replace(spec.terms.clone());
-            return keeper;
+        if let Some(slot) = slots.get(&name).and_then(Weak::upgrade) {
+            let mut participant = slot.participant.borrow_mut();
+            participant.reconfigure(plan, policy, host::now(), &Shared);
+            drop(participant);
+            slot.terms.replace(spec.terms.clone());
+            return slot;
         }
-        let keeper = Rc::new(Keeper {
+        let slot = Rc::new(LocalSlot {
             identity: spec.identity.clone(),
             audience: spec.plan.audience.clone(),
             terms: RefCell::new(spec.terms.clone()),
-            member: RefCell::new(Member::new(random_owner(), plan, policy)),
+            participant: RefCell::new(LeaseParticipant::new(random_owner(), plan, policy)),
             header: RefCell::default(),
             parked: RefCell::default(),
             held: HeldGauge::new(),
@@ -109,8 +112,8 @@ pub(crate) fn keeper(spec: &SlotSpec) -> Rc<Keeper> {
             seen_refused: Cell::default(),
             looked_for_until: Cell::default(),
         });
-        keepers.insert(name, Rc::downgrade(&keeper));
-        keeper
+        slots.insert(name, Rc::downgrade(&slot));
+        slot
     })
 }
 
@@ -118,14 +121,14 @@ pub(crate) fn keeper(spec: &SlotSpec) -> Rc<Keeper> {
 /// the panic had in its hands is passed over: a second panic would end the last words.
 pub(crate) fn dismiss_parked(dismiss: impl Fn(u32)) {
     // Fails only while the thread ends, when nobody waits any more.
-    let _ = KEEPERS.try_with(|keepers| {
-        let Ok(keepers) = keepers.try_borrow() else {
+    let _ = LOCAL_SLOTS.try_with(|slots| {
+        let Ok(slots) = slots.try_borrow() else {
             return;
         };
-        for keeper in keepers.values().filter_map(Weak::upgrade) {
-            if let Ok(parked) = keeper.parked.try_borrow() {
+        for slot in slots.values().filter_map(Weak::upgrade) {
+            if let Ok(parked) = slot.parked.try_borrow() {
                 for context in parked.contexts() {
-                    keeper.held.change(-1);
+                    slot.held.change(-1);
                     dismiss(context);
                 }
             }
@@ -138,7 +141,7 @@ fn random_owner() -> OwnerId {
     OwnerId(RandomState::new().build_hasher().finish())
 }
 
-impl Keeper {
+impl LocalSlot {
     /// The value of `authorization`, if there is a token that may be sent now.
     pub(crate) fn header(&self) -> Option<Ref<'_, Header>> {
         Ref::filter_map(self.header.borrow(), Option::as_ref)
@@ -148,17 +151,17 @@ impl Keeper {
 
     /// Looks whether another VM has published a token meanwhile.
     pub(crate) fn refresh(&self, now: Now) {
-        self.member.borrow_mut().refresh(&Shared);
+        self.participant.borrow_mut().refresh(&Shared);
         self.renew_header(now);
     }
 
     /// Lets time pass; the call that comes of it, if any, must be dispatched.
     pub(crate) fn step(&self, now: Now) -> Option<Call> {
         self.sample_status.set(true);
-        let mut member = self.member.borrow_mut();
-        member.runs_on(thread::current());
-        let outcome = member.step(now, &Shared);
-        drop(member);
+        let mut participant = self.participant.borrow_mut();
+        participant.runs_on(thread::current());
+        let outcome = participant.step(now, &Shared);
+        drop(participant);
         self.settle(now, outcome)
     }
 
@@ -166,29 +169,32 @@ impl Keeper {
     /// dispatched.
     pub(crate) fn answered(&self, now: Now, id: CallId, response: Response) -> Option<Call> {
         let outcome = self
-            .member
+            .participant
             .borrow_mut()
             .answered(now, id, response, &Shared);
         self.settle(now, outcome)
     }
 
     pub(crate) fn call_failed(&self, now: Now, id: CallId, why: NoAnswer) {
-        let outcome = self.member.borrow_mut().call_failed(now, id, why, &Shared);
+        let outcome = self
+            .participant
+            .borrow_mut()
+            .call_failed(now, id, why, &Shared);
         self.settle(now, outcome);
     }
 
     /// The root context that made the call goes, and Envoy ends the call with it.
     pub(crate) fn abandoned(&self, now: Now, id: CallId) {
-        self.member.borrow_mut().abandoned(now, id, &Shared);
+        self.participant.borrow_mut().abandoned(now, id, &Shared);
     }
 
     pub(crate) fn next_wakeup(&self, now: Now) -> Mono {
-        self.member.borrow().next_wakeup(now)
+        self.participant.borrow().next_wakeup(now)
     }
 
-    /// Reads the member, as of the last step or refresh.
-    pub(crate) fn member(&self) -> Ref<'_, Member> {
-        self.member.borrow()
+    /// Reads the participant, as of the last step or refresh.
+    pub(crate) fn participant(&self) -> Ref<'_, LeaseParticipant> {
+        self.participant.borrow()
     }
 
     pub(crate) fn held_count(&self) -> usize {
@@ -212,7 +218,7 @@ impl Keeper {
 
     /// Forgets a parked request that is gone.
     pub(crate) fn unpark(&self, context: u32) {
-        drop(self.take(context));
+        self.take(context);
     }
 
     /// The contexts of the parked requests that need wait no longer, `most` of them.
@@ -221,11 +227,11 @@ impl Keeper {
             return Vec::new();
         }
         let has_token = self.header().is_some();
-        let member = self.member.borrow();
+        let participant = self.participant.borrow();
         self.parked.borrow().over(now, most, |waiting| {
             has_token
                 && (waiting.refused == Generation::default()
-                    || member.refusal(now, waiting.refused) != Refusal::Refreshing)
+                    || participant.refusal(now, waiting.refused) != Refusal::Refreshing)
         })
     }
 
@@ -249,8 +255,8 @@ impl Keeper {
 
     /// Whether the target is not known to have accepted the token of this generation.
     pub(crate) fn is_unproven(&self, generation: Generation) -> bool {
-        let member = self.member.borrow();
-        let state = member.slot().state();
+        let participant = self.participant.borrow();
+        let state = participant.slot().state();
         !state.accepted && state.generation() == generation
     }
 
@@ -271,7 +277,10 @@ impl Keeper {
 
     /// The target refused a request with the token of this generation.
     pub(crate) fn refused_generation(&self, generation: Generation, now: Now) -> Refusal {
-        let refusal = self.member.borrow_mut().refused(now, generation, &Shared);
+        let refusal = self
+            .participant
+            .borrow_mut()
+            .refused(now, generation, &Shared);
         self.renew_header(now);
         if refusal == Refusal::Refreshing {
             self.look_for_newer(now);
@@ -292,17 +301,17 @@ impl Keeper {
     /// Whether the status of an answer to a request with the token of this generation is worth
     /// a look: until the target has accepted the token, and once a tick after that.
     pub(crate) fn wants_status(&self, generation: Generation) -> bool {
-        let state = self.member.borrow();
+        let state = self.participant.borrow();
         let state = state.slot().state();
         (state.generation() == generation && !state.accepted) || self.sample_status.take()
     }
 
     /// The target accepted the token of this generation.
     pub(crate) fn accepted(&self, generation: Generation) {
-        let known = self.member.borrow().slot().state().accepted;
+        let known = self.participant.borrow().slot().state().accepted;
         if !known {
-            let mut member = self.member.borrow_mut();
-            member.accepted(host::now(), generation, &Shared);
+            let mut participant = self.participant.borrow_mut();
+            participant.accepted(host::now(), generation, &Shared);
         }
     }
 
@@ -336,10 +345,10 @@ impl Keeper {
     }
 
     fn renew_header(&self, now: Now) {
-        let member = self.member.borrow();
-        self.metrics.show(member.slot().state());
+        let participant = self.participant.borrow();
+        self.metrics.show(participant.slot().state());
         let mut header = self.header.borrow_mut();
-        let Some(token) = member.token(now) else {
+        let Some(token) = participant.token(now) else {
             *header = None;
             return;
         };
@@ -393,9 +402,9 @@ impl Keeper {
                 let (seconds, tenth) = (rounded.as_secs(), rounded.subsec_millis() / 100);
                 let terms = self.terms.borrow();
                 let why = terms.explain(failure);
-                let member = self.member.borrow();
+                let participant = self.participant.borrow();
                 let next = format!("(next attempt in {seconds}.{tenth} s)");
-                match meanwhile(member.token(now), now) {
+                match meanwhile(participant.token(now), now) {
                     Some(meanwhile) => log::warn!(
                         "identity `{identity}`: the token for {audience} could not be renewed; {meanwhile}: {why} {next}"
                     ),

@@ -9,10 +9,10 @@ use proxy_wasm::types::{Action, MapType};
 
 use crate::host;
 use crate::metrics::RequestMetrics;
-use crate::request::send_unavailable;
+use crate::responses::send_unavailable;
 
 /// What is known of it.
-pub(crate) struct Misfit {
+pub(crate) struct InvalidConfig {
     salvaged: Salvage,
     /// One for each of `salvaged.targets`.
     metrics: Vec<RequestMetrics>,
@@ -21,7 +21,7 @@ pub(crate) struct Misfit {
     answer: Unavailable,
 }
 
-impl Misfit {
+impl InvalidConfig {
     pub(crate) fn new(salvaged: Salvage, mistakes: &Mistakes) -> Self {
         let metrics = salvaged.targets.iter();
         Self {

@@ -11,23 +11,23 @@ use crate::memo::Memo;
 
 /// What a request of a target's may have on its way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Carriage {
+pub(crate) enum Permission {
     /// The token.
     Token,
     /// What the client sent: the cluster is none of the target's.
     #[default]
     Untouched,
     /// Nothing.
-    InClear,
+    ClearText,
 }
 
 /// What is known of the clusters that requests of one target go to.
 #[derive(Default)]
 pub(crate) struct Clusters {
     /// A cluster's name → what it may carry; of this tick, as Envoy may get another cluster of that name.
-    known: Memo<Carriage>,
+    known: Memo<Permission>,
     /// The same of the one cluster that the filter stands in.
-    own: Cell<Option<Carriage>>,
+    own: Cell<Option<Permission>>,
     /// Whether this Envoy's node is one of Istio's, once it has been asked.
     in_a_mesh: Cell<Option<bool>>,
     /// Whether istiod says of one of them that it leaves the mesh, so that it matters what it says next.
@@ -39,20 +39,20 @@ pub(crate) struct Clusters {
 impl Clusters {
     /// What the effective context's request may have on its way. A cluster that cannot be told is none of
     /// the target's.
-    pub(crate) fn carriage(&self, allowed: &AllowedClusters) -> Carriage {
+    pub(crate) fn permission(&self, allowed: &AllowedClusters) -> Permission {
         match allowed {
             // The filter is bound to a cluster, so its name need not be asked for. Under Istio it may
             // be bound to several, which share this context where their configurations are the same.
             AllowedClusters::Any if !self.is_in_a_mesh() => self.own.get().unwrap_or_else(|| {
-                let carriage = self.judge_transport();
-                self.own.set(Some(carriage));
-                carriage
+                let permission = self.judge_transport();
+                self.own.set(Some(permission));
+                permission
             }),
             allowed => host::cluster_name()
                 .and_then(|cluster| self.known.get(&cluster, |name| self.judge(allowed, name)))
                 .unwrap_or_else(|| match allowed {
                     AllowedClusters::Any => self.judge_transport(),
-                    _ => Carriage::Untouched,
+                    _ => Permission::Untouched,
                 }),
         }
     }
@@ -75,26 +75,26 @@ impl Clusters {
     }
 
     #[inline(never)]
-    fn judge(&self, allowed: &AllowedClusters, cluster: &str) -> Carriage {
+    fn judge(&self, allowed: &AllowedClusters, cluster: &str) -> Permission {
         match allowed {
-            _ if !allowed.allow(cluster) => Carriage::Untouched,
+            _ if !allowed.allow(cluster) => Permission::Untouched,
             // Who names clusters knows them.
-            AllowedClusters::Named(_) => Carriage::Token,
+            AllowedClusters::Named(_) => Permission::Token,
             _ => self.judge_transport(),
         }
     }
 
     /// For a cluster that may carry the token, if nobody can read it on the way.
     #[inline(never)]
-    fn judge_transport(&self) -> Carriage {
+    fn judge_transport(&self) -> Permission {
         let transport = Transport::from_istio_metadata(istio_metadata_has);
         if transport != Transport::InsideMesh {
             self.leave_the_mesh.set(true);
         }
         self.report(transport);
         match transport {
-            Transport::ClearText => Carriage::InClear,
-            Transport::InsideMesh | Transport::Tls => Carriage::Token,
+            Transport::ClearText => Permission::ClearText,
+            Transport::InsideMesh | Transport::Tls => Permission::Token,
         }
     }
 

@@ -1,9 +1,9 @@
 //! One VM's part in a slot: its view of the shared record, the lease, and the machine it runs
 //! while the lease is its own.
 //!
-//! Every VM of the process has a member for every slot and polls it on each tick. Whoever finds
+//! Every VM of the process has a participant for every slot and polls it on each tick. Whoever finds
 //! the slot due and wins the lease by compare-and-swap runs the call; the others see its result
-//! in the record. The record is the truth: a member whose lease was taken over drops its call.
+//! in the record. The record is the truth: a participant whose lease was taken over drops its call.
 
 use core::time::Duration;
 
@@ -29,8 +29,8 @@ pub trait SharedData {
     fn write(&self, key: &str, value: &[u8], expected: Option<Cas>) -> bool;
 }
 
-/// A call that the caller must carry out and bring back by [`Member::answered`] or
-/// [`Member::call_failed`].
+/// A call that the caller must carry out and bring back by [`LeaseParticipant::answered`] or
+/// [`LeaseParticipant::call_failed`].
 #[derive(Clone, Debug)]
 pub struct Call {
     /// To be given back with the answer.
@@ -76,7 +76,7 @@ const WRITE_ATTEMPTS: usize = 16;
 
 /// A VM's part in one slot.
 #[derive(Debug)]
-pub struct Member {
+pub struct LeaseParticipant {
     me: OwnerId,
     key: SlotKey,
     slot: Slot,
@@ -92,8 +92,8 @@ pub struct Member {
     seen: Option<Cas>,
 }
 
-impl Member {
-    /// A member that has seen nothing yet. `me` must differ from every other VM's.
+impl LeaseParticipant {
+    /// A participant that has seen nothing yet. `me` must differ from every other VM's.
     #[must_use]
     pub fn new(me: OwnerId, plan: Plan, policy: Policy) -> Self {
         Self {

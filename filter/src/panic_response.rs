@@ -7,7 +7,7 @@
 
 use std::panic::{self, PanicHookInfo};
 
-use crate::{host, vm};
+use crate::{host, local_slot};
 
 /// Seconds after which a client may send again: by then Envoy has loaded the VM anew.
 const RETRY_AFTER: &str = "2";
@@ -16,14 +16,14 @@ const RETRY_AFTER: &str = "2";
 const ANSWER: &[u8] =
     br#"{"error":{"code":"internal","message":"the proxy failed while the request waited for a token"}}"#;
 
-/// Has every panic from now on speak its last words.
+/// Has every panic from now on answer the parked requests.
 pub(crate) fn prepare() {
-    panic::set_hook(Box::new(speak));
+    panic::set_hook(Box::new(respond));
 }
 
-fn speak(panic: &PanicHookInfo<'_>) {
+fn respond(panic: &PanicHookInfo<'_>) {
     log::error!("this is a bug, please report it: {panic}");
-    vm::dismiss_parked(|context| {
+    local_slot::dismiss_parked(|context| {
         // A client that has left took its context along; should the answer fail, Envoy's own
         // time-outs end the request.
         let _ = host::set_effective_context(context).and_then(|()| {

@@ -1,0 +1,126 @@
+//! A configuration in use, with the state that its requests share.
+
+use std::rc::Rc;
+
+use entra_token_core::config::{self, Plugin, TargetSpec};
+
+use crate::clusters::Clusters;
+use crate::invalid_config::InvalidConfig;
+use crate::last_good_config::LastGoodConfig;
+use crate::local_slot::{self, LocalSlot};
+use crate::memo::Memo;
+use crate::metrics::RequestMetrics;
+
+/// A configuration in use.
+pub(crate) struct Active {
+    pub(crate) mode: Mode,
+    /// Of a filter that authorizes requests.
+    pub(crate) last_good: Option<LastGoodConfig>,
+    pub(crate) plugin: Plugin,
+    /// One for each of `plugin.slots`.
+    pub(crate) slots: Vec<Rc<LocalSlot>>,
+    /// One for each of `plugin.targets`.
+    targets: Vec<TargetState>,
+    /// `:authority` → index into `plugin.targets`.
+    found: Memo<Option<usize>>,
+}
+
+/// What is done with requests.
+pub(crate) enum Mode {
+    Authorize,
+    /// Answer for the proxy's state.
+    Status,
+    /// Explain to those that were meant why there is no token. The plugin has nothing to do.
+    Explain(Box<InvalidConfig>),
+}
+
+/// What a target needs beyond its configuration.
+struct TargetState {
+    metrics: RequestMetrics,
+    clusters: Clusters,
+}
+
+/// A target with all that a request of it needs.
+pub(crate) struct ActiveTarget<'a> {
+    pub(crate) spec: &'a TargetSpec,
+    pub(crate) slot: &'a Rc<LocalSlot>,
+    pub(crate) metrics: &'a RequestMetrics,
+    pub(crate) clusters: &'a Clusters,
+}
+
+impl Active {
+    pub(crate) fn new(plugin: Plugin) -> Self {
+        Self {
+            mode: match plugin.mode {
+                config::Mode::Authorize => Mode::Authorize,
+                // No request comes to a service.
+                config::Mode::Status | config::Mode::Service => Mode::Status,
+            },
+            last_good: plugin
+                .explains_mistakes()
+                .then(LastGoodConfig::of_this_plugin),
+            slots: plugin.slots.iter().map(local_slot::get_or_create).collect(),
+            targets: plugin
+                .targets
+                .iter()
+                .map(|target| TargetState {
+                    metrics: RequestMetrics::new(&target.name),
+                    clusters: Clusters::default(),
+                })
+                .collect(),
+            found: Memo::default(),
+            plugin,
+        }
+    }
+
+    pub(crate) fn explaining(invalid: InvalidConfig) -> Self {
+        Self {
+            mode: Mode::Explain(Box::new(invalid)),
+            ..Self::new(Plugin::default())
+        }
+    }
+
+    /// Whether this is a good configuration of the plugin that `last_good` is about.
+    pub(crate) fn is_good_one_of(&self, last_good: &LastGoodConfig) -> bool {
+        let own = self.last_good.as_ref();
+        matches!(self.mode, Mode::Authorize)
+            && own.is_some_and(|own| own.is_of_the_plugin_of(last_good))
+    }
+
+    /// The mistakes of a configuration that is in use because there is no good one.
+    pub(crate) fn mistakes(&self) -> Option<u32> {
+        match &self.mode {
+            Mode::Explain(invalid) => Some(invalid.mistakes),
+            Mode::Authorize | Mode::Status => None,
+        }
+    }
+
+    /// Forgets what holds for one tick, and hands the counts to Envoy.
+    pub(crate) fn at_tick(&self) {
+        for target in &self.targets {
+            target.clusters.forget();
+            target.metrics.flush();
+        }
+        if let Mode::Explain(invalid) = &self.mode {
+            invalid.flush();
+        }
+    }
+
+    /// The index of the target that this `:authority` leads to.
+    pub(crate) fn find(&self, authority: &[u8]) -> Option<usize> {
+        let find = |authority: &str| self.plugin.hosts.find(authority);
+        self.found.get(authority, find).flatten()
+    }
+
+    /// The target with this index.
+    pub(crate) fn target(&self, index: usize) -> Option<ActiveTarget<'_>> {
+        let spec = self.plugin.targets.get(index)?;
+        let state = self.targets.get(index)?;
+        Some(ActiveTarget {
+            spec,
+            slot: self.slots.get(spec.slot)?,
+            metrics: &state.metrics,
+            clusters: &state.clusters,
+        })
+    }
+}
