@@ -3,10 +3,10 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::bootstrap::{self, header_overrides};
-use crate::settings::Settings;
+use crate::bootstrap;
+use crate::process::{Child, Environment};
 use crate::settings::identity::{Application, Proof, Sidecar};
-use crate::supervise::{Child, Environment};
+use crate::settings::{Settings, headers};
 
 /// Secrets of the launcher's environment that reach Envoy by another way.
 const WITHHELD: [&str; 3] = ["IDENTITY_HEADER", "HTTPS_PROXY", "https_proxy"];
@@ -30,7 +30,7 @@ fn environment(settings: &Settings) -> Environment {
         (variable, value.expose().to_owned())
     });
     Environment::Inherited {
-        more: header_overrides::variables(settings)
+        more: headers::variables(settings)
             .map(|(variable, header)| (variable, header.value.clone()))
             .chain(authorization)
             .collect(),

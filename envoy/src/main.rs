@@ -4,14 +4,14 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use entra_auth_envoy::cli::Arguments;
-use entra_auth_envoy::launch;
+use entra_auth_envoy::{exit, launch};
 
 fn main() -> ExitCode {
     match Arguments::try_parse() {
         Ok(arguments) => launch::launch(arguments.command),
         Err(error) => {
             let code = if error.use_stderr() {
-                ExitCode::from(launch::USAGE)
+                ExitCode::from(exit::USAGE)
             } else {
                 ExitCode::SUCCESS
             };

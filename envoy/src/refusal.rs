@@ -4,9 +4,9 @@
 use std::path::PathBuf;
 
 use crate::children;
+use crate::process;
 use crate::settings::Settings;
 use crate::settings::mistake::{Mistake, Problem};
-use crate::supervise;
 
 /// Envoy's exit code for a bootstrap that it refuses; it has others for a signal.
 pub(crate) const REFUSED: u8 = 1;
@@ -22,7 +22,7 @@ pub(crate) fn mistake(
     bootstrap: PathBuf,
 ) -> Option<Mistake> {
     let envoy = children::validating_envoy(settings, program, bootstrap);
-    let output = supervise::command(&envoy).output().ok()?;
+    let output = process::command(&envoy).output().ok()?;
     of_words(&String::from_utf8_lossy(&output.stderr))
 }
 

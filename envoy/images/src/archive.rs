@@ -10,6 +10,9 @@ use sha2::{Digest, Sha256};
 
 use crate::layer::Layer;
 
+/// The media type of a manifest.
+pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
 /// The SHA-256 hash in hexadecimal.
 #[must_use]
 pub fn hash(bytes: &[u8]) -> String {
@@ -115,7 +118,7 @@ impl Archive {
     pub fn tar(&self) -> io::Result<Vec<u8>> {
         let manifest = &self.blobs[&self.manifest];
         let mut entry = json!({
-            "mediaType": crate::image::MANIFEST,
+            "mediaType": MANIFEST,
             "digest": self.manifest,
             "size": manifest.len(),
             "annotations": {

@@ -7,12 +7,10 @@ use std::io;
 use serde_json::{Value, json};
 
 use crate::arch::Arch;
-use crate::archive::{Archive, digest};
+use crate::archive::{Archive, MANIFEST, digest};
 use crate::layer::{Layer, USER, gzip};
 use crate::origin::Origin;
 
-/// The media type of a manifest.
-pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 /// The media type of an image's configuration.
 pub const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 /// The media type of a compressed layer.

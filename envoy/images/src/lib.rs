@@ -21,6 +21,9 @@ pub mod sbom;
 
 use std::path::Path;
 
+/// The release, whichever tag the images get.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// Reads a file; an error names it.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))

@@ -7,8 +7,8 @@ use std::io;
 use serde_json::json;
 
 use crate::arch::Arch;
-use crate::archive::Archive;
-use crate::image::{Image, MANIFEST};
+use crate::archive::{Archive, MANIFEST};
+use crate::image::Image;
 use crate::layer::Layer;
 use crate::origin::Origin;
 

@@ -1,7 +1,7 @@
 //! What images are called: the part before their names, and the tag, by the grammar of
 //! <https://github.com/distribution/reference/blob/main/reference.go>.
 
-use crate::recipe::VERSION;
+use crate::VERSION;
 
 /// Checks a registry, with its port if need be, and a path; nothing is the place that examples name.
 ///

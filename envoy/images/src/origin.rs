@@ -7,7 +7,7 @@ use std::process::Command;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::recipe::VERSION;
+use crate::VERSION;
 
 /// The commit.
 #[derive(Debug, Clone, Default)]

@@ -17,8 +17,6 @@ use crate::origin::Origin;
 use crate::sbom::{Component, bill};
 use crate::{module, read};
 
-/// The release, whichever tag the images get.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Where the bill of materials is in each image.
 pub const BILL: &str = "usr/share/doc/entra-auth/sbom.cdx.json";
 /// Where the module is in the proxy's image.

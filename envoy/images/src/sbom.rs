@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::VERSION;
 use crate::archive::hash;
 use crate::origin::Origin;
 use crate::program::compilers;
-use crate::recipe::VERSION;
 
 /// Something that is in an image.
 #[derive(Debug, Clone, Default)]

@@ -6,31 +6,8 @@ use serde_json::{Value, json};
 
 use super::typed;
 use crate::settings::Settings;
-use crate::settings::headers::HeaderOverride;
+use crate::settings::headers::variables_of;
 use crate::settings::target::Target;
-use crate::settings::variables::HEADER;
-
-/// The headers of all targets, each with the variable that has its value.
-pub fn variables(settings: &Settings) -> impl Iterator<Item = (String, &HeaderOverride)> {
-    settings
-        .targets
-        .iter()
-        .flat_map(|target| &target.override_headers)
-        .enumerate()
-        .map(|(index, header)| (format!("{HEADER}{index}"), header))
-}
-
-/// The same of one target.
-pub fn variables_of<'a>(
-    target: &Target,
-    settings: &'a Settings,
-) -> impl Iterator<Item = (String, &'a HeaderOverride)> {
-    let before = settings.targets.iter().take_while(|other| *other != target);
-    let before = before.map(|other| other.override_headers.len()).sum();
-    variables(settings)
-        .skip(before)
-        .take(target.override_headers.len())
-}
 
 /// The filter that sets those of a target; none where there is nothing to set.
 pub(super) fn filter(target: &Target, settings: &Settings) -> Option<Value> {

@@ -8,7 +8,7 @@ mod admin;
 mod auth_errors;
 pub mod check;
 mod credential_files;
-pub mod header_overrides;
+mod header_overrides;
 mod http;
 mod identity;
 mod identity_clusters;

@@ -8,7 +8,7 @@ use entra_token_core::config;
 use super::*;
 use crate::machine::Machine;
 use crate::settings::trust_store::tests::certificate;
-use crate::settings::{self, file, files};
+use crate::settings::{self, file, files, headers};
 
 /// A machine with all that the launcher looks for.
 fn machine(directory: &Path) -> Machine {
@@ -274,7 +274,7 @@ fn says_the_same(pairs: &[(&str, &str)]) -> String {
     let path = directory.path().join("config.yaml").display().to_string();
     fs::write(&path, &text).unwrap();
 
-    let values: Vec<(String, String)> = header_overrides::variables(&of_environment)
+    let values: Vec<(String, String)> = headers::variables(&of_environment)
         .map(|(variable, header)| (variable, header.value.clone()))
         .collect();
     let mut beside: Vec<(&str, &str)> = pairs

@@ -5,10 +5,10 @@
 //! What is of use to nobody but the target is not shown: the token, nor any part of its signature.
 
 mod attempt;
-mod beside;
 mod claims;
-mod mend;
+mod envoy;
 mod place;
+mod remedies;
 mod report;
 
 use std::fs;
@@ -21,14 +21,15 @@ use entra_token_core::failure::{EndsBy, Failure};
 use crate::admin::Admin;
 use crate::bootstrap;
 use crate::children;
-use crate::launch::{self, OS_ERROR, Programs, say};
+use crate::exit::{OS_ERROR, refuse, say};
+use crate::prepare::{self, Programs};
 use crate::refusal::{self, REFUSED};
 use crate::settings::Settings;
 use crate::settings::choices::{AccessLog, LogLevel};
 use attempt::{Attempts, Clock};
-use beside::Ended;
 use claims::printable;
-use mend::Verdict;
+use envoy::Ended;
+use remedies::Verdict;
 use report::{Report, Subject};
 
 /// For so long further attempts are begun: enough for an endpoint that is busy for a moment; not for
@@ -56,11 +57,11 @@ fn try_to_check(settings: &Settings, programs: Programs) -> Result<u8, u8> {
         // Standard error is for what goes wrong.
         settings.log_level = LogLevel::WARNING;
     }
-    let run_dir = launch::private_directory(&settings)?;
+    let run_dir = prepare::private_directory(&settings)?;
     let timeouts = subjects.iter().map(|it| it.spec.policy.call_timeout);
     let timeout = timeouts.max().unwrap_or_default();
     let bootstrap = bootstrap::check::build(&settings, run_dir.path(), timeout);
-    let bootstrap = launch::write_bootstrap(&run_dir, &bootstrap)?;
+    let bootstrap = prepare::write_bootstrap(&run_dir, &bootstrap)?;
     let log = run_dir.path().join(LOG);
     let log_file = (!verbose).then_some(log.as_path());
     let envoy = children::checking_envoy(
@@ -89,8 +90,8 @@ fn try_to_check(settings: &Settings, programs: Programs) -> Result<u8, u8> {
         };
         ask_for_all(&subjects, &attempts)
     };
-    let ended = beside::work(&envoy, sidecars, &socket, work)
-        .map_err(|not_started| launch::cannot_run(&not_started))?;
+    let ended = envoy::work(&envoy, sidecars, &socket, work)
+        .map_err(|not_started| prepare::cannot_run(&not_started))?;
     match ended {
         Ended::Done(results) => print(&results),
         Ended::Stopped(code) => Ok(code),
@@ -98,7 +99,7 @@ fn try_to_check(settings: &Settings, programs: Programs) -> Result<u8, u8> {
             if code == REFUSED
                 && let Some(mistake) = refusal::mistake(&settings, programs.envoy, bootstrap)
             {
-                return Err(launch::refuse(&[mistake]));
+                return Err(refuse(&[mistake]));
             }
             say(&format!("Envoy ended with code {code}:"));
             show(&log);

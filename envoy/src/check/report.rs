@@ -7,8 +7,8 @@ use entra_token_core::config::{IdentityType, SlotSpec};
 
 use super::attempt::{Acquired, Failed};
 use super::claims::{Claims, duration, printable};
-use super::mend::{self, Verdict};
 use super::place::{self, Place};
+use super::remedies::{self, Verdict};
 
 /// Whom a slot's token is for.
 #[derive(Debug, Clone)]
@@ -119,7 +119,7 @@ impl Report {
             reason,
         } = failed;
         let what = match Verdict::of(failure) {
-            Verdict::Unreachable if mend::was_reached(failure) => "no token: no answer of use",
+            Verdict::Unreachable if remedies::was_reached(failure) => "no token: no answer of use",
             Verdict::Unreachable => "no token: not reached",
             Verdict::Refused => "no token: refused",
             Verdict::Misconfigured => "no token: something here is wrong",
@@ -127,7 +127,7 @@ impl Report {
         let mut report = Self::new(subject, what);
         let plan = &subject.spec.plan;
         let place = Place::of(plan, subject.kind, endpoint);
-        let remedy = mend::remedy(
+        let remedy = remedies::remedy(
             failure,
             &subject.spec.terms,
             place,

@@ -6,7 +6,10 @@ use entra_token_core::config::unambiguous;
 use http::{HeaderName, HeaderValue};
 use serde_json::Value;
 
+use super::Settings;
 use super::mistake::{Problem, quoted};
+use super::target::Target;
+use super::variables::HEADER;
 
 /// A header to set.
 #[derive(Clone, PartialEq, Eq)]
@@ -21,6 +24,28 @@ impl std::fmt::Debug for HeaderOverride {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: …", self.name)
     }
+}
+
+/// The headers of all targets, each with the variable by which Envoy gets its value.
+pub fn variables(settings: &Settings) -> impl Iterator<Item = (String, &HeaderOverride)> {
+    settings
+        .targets
+        .iter()
+        .flat_map(|target| &target.override_headers)
+        .enumerate()
+        .map(|(index, header)| (format!("{HEADER}{index}"), header))
+}
+
+/// The same of one target.
+pub fn variables_of<'a>(
+    target: &Target,
+    settings: &'a Settings,
+) -> impl Iterator<Item = (String, &'a HeaderOverride)> {
+    let before = settings.targets.iter().take_while(|other| *other != target);
+    let before = before.map(|other| other.override_headers.len()).sum();
+    variables(settings)
+        .skip(before)
+        .take(target.override_headers.len())
 }
 
 /// What a proxy decides by itself: the token, the target, and how a message is framed

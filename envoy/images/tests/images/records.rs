@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
+use entra_auth_images::VERSION;
 use entra_auth_images::archive::hash;
 use entra_auth_images::origin::Origin;
 use entra_auth_images::program::compilers;
-use entra_auth_images::recipe::{BILL, NOTICES, VERSION};
+use entra_auth_images::recipe::{BILL, NOTICES};
 use serde_json::Value;
 
 use crate::kitchen::{

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
+use crate::addresses::out_of_reach;
 use crate::limits::Limits;
-use crate::machine::{Machine, out_of_reach};
+use crate::machine::Machine;
 use crate::settings::identity::{Identity, Managed, MetadataService, Proof};
 use crate::settings::trust_store::tests::certificate;
 use crate::settings::{self, Reading, Settings, files};

@@ -13,12 +13,11 @@ use super::values::{
     Address, Algorithm, AnyFile, CloudName, EntraUrl, ImdsUrl, Name, Port, SecretFile, Socket,
     TargetUrl, TokenFile, TsiamUrl,
 };
-use crate::bootstrap::header_overrides;
 use crate::settings::identity::{
     self as settings, Application, MetadataService, Proof, Selector, Sidecar,
 };
 use crate::settings::target::{self, NamedIdentity, Routing};
-use crate::settings::{ListeningAddress, Settings, choices};
+use crate::settings::{ListeningAddress, Settings, choices, headers};
 
 /// The file's text.
 pub fn yaml(settings: &Settings) -> String {
@@ -60,7 +59,7 @@ fn file(settings: &Settings) -> File {
 
 fn target(target: &target::Target, settings: &Settings) -> Target {
     let value = |name: &http::HeaderName| {
-        let mut variables = header_overrides::variables_of(target, settings);
+        let mut variables = headers::variables_of(target, settings);
         let (from_environment, _) = variables.find(|(_, header)| header.name == *name)?;
         Some((
             name.to_string(),

@@ -1,7 +1,7 @@
 //! Addresses of ports, addresses that need IPv6, and the authorities that are trusted.
 
 use super::*;
-use crate::machine::out_of_reach;
+use crate::addresses::out_of_reach;
 
 #[test]
 fn one_port_may_be_had_twice_on_addresses_that_do_not_overlap() {

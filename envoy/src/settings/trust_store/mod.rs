@@ -18,16 +18,6 @@ const LARGEST: u64 = 4 << 20;
 
 const CERTIFICATE: &str = "CERTIFICATE";
 
-/// Where the trust store of a system is: Debian and Alpine, Fedora and RHEL, openSUSE, CentOS,
-/// macOS and the BSDs.
-pub const OF_SYSTEMS: [&str; 5] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
-
 /// The authorities that are trusted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TrustStore {

@@ -193,7 +193,7 @@ fn the_first_usable_trust_store_of_the_system_is_taken() {
 /// The machines that build this have one, of hundreds of authorities as they are.
 #[test]
 fn the_authorities_of_this_system_are_certificates() {
-    let stores = OF_SYSTEMS.map(PathBuf::from);
+    let stores = crate::machine::TRUST_STORES.map(PathBuf::from);
     let store = TrustStore::of_system(&stores).unwrap_or_else(|wrong| panic!("{wrong}"));
     assert!(matches!(store, TrustStore::File(_)));
 }

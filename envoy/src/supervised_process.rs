@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 
-use crate::launch::{USAGE, say};
-use crate::supervise::{self, Child};
+use crate::exit::{self, USAGE, say};
+use crate::process::{self, Child};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -24,7 +24,7 @@ const POLL: Duration = Duration::from_millis(20);
 
 /// The process and the socket on which it answers.
 #[derive(Debug)]
-pub struct Companion {
+pub struct SupervisedProcess {
     child: Child,
     socket: PathBuf,
     state: State,
@@ -45,7 +45,7 @@ enum State {
     Refused,
 }
 
-impl Companion {
+impl SupervisedProcess {
     /// Starts it for the first time.
     pub fn start(child: Child, socket: PathBuf) -> io::Result<Self> {
         let state = runs(&child)?;
@@ -107,7 +107,7 @@ impl Companion {
         say(&format!(
             "{} ended with code {}; it is started again in {:?}",
             self.child.name,
-            supervise::exit_code(status),
+            exit::code_of(status),
             self.pause
         ));
         self.put_off();
@@ -161,7 +161,7 @@ impl Companion {
 
 fn runs(child: &Child) -> io::Result<State> {
     Ok(State::Runs {
-        pid: supervise::start(child)?,
+        pid: process::start(child)?,
         since: Instant::now(),
     })
 }

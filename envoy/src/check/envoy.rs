@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, WaitOptions};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGTERM};
 
-use crate::companion::Companion;
-use crate::supervise::{self, Child, NotStarted};
+use crate::process::{Child, NotStarted, pass_on, start};
+use crate::supervised_process::SupervisedProcess;
+use crate::{exit, supervise};
 
 /// Until Envoy listens: it has no module to compile.
 const START: Duration = Duration::from_secs(30);
@@ -35,7 +36,7 @@ pub(super) enum Ended<T> {
 /// Does the work once Envoy listens on the socket, and ends all processes behind it.
 pub(super) fn work<T: Send + 'static>(
     envoy: &Child,
-    companions: Vec<(Child, PathBuf)>,
+    sidecars: Vec<(Child, PathBuf)>,
     socket: &Path,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<Ended<T>, NotStarted> {
@@ -44,24 +45,24 @@ pub(super) fn work<T: Send + 'static>(
         error,
     };
     let signals = supervise::signals().map_err(not_started)?;
-    let mut companions = match supervise::first_starts(companions, &signals)? {
-        Ok(companions) => companions,
+    let mut sidecars = match supervise::first_starts(sidecars, &signals)? {
+        Ok(sidecars) => sidecars,
         Err(code) => return Ok(Ended::Stopped(code)),
     };
-    let pid = supervise::start(envoy).map_err(not_started)?;
-    let ended = attend(pid, &mut companions, &signals, socket, work);
+    let pid = start(envoy).map_err(not_started)?;
+    let ended = attend(pid, &mut sidecars, &signals, socket, work);
     if !matches!(ended, Ended::Early(_)) {
         end(pid);
     }
-    for companion in companions {
-        companion.end();
+    for sidecar in sidecars {
+        sidecar.end();
     }
     Ok(ended)
 }
 
 fn attend<T: Send + 'static>(
     envoy: Pid,
-    companions: &mut [Companion],
+    sidecars: &mut [SupervisedProcess],
     signals: &Receiver<i32>,
     socket: &Path,
     work: impl FnOnce() -> T + Send + 'static,
@@ -75,13 +76,13 @@ fn attend<T: Send + 'static>(
                 return Ended::Stopped(u8::try_from(128 + signal).unwrap_or(1));
             }
             Ok(SIGCHLD) => {
-                if let Some(status) = supervise::reap(Some(envoy), companions) {
-                    return Ended::Early(supervise::exit_code(status));
+                if let Some(status) = supervise::reap(Some(envoy), sidecars) {
+                    return Ended::Early(exit::code_of(status));
                 }
             }
             _ => {}
         }
-        supervise::restart_due(companions);
+        supervise::restart_due(sidecars);
         if let Some(done) = worker.take_if(|worker| worker.is_finished()) {
             return match done.join() {
                 Ok(result) => Ended::Done(result),
@@ -99,14 +100,14 @@ fn attend<T: Send + 'static>(
 }
 
 fn end(envoy: Pid) {
-    supervise::pass_on(envoy, SIGTERM);
+    pass_on(envoy, SIGTERM);
     let deadline = Instant::now() + GRACE;
     while matches!(
         rustix::process::waitpid(Some(envoy), WaitOptions::NOHANG),
         Ok(None)
     ) {
         if Instant::now() > deadline {
-            supervise::pass_on(envoy, SIGKILL);
+            pass_on(envoy, SIGKILL);
         }
         thread::sleep(POLL);
     }

@@ -21,7 +21,7 @@ impl Verdict {
     /// The code to end with.
     pub(super) fn exit_code(self) -> u8 {
         match self {
-            Self::Misconfigured => crate::launch::USAGE,
+            Self::Misconfigured => crate::exit::USAGE,
             Self::Unreachable => 69,
             Self::Refused => 77,
         }

@@ -1,0 +1,120 @@
+//! What `run` and `check` need before they start a process: the programs, a private directory, and the
+//! bootstrap in a file.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::bootstrap;
+use crate::exit::{NOT_EXECUTABLE, NOT_FOUND, OS_ERROR, refuse, say};
+use crate::machine::Machine;
+use crate::process::NotStarted;
+use crate::run_dir::RunDir;
+use crate::settings::credential_file::{LONGEST_SOCKET, servable};
+use crate::settings::mistake::{Mistake, Problem, quoted};
+use crate::settings::variables::Variables;
+use crate::settings::{self, Settings};
+
+/// What `run` and `check` run.
+pub(crate) struct Programs {
+    pub(crate) envoy: PathBuf,
+    /// Where the settings have a certificate.
+    pub(crate) token_sidecar: Option<PathBuf>,
+}
+
+impl Programs {
+    pub(crate) fn find(
+        variables: &Variables,
+        machine: &Machine,
+        settings: Option<&Settings>,
+    ) -> Result<Self, Vec<Mistake>> {
+        let envoy = settings::envoy(variables, machine);
+        let has_certificate = settings.is_some_and(Settings::has_certificate);
+        let sidecar = has_certificate.then(|| settings::token_sidecar(variables, machine));
+        match (envoy, sidecar.transpose()) {
+            (Ok(envoy), Ok(token_sidecar)) => Ok(Self {
+                envoy,
+                token_sidecar,
+            }),
+            (envoy, sidecar) => Err([envoy.err(), sidecar.err()].into_iter().flatten().collect()),
+        }
+    }
+}
+
+/// The private directory with what does not stand in a bootstrap; else the code to end with.
+pub(crate) fn private_directory(settings: &Settings) -> Result<RunDir, u8> {
+    let run_dir = RunDir::create().map_err(|error| {
+        say(&format!("cannot make a private directory: {error}"));
+        OS_ERROR
+    })?;
+    if let Err(problem) = sockets_fit(settings, run_dir.path()) {
+        return Err(refuse(&[problem.of("TMPDIR")]));
+    }
+    if let Some(header) = settings.identity_header() {
+        if let Err(wrong) = servable(run_dir.path()) {
+            let path = quoted(&run_dir.path().to_string_lossy());
+            let problem = Problem::new(
+                format!("leads to {path}, which {wrong}"),
+                "Use another directory.",
+            );
+            return Err(refuse(&[problem.of("TMPDIR")]));
+        }
+        let written = run_dir.write(bootstrap::IDENTITY_HEADER, header.expose().as_bytes());
+        if let Err(error) = written {
+            say(&format!(
+                "cannot write the value of IDENTITY_HEADER: {error}"
+            ));
+            return Err(OS_ERROR);
+        }
+    }
+    Ok(run_dir)
+}
+
+/// Whether the sockets of a run have paths that the kernel takes. (Envoy's own message has its whole
+/// bootstrap in it.)
+fn sockets_fit(settings: &Settings, run_dir: &Path) -> Result<(), Problem> {
+    let mut sockets = vec![
+        bootstrap::admin_socket(run_dir),
+        bootstrap::check::socket(run_dir),
+    ];
+    let sidecars = bootstrap::sidecars(settings, run_dir);
+    sockets.extend(sidecars.into_iter().map(|(_, socket)| socket));
+    let longest = sockets.iter().map(|socket| socket.as_os_str().len()).max();
+    let over = longest.unwrap_or_default().saturating_sub(LONGEST_SOCKET);
+    if over == 0 {
+        return Ok(());
+    }
+    let directory = run_dir.parent().unwrap_or(run_dir);
+    let len = directory.as_os_str().len();
+    Err(Problem::new(
+        format!(
+            "is {}, whose {len} bytes make the paths of Unix sockets in it longer than the \
+             {LONGEST_SOCKET} that the system takes",
+            quoted(&directory.to_string_lossy())
+        ),
+        format!(
+            "Set it to a directory whose path has {} bytes at most, as /tmp.",
+            len - over
+        ),
+    ))
+}
+
+/// The file with a bootstrap; else the code to end with.
+pub(crate) fn write_bootstrap(run_dir: &RunDir, bootstrap: &Value) -> Result<PathBuf, u8> {
+    let written = run_dir.write("bootstrap.json", bootstrap.to_string().as_bytes());
+    written.map_err(|error| {
+        say(&format!("cannot write the bootstrap: {error}"));
+        OS_ERROR
+    })
+}
+
+/// Says which process could not be started, and gives the code to end with.
+pub(crate) fn cannot_run(NotStarted { program, error }: &NotStarted) -> u8 {
+    say(&format!("cannot run {}: {error}", program.display()));
+    match error.kind() {
+        io::ErrorKind::NotFound => NOT_FOUND,
+        io::ErrorKind::PermissionDenied => NOT_EXECUTABLE,
+        _ => OS_ERROR,
+    }
+}
