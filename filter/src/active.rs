@@ -14,7 +14,7 @@ use crate::metrics::RequestMetrics;
 /// A configuration in use.
 pub(crate) struct Active {
     pub(crate) mode: Mode,
-    /// Of a filter that authorizes requests.
+    /// Only for a filter that authorizes requests.
     pub(crate) last_good: Option<LastGoodConfig>,
     pub(crate) plugin: Plugin,
     /// One for each of `plugin.slots`.
@@ -25,16 +25,16 @@ pub(crate) struct Active {
     found: Memo<Option<usize>>,
 }
 
-/// What is done with requests.
+/// What the filter does with requests.
 pub(crate) enum Mode {
     Authorize,
     /// Answer for the proxy's state.
     Status,
-    /// Explain to those that were meant why there is no token. The plugin has nothing to do.
+    /// Answer the requests of its targets with 503 and the configuration's mistakes. `plugin` is empty.
     Explain(Box<InvalidConfig>),
 }
 
-/// What a target needs beyond its configuration.
+/// The state of a target.
 struct TargetState {
     metrics: RequestMetrics,
     clusters: Clusters,

@@ -1,5 +1,4 @@
-//! What a cluster may carry: the token, nothing of ours, or nothing at all because it would leave the
-//! mesh in clear.
+//! Whether a request may carry the token to its cluster.
 
 use core::cell::{Cell, RefCell};
 
@@ -9,40 +8,41 @@ use entra_token_core::mesh::{ClusterReport, ReportedClusters, Transport};
 use crate::host;
 use crate::memo::Memo;
 
-/// What a request of a target's may have on its way.
+/// What happens to a request of a target in view of its cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Permission {
-    /// The token.
+    /// The request gets the token.
     Token,
-    /// What the client sent: the cluster is none of the target's.
+    /// The request passes as the client sent it: the cluster is not one of the target's.
     #[default]
     Untouched,
-    /// Nothing.
+    /// The request is refused: the cluster leads out of the mesh in clear text.
     ClearText,
 }
 
-/// What is known of the clusters that requests of one target go to.
+/// The clusters that requests of one target go to.
 #[derive(Default)]
 pub(crate) struct Clusters {
-    /// A cluster's name → what it may carry; of this tick, as Envoy may get another cluster of that name.
+    /// The permission for the last cluster, by name. It holds for one tick, because Envoy may get another
+    /// cluster of the same name.
     known: Memo<Permission>,
-    /// The same of the one cluster that the filter stands in.
+    /// The permission for the one cluster that the filter is bound to.
     own: Cell<Option<Permission>>,
-    /// Whether this Envoy's node is one of Istio's, once it has been asked.
+    /// Whether this Envoy is part of an Istio mesh; none until that was looked up.
     in_a_mesh: Cell<Option<bool>>,
-    /// Whether istiod says of one of them that it leaves the mesh, so that it matters what it says next.
+    /// Whether one of the clusters leaves the mesh, so that a later change of its TLS matters.
     leave_the_mesh: Cell<bool>,
-    /// Those that the log has reported.
+    /// The clusters that the log has reported.
     reported: RefCell<ReportedClusters>,
 }
 
 impl Clusters {
-    /// What the effective context's request may have on its way. A cluster that cannot be told is none of
+    /// The permission for the effective context's request. A cluster whose name is unknown counts as not one of
     /// the target's.
     pub(crate) fn permission(&self, allowed: &AllowedClusters) -> Permission {
         match allowed {
-            // The filter is bound to a cluster, so its name need not be asked for. Under Istio it may
-            // be bound to several, which share this context where their configurations are the same.
+            // The filter is bound to a cluster, so the name does not matter. In a mesh the filter may be bound
+            // to several clusters, which share this context if their configurations are equal.
             AllowedClusters::Any if !self.is_in_a_mesh() => self.own.get().unwrap_or_else(|| {
                 let permission = self.judge_transport();
                 self.own.set(Some(permission));
@@ -57,7 +57,7 @@ impl Clusters {
         }
     }
 
-    /// Whether istiod has made this Envoy's clusters, so that each is looked at by its name.
+    /// Whether istiod makes the clusters of this Envoy, so that each one must be judged by its name.
     fn is_in_a_mesh(&self) -> bool {
         self.in_a_mesh.get().unwrap_or_else(|| {
             let is_so = host::property("node\0metadata\0ISTIO_VERSION").is_some();
@@ -66,7 +66,7 @@ impl Clusters {
         }) || self.leave_the_mesh.get()
     }
 
-    /// The next request looks at its cluster anew, where a DestinationRule may have come or gone.
+    /// Forgets the permissions, because a DestinationRule may have been added or removed.
     pub(crate) fn forget(&self) {
         if self.leave_the_mesh.get() {
             self.known.forget();
@@ -78,13 +78,13 @@ impl Clusters {
     fn judge(&self, allowed: &AllowedClusters, cluster: &str) -> Permission {
         match allowed {
             _ if !allowed.allow(cluster) => Permission::Untouched,
-            // Who names clusters knows them.
+            // The user has named this cluster, and answers for it.
             AllowedClusters::Named(_) => Permission::Token,
             _ => self.judge_transport(),
         }
     }
 
-    /// For a cluster that may carry the token, if nobody can read it on the way.
+    /// The permission for a cluster of the target, by its transport.
     #[inline(never)]
     fn judge_transport(&self) -> Permission {
         let transport = Transport::from_istio_metadata(istio_metadata_has);

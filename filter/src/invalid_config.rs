@@ -1,5 +1,5 @@
-//! A configuration that is wrong and in use, because there is no good one to keep: requests that it
-//! was meant for are answered with the reason, all others pass
+//! A wrong configuration that is in use because there is no good one. The requests that it is for get 503
+//! with the mistakes; all others pass
 //! (docs/decisions/0017-a-first-configuration-that-is-wrong.md).
 
 use entra_token_core::cluster::AllowedClusters;
@@ -11,12 +11,12 @@ use crate::host;
 use crate::metrics::RequestMetrics;
 use crate::responses::send_unavailable;
 
-/// What is known of it.
+/// What is known of a wrong configuration.
 pub(crate) struct InvalidConfig {
     salvaged: Salvage,
     /// One for each of `salvaged.targets`.
     metrics: Vec<RequestMetrics>,
-    /// How many mistakes it has.
+    /// The number of its mistakes.
     pub(crate) mistakes: u32,
     answer: Unavailable,
 }
@@ -32,15 +32,15 @@ impl InvalidConfig {
         }
     }
 
-    /// Whether a good configuration may stay in use in the place of this one. In upstream placement
-    /// only one for the same hosts may: its token goes to whatever the cluster of this one leads to, and
-    /// two clusters may have filters of the same name.
+    /// Whether `good` may stay in use instead of this configuration. In upstream placement that needs the same
+    /// hosts: two clusters may have filters of the same name, and the token of `good` would go to the cluster
+    /// of this one.
     pub(crate) fn may_keep(&self, good: &Plugin) -> bool {
         let own = self.salvaged.targets.iter().map(|it| &it.name);
         good.placement == Placement::Downstream || good.targets.iter().map(|it| &it.name).eq(own)
     }
 
-    /// Tells people what becomes of requests.
+    /// Logs what happens to requests.
     pub(crate) fn announce(&self) {
         let names = self.salvaged.targets.iter().map(|it| it.name.as_str());
         let names: Vec<_> = names.collect();
@@ -54,7 +54,7 @@ impl InvalidConfig {
         );
     }
 
-    /// One request's headers. Kept out of the way of those that there is nothing to explain to.
+    /// Answers a request, or lets it pass. Not inlined, so that the path of a healthy request stays short.
     #[cold]
     #[inline(never)]
     pub(crate) fn answer(&self) -> Action {

@@ -1,8 +1,9 @@
-//! How this plugin stands in the process: whether a good configuration of it is in use.
+//! Whether this process has a good configuration of the plugin in use, so that a wrong one can be refused.
 //!
-//! Envoy tries each configuration in a throw-away VM on the main thread. That VM knows nothing but
-//! shared data, so those who have a good one say so there, again and again: it outlives what it
-//! speaks of. Every other VM gets only what was accepted there
+//! Envoy tries each configuration in a temporary VM on the main thread, and hands only accepted ones to
+//! the other VMs. The temporary VM sees nothing of them but shared data. So every root context with a
+//! good configuration writes the time there again and again: an entry outlives its root context, and its
+//! age tells whether the configuration is still in use
 //! (docs/decisions/0017-a-first-configuration-that-is-wrong.md).
 
 use core::cell::Cell;
@@ -15,28 +16,29 @@ use entra_token_core::lease::{Cas, SharedData};
 use crate::host::{self, Shared};
 use crate::metrics::MistakesGauge;
 
-/// How often a root context with a good configuration says so.
+/// How often a root context with a good configuration writes the time.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// For how long that counts: a process that gets no turn for so long has other troubles.
+/// How old the time may be while the configuration counts as in use. It is generous, because a machine
+/// under load may run the ticks late.
 const COUNTS_FOR: Duration = Duration::from_secs(10);
 
-/// The last_good of the plugin that a configuration belongs to.
+/// Whether a good configuration of one plugin is in use.
 pub(crate) struct LastGoodConfig {
-    /// Of the time at which a good one was last in use.
+    /// Key of the time at which a good configuration was last in use.
     key: String,
-    /// Of the number of mistakes in a wrong one that came after it.
+    /// Key of the number of mistakes in a wrong configuration that was refused after it.
     refused_key: String,
     mistakes: MistakesGauge,
-    /// When it is told again.
+    /// When this root context writes again.
     next: Cell<Mono>,
-    /// Whether the gauge shows mistakes by this configuration.
+    /// Whether this root context has set the gauge to more than 0.
     shows_mistakes: Cell<bool>,
 }
 
 impl LastGoodConfig {
-    /// Of the effective root context, by the names that its owner gave it: `config.name`, which
-    /// Istio makes of the WasmPlugin's, and `root_id`.
+    /// For the plugin of the effective root context. Its identity is `config.name`, which Istio derives from
+    /// the WasmPlugin's name, and `root_id`.
     pub(crate) fn of_this_plugin() -> Self {
         let text = |path| {
             let bytes = host::property(path);
@@ -58,13 +60,13 @@ impl LastGoodConfig {
         self.key == other.key
     }
 
-    /// A wrong configuration is not taken, because there is a good one: those who have that show the
-    /// mistakes, as a throw-away VM leaves nothing behind.
+    /// Remembers that a wrong configuration was refused in favour of the good one. The root contexts of the
+    /// good one show the number of mistakes as a metric, because the temporary VM's own metrics are lost.
     pub(crate) fn refuses(&self, mistakes: &Mistakes) {
         self.remember_refused(mistakes.count());
     }
 
-    /// A good configuration is taken, so that the last one is none that was refused.
+    /// Remembers that the newest configuration is a good one.
     pub(crate) fn accepts(&self) {
         if self.refused() > 0 {
             self.remember_refused(0);
@@ -72,7 +74,7 @@ impl LastGoodConfig {
     }
 
     fn remember_refused(&self, mistakes: u32) {
-        // Whatever is there: version 0 stands for any.
+        // Version 0 overwrites whatever is there.
         Shared.write(&self.refused_key, &mistakes.to_le_bytes(), Some(Cas(0)));
     }
 
@@ -82,7 +84,7 @@ impl LastGoodConfig {
         said.map_or(0, u32::from_le_bytes)
     }
 
-    /// Whether a root context with a good configuration has just said so.
+    /// Whether a root context has just written that it has a good configuration.
     pub(crate) fn is_good(&self, now: Mono) -> bool {
         let said = Shared.read(&self.key);
         let said = said.and_then(|(bytes, _)| bytes.try_into().ok());
@@ -115,7 +117,8 @@ impl LastGoodConfig {
 }
 
 impl Drop for LastGoodConfig {
-    /// What is gone has no mistakes. One that is as bad and takes its place shows its own soon.
+    /// Resets the gauge, so that a configuration that is gone shows no mistakes. If another wrong
+    /// configuration replaces this one, its own root context sets the gauge again at its next tick.
     fn drop(&mut self) {
         if self.shows_mistakes.get() {
             self.mistakes.set(0);

@@ -1,8 +1,8 @@
-//! What all contexts of one VM share: a slot for every slot.
+//! The state of a slot in one VM, which all contexts of the VM share.
 //!
-//! Envoy runs one VM per thread, whatever the number of plugin configurations; after an update
-//! the old root context lives on until its last request ends, and both tick. So everything
-//! about a token is kept by slot, not by root context.
+//! Envoy runs one VM per thread, even with several plugin configurations. After an update the old root
+//! context lives on until its last request ends, and both root contexts tick. So the state of a token
+//! belongs to its slot, not to a root context.
 
 use core::time::Duration;
 use std::cell::{Cell, Ref, RefCell};
@@ -35,11 +35,11 @@ const SCHEME: &str = "Bearer ";
 
 /// The ready-made value of `authorization`.
 pub(crate) struct Header {
-    /// What is sent.
+    /// The header's value.
     pub(crate) value: String,
-    /// Of the token in it.
+    /// The generation of the token in it.
     pub(crate) generation: Generation,
-    /// The end of the token as both clocks saw it at the last tick.
+    /// When the token ends, by the wall clock; the last tick took both clocks into account.
     until: Wall,
 }
 
@@ -50,7 +50,7 @@ impl Header {
     }
 }
 
-/// One slot in this VM.
+/// The state of a slot in this VM.
 pub(crate) struct LocalSlot {
     identity: String,
     audience: Audience,
@@ -60,30 +60,30 @@ pub(crate) struct LocalSlot {
     parked: RefCell<Parked>,
     held: HeldGauge,
     metrics: TokenMetrics,
-    /// Whether it was logged that this machine's clock is off.
+    /// Whether the log has said that this machine's clock is wrong.
     clock_is_off: Cell<bool>,
-    /// Whether it was logged that the endpoint gives lifetimes that cannot be.
+    /// Whether the log has said that the endpoint sends impossible lifetimes.
     lifetime_is_ignored: Cell<bool>,
     denials: RefCell<Denials>,
-    /// Whether the next answer's status is looked at.
+    /// Whether the status of the next response is read.
     sample_status: Cell<bool>,
     /// The newest generation that a target was seen to refuse with 401.
     seen_refused: Cell<Generation>,
-    /// Until when a newer token is looked for at every hurried tick, because the target has refused
-    /// the one in hand. Another VM may get it.
+    /// Until when shared data is read at every [`HURRIED_TICK`], because the target has refused the current
+    /// token and another VM may get the next one.
     looked_for_until: Cell<Mono>,
 }
 
-/// For how long a newer token is looked for after a refusal: a call for one seldom takes longer.
+/// For how long a VM looks for a newer token after a refusal. A call for a token seldom takes longer.
 const LOOKED_FOR: Duration = Duration::from_secs(5);
 
 thread_local! {
-    /// By slot and identity's name, which is in logs and metrics. Whoever uses a slot keeps it
-    /// alive: what no configuration names any more goes with its last root context.
+    /// The slots by their key and by the identity's name, which is in logs and metrics. The root contexts own
+    /// the slots: a slot that no configuration names any more is dropped with its last root context.
     static LOCAL_SLOTS: RefCell<HashMap<(SlotKey, String), Weak<LocalSlot>>> = RefCell::default();
 }
 
-/// The slot of a slot in this VM; made if there is none, else told of the configuration.
+/// Returns the state of this slot, with the new configuration applied, or creates it.
 pub(crate) fn get_or_create(spec: &SlotSpec) -> Rc<LocalSlot> {
     let (plan, policy) = (spec.plan.clone(), spec.policy);
     LOCAL_SLOTS.with_borrow_mut(|slots| {
@@ -117,10 +117,10 @@ pub(crate) fn get_or_create(spec: &SlotSpec) -> Rc<LocalSlot> {
     })
 }
 
-/// Hands every parked request to `dismiss` and takes it off the gauge, because this VM dies. What
-/// the panic had in its hands is passed over: a second panic would end the last words.
+/// Hands every parked request to `dismiss` and takes it off the gauge, because this VM dies. A slot that is
+/// borrowed at the time of the panic is skipped: a second panic would end the panic hook.
 pub(crate) fn dismiss_parked(dismiss: impl Fn(u32)) {
-    // Fails only while the thread ends, when nobody waits any more.
+    // This fails only while the thread ends, when no request waits any more.
     let _ = LOCAL_SLOTS.try_with(|slots| {
         let Ok(slots) = slots.try_borrow() else {
             return;
@@ -136,7 +136,7 @@ pub(crate) fn dismiss_parked(dismiss: impl Fn(u32)) {
     });
 }
 
-/// WASI's randomness, by way of the standard library's hash seeds.
+/// A random id. The standard library takes the seeds of its hash maps from WASI's random numbers.
 fn random_owner() -> OwnerId {
     OwnerId(RandomState::new().build_hasher().finish())
 }
@@ -149,13 +149,13 @@ impl LocalSlot {
             .filter(|header| host::wall() < header.until)
     }
 
-    /// Looks whether another VM has published a token meanwhile.
+    /// Reads the token that another VM may have published.
     pub(crate) fn refresh(&self, now: Now) {
         self.participant.borrow_mut().refresh(&Shared);
         self.renew_header(now);
     }
 
-    /// Lets time pass; the call that comes of it, if any, must be dispatched.
+    /// Moves the slot to this time. The caller must dispatch the call that this returns.
     pub(crate) fn step(&self, now: Now) -> Option<Call> {
         self.sample_status.set(true);
         let mut participant = self.participant.borrow_mut();
@@ -165,8 +165,8 @@ impl LocalSlot {
         self.settle(now, outcome)
     }
 
-    /// Takes in an answer; where it was a credential, the call that is made with it must be
-    /// dispatched.
+    /// Handles the response to a call. If the response was a credential, the caller must dispatch the call
+    /// that is made with it.
     pub(crate) fn answered(&self, now: Now, id: CallId, response: Response) -> Option<Call> {
         let outcome = self
             .participant
@@ -183,7 +183,7 @@ impl LocalSlot {
         self.settle(now, outcome);
     }
 
-    /// The root context that made the call goes, and Envoy ends the call with it.
+    /// Gives up a call, because the root context that made it is dropped and Envoy cancels the call.
     pub(crate) fn abandoned(&self, now: Now, id: CallId) {
         self.participant.borrow_mut().abandoned(now, id, &Shared);
     }
@@ -192,7 +192,7 @@ impl LocalSlot {
         self.participant.borrow().next_wakeup(now)
     }
 
-    /// Reads the participant, as of the last step or refresh.
+    /// The participant, as of the last step or refresh.
     pub(crate) fn participant(&self) -> Ref<'_, LeaseParticipant> {
         self.participant.borrow()
     }
@@ -201,7 +201,7 @@ impl LocalSlot {
         self.parked.borrow().len()
     }
 
-    /// Whether a newer token is waited for, by requests or after a refusal.
+    /// Whether requests wait for a newer token, or the target has just refused the current one.
     pub(crate) fn awaits_newer(&self, now: Now) -> bool {
         self.held_count() > 0 || now.mono < self.looked_for_until.get()
     }
@@ -216,12 +216,12 @@ impl LocalSlot {
         self.held.change(1);
     }
 
-    /// Forgets a parked request that is gone.
+    /// Forgets a parked request whose client has gone.
     pub(crate) fn unpark(&self, context: u32) {
         self.take(context);
     }
 
-    /// The contexts of the parked requests that need wait no longer, `most` of them.
+    /// The contexts of at most `most` parked requests that need not wait any longer.
     pub(crate) fn released(&self, now: Now, most: usize) -> Vec<u32> {
         if self.held_count() == 0 {
             return Vec::new();
@@ -235,19 +235,19 @@ impl LocalSlot {
         })
     }
 
-    /// Takes out one of them: the others stay where a panic finds them.
+    /// Removes one parked request. The others stay parked, so that the panic hook finds them.
     pub(crate) fn take(&self, context: u32) -> Option<Waiting> {
         let waiting = self.parked.borrow_mut().take(context)?;
         self.held.change(-1);
         Some(waiting)
     }
 
-    /// Whether the target was seen here to refuse the token of this generation.
+    /// Whether this VM has seen the target refuse the token of this generation.
     pub(crate) fn has_seen_refused(&self, generation: Generation) -> bool {
         self.seen_refused.get() == generation
     }
 
-    /// The target answered 401 to a try with the token of this generation.
+    /// Notes that the target answered 401 to a try with the token of this generation.
     pub(crate) fn sees_refused(&self, generation: Generation) {
         let newest = self.seen_refused.get().max(generation);
         self.seen_refused.set(newest);
@@ -260,22 +260,22 @@ impl LocalSlot {
         !state.accepted && state.generation() == generation
     }
 
-    /// The target refused a request with this value of `authorization`: which token was that,
-    /// and what becomes of the request?
+    /// Notes that the target refused a request with this value of `authorization`. Returns the generation of
+    /// that token and what to do with the request.
     pub(crate) fn refused(&self, value: &str, now: Now) -> (Generation, Refusal) {
         let generation = match self.header.borrow().as_ref() {
             Some(header) if header.value == value => header.generation,
-            // Every value that is not the newest is older.
+            // A value that is not the newest one is an older one.
             _ => return (Generation::default(), Refusal::Outdated),
         };
-        // The status of an answer is not looked at once the token was accepted.
+        // Once the target has accepted a token, the status of its responses is not read any more.
         if !self.is_unproven(generation) {
             self.sees_refused(generation);
         }
         (generation, self.refused_generation(generation, now))
     }
 
-    /// The target refused a request with the token of this generation.
+    /// Notes that the target refused a request with the token of this generation.
     pub(crate) fn refused_generation(&self, generation: Generation, now: Now) -> Refusal {
         let refusal = self
             .participant
@@ -288,9 +288,9 @@ impl LocalSlot {
         refusal
     }
 
-    /// Looks at the record in a hurry: no VM is told that another has published a token.
+    /// Reads shared data more often: nothing tells a VM that another one has published a token.
     fn look_for_newer(&self, now: Now) {
-        // Only at the first refusal: setting the period starts it anew.
+        // Only at the first refusal, because setting the period restarts it.
         if !self.awaits_newer(now) {
             // Should this fail, the idle tick still finds the token.
             let _ = host::set_tick_period(HURRIED_TICK);
@@ -298,15 +298,15 @@ impl LocalSlot {
         self.looked_for_until.set(now.mono.after(LOOKED_FOR));
     }
 
-    /// Whether the status of an answer to a request with the token of this generation is worth
-    /// a look: until the target has accepted the token, and once a tick after that.
+    /// Whether to read the status of the response to a request with the token of this generation: until the
+    /// target has accepted the token, and once per tick after that.
     pub(crate) fn wants_status(&self, generation: Generation) -> bool {
         let state = self.participant.borrow();
         let state = state.slot().state();
         (state.generation() == generation && !state.accepted) || self.sample_status.take()
     }
 
-    /// The target accepted the token of this generation.
+    /// Notes that the target accepted the token of this generation.
     pub(crate) fn accepted(&self, generation: Generation) {
         let known = self.participant.borrow().slot().state().accepted;
         if !known {
@@ -315,7 +315,7 @@ impl LocalSlot {
         }
     }
 
-    /// The target refuses the identity, and no fresh token heals it: tells people, now and then.
+    /// Logs, at most now and then, that the target refuses the identity and that no fresh token would help.
     pub(crate) fn denied(&self, status: u64, now: Mono) {
         if self.denials.borrow_mut().is_news(status, now) {
             let (identity, audience) = (&self.identity, &self.audience);
@@ -369,7 +369,7 @@ impl LocalSlot {
         }
     }
 
-    /// Tells people once per change: an outage must not flood the log.
+    /// Logs each change once: an outage must not flood the log.
     fn report(&self, event: &Event, now: Now) {
         let (identity, audience) = (&self.identity, &self.audience);
         match event {
@@ -397,7 +397,7 @@ impl LocalSlot {
                 is_news: true,
                 ..
             } => {
-                // Not as a float: what formats one is larger than all of this file.
+                // As integers: the code that formats floats is larger than this whole file.
                 let rounded = retry_in.saturating_add(Duration::from_millis(50));
                 let (seconds, tenth) = (rounded.as_secs(), rounded.subsec_millis() / 100);
                 let terms = self.terms.borrow();

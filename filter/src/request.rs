@@ -1,5 +1,5 @@
-//! One request: its token at once, after a wait, or an answer that makes the client retry; and
-//! what the target thought of the token.
+//! One request. It gets its token at once or after a wait, or the client gets a response that makes it
+//! retry. The target's response tells whether the token was accepted.
 
 use std::rc::Rc;
 
@@ -18,27 +18,27 @@ use crate::{host, status};
 
 const AUTHORIZATION: &str = "authorization";
 
-/// Prometheus sends it with every remote-write request, and nobody else does.
+/// Prometheus sends this header with every remote-write request, and no other client does.
 const REMOTE_WRITE: &str = "x-prometheus-remote-write-version";
 
-/// Seconds after which a client may send again what a fresh token will heal.
+/// `Retry-After`, in seconds, when a fresh token will help.
 const RETRY_AFTER_REFRESH: &str = "1";
 
-/// Seconds after which a client may send again what only a person can heal.
+/// `Retry-After`, in seconds, when a person must act.
 const RETRY_AFTER_DENIAL: &str = "30";
 
-/// One request's context; in upstream placement one try of it.
+/// The context of one request; in upstream placement, of one try of it.
 pub(crate) struct Request {
     id: u32,
     active: Rc<Active>,
-    /// Index of its target, once it has a token or waits for one.
+    /// The index of its target, as soon as it has a token or waits for one.
     target: Option<usize>,
-    /// Which token it got; 0 for none.
+    /// The generation of the token that it carries; 0 for none.
     sent: Generation,
     /// Whether it waits or has waited.
     was_parked: bool,
-    /// Whether it is one of Prometheus', where that makes a difference in downstream placement:
-    /// when the answer comes, the request's headers cannot be read any more.
+    /// Whether Prometheus sent it. This is read from the request's headers in downstream placement, if the
+    /// configuration depends on it: the headers cannot be read any more when the response comes.
     is_remote_write: bool,
 }
 
@@ -92,8 +92,8 @@ impl Request {
         }
     }
 
-    /// Envoy brings the body while the headers are paused only where the plugin's configuration
-    /// has `allow_on_headers_stop_iteration`.
+    /// Envoy calls this while the headers are paused only if the plugin's configuration has
+    /// `allow_on_headers_stop_iteration`.
     pub(crate) fn on_request_body(&self) -> Action {
         match self.waits_at() {
             Some(target) if target.slot.is_parked(self.id) => Action::Pause,
@@ -107,7 +107,7 @@ impl Request {
         };
         let status = || host::read_header(MapType::HttpResponseHeaders, ":status", str::parse);
         if self.active.plugin.placement == Placement::Upstream {
-            // Of a try that Envoy makes again nothing else tells the status.
+            // If Envoy retries, this callback alone has the status of the failed try.
             if target.slot.is_unproven(self.sent) && status() == Some(Ok(401)) {
                 target.slot.sees_refused(self.sent);
             }
@@ -134,7 +134,7 @@ impl Request {
         {
             match status {
                 200..=299 => target.slot.accepted(self.sent),
-                // The next try judges it, too, but there may be none: a long body is sent once.
+                // A further try would judge this, too, but a request with a long body has none.
                 401 => {
                     target.slot.refused_generation(self.sent, host::now());
                 }
@@ -144,7 +144,7 @@ impl Request {
         }
     }
 
-    /// Sends the token, or waits for it.
+    /// Puts the token on the request, or parks the request.
     fn send(&mut self, target: &ActiveTarget<'_>) -> Action {
         if let Some(action) = self.try_send(target) {
             return action;
@@ -165,7 +165,7 @@ impl Request {
         Some(Action::Continue)
     }
 
-    /// A further try of Envoy's after the target refused the token in `value`.
+    /// Handles Envoy's next try after the target refused the token in `value`.
     fn retry(&mut self, target: &ActiveTarget<'_>, value: &str) -> Action {
         let now = host::now();
         match target.slot.refused(value, now) {
@@ -178,13 +178,13 @@ impl Request {
                 target.slot.denied(401, now.mono);
                 send_identity_refused()
             }
-            // Envoy says of the whole request that a try was answered, not of which: the last one, with
-            // a token that is not accepted yet, may have ended without an answer.
+            // Envoy tells that the target answered some try, but not which one. The last try, with a token that
+            // the target has not accepted yet, may have ended without a response.
             (_, Refusal::Final) => self.send(target),
         }
     }
 
-    /// Waits for a token newer than `refused`, if one more may.
+    /// Parks the request until there is a token newer than `refused`, unless too many are parked.
     fn park(&mut self, target: &ActiveTarget<'_>, refused: Generation, now: Now) -> Action {
         if target.slot.held_count() >= target.spec.hold.max_requests {
             return refuse(target, NoToken::TooManyHeld, now);
@@ -196,10 +196,10 @@ impl Request {
         });
         target.metrics.held.count();
         self.was_parked = true;
-        // Only for the first: setting the period starts it anew, and a steady stream of requests
-        // would put the tick off for ever.
+        // Only for the first one: setting the period restarts it, so a steady stream of requests would put
+        // the tick off for ever.
         if target.slot.held_count() == 1 {
-            // Should this fail, the idle tick still releases the request.
+            // If this fails, the idle tick releases the request.
             let _ = host::set_tick_period(HURRIED_TICK);
         }
         Action::Pause
@@ -215,7 +215,7 @@ impl Request {
             refuse(&target, NoToken::HeldTooLong, now);
             return;
         };
-        // The token that the target refused is no answer while a newer one may still come.
+        // The refused token must not be sent again while a newer one may still come.
         if header.generation == waiting.refused
             && target.slot.participant().refusal(now, waiting.refused) == Refusal::Refreshing
         {
@@ -236,7 +236,7 @@ impl Request {
         if waiting.refused != Generation::default() && header.generation > waiting.refused {
             target.metrics.unauthorized_refreshed.count();
         }
-        // A stream that ended meanwhile needs nothing more.
+        // If the stream has ended meanwhile, there is nothing to resume.
         let _ = host::resume_request();
     }
 
@@ -245,13 +245,13 @@ impl Request {
         self.active.target(self.target.filter(|_| self.was_parked)?)
     }
 
-    /// The target that has seen this request's token.
+    /// The target to which this request carries a token.
     fn judged(&self) -> Option<ActiveTarget<'_>> {
         let target = self.target.filter(|_| self.sent != Generation::default());
         self.active.target(target?)
     }
 
-    /// Turns a 401 or 403 into 503 where the client should come back.
+    /// Turns a 401 or 403 into 503 if the client should retry.
     fn judge(&self, target: &ActiveTarget<'_>, status: u64) {
         let refusal = match status {
             401 => target.slot.refused_generation(self.sent, host::now()),
@@ -271,7 +271,7 @@ impl Request {
             } else {
                 RETRY_AFTER_DENIAL
             };
-            // Should one fail, the client sees the target's own answer.
+            // If one of these fails, the client sees the target's own response.
             let _ = host::replace_response_header(":status", "503")
                 .and_then(|()| host::replace_response_header("retry-after", wait));
         }
@@ -290,19 +290,19 @@ fn addressed(active: &Active) -> Option<(usize, ActiveTarget<'_>)> {
     Some((index, active.target(index)?))
 }
 
-/// What a try was sent with that the target has refused; nothing of a first try, because the route
-/// removes the client's.
+/// The value of `authorization` that the target refused in an earlier try. A first try has none, because the
+/// route removes the client's own.
 fn refused_authorization() -> Option<String> {
     host::header(MapType::HttpRequestHeaders, AUTHORIZATION).filter(|_| was_answered())
 }
 
-/// Whether the target has answered an earlier try, which Envoy retries only on 401; a retry
-/// after a failed connection says nothing of the token.
+/// Whether the target has answered an earlier try. Envoy retries an answered try only if it was 401; a retry
+/// after a failed connection says nothing about the token.
 fn was_answered() -> bool {
     host::property("response\0code_details").is_some_and(|details| *details == *b"via_upstream")
 }
 
-/// 503 with `Retry-After`: Prometheus keeps its samples and comes back.
+/// Answers 503 with `Retry-After`, so that Prometheus keeps its samples and retries.
 #[cold]
 fn refuse(target: &ActiveTarget<'_>, why: NoToken, now: Now) -> Action {
     target.metrics.unavailable.count();

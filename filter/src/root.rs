@@ -1,7 +1,6 @@
-//! A root context: reads the configuration, and on every tick lets the slots go on, carries
-//! out their calls and releases parked requests. Which configuration it takes says [`last_good_config`].
-//!
-//! [`last_good_config`]: crate::last_good_config
+//! A root context. It reads the configuration; on every tick it steps the slots, dispatches their calls and
+//! releases parked requests. [`last_good_config`](crate::last_good_config) explains when it refuses a
+//! configuration.
 
 use core::time::Duration;
 use std::collections::HashMap;
@@ -22,22 +21,22 @@ use crate::invalid_config::InvalidConfig;
 use crate::local_slot::{HURRIED_TICK, LocalSlot};
 use crate::{host, streams, thread};
 
-/// How often the slots are looked at when nothing is due: how late another VM's token is seen.
+/// The period of the tick when nothing is due. A token of another VM is seen this late at most.
 const IDLE_TICK: Duration = Duration::from_secs(1);
 
-/// How many parked requests are let go at one tick. Envoy carries out what they are told when the tick
-/// is over, one inside the other: each ends or goes on within the callbacks of the one before, and
-/// hundreds would exhaust the stack. The others wait for the next tick, a [`HURRIED_TICK`] later.
+/// How many parked requests are released at one tick. Envoy continues or answers them after the tick, each
+/// one inside the callbacks of the one before, so hundreds would exhaust the stack. The others wait for the
+/// next tick, one [`HURRIED_TICK`] later.
 const RELEASED_AT_ONCE: usize = 64;
 
-/// A longer reply is not read: Wasm memory never shrinks, and Envoy's own bound is 32 MiB.
+/// The longest response that is read. Wasm memory never shrinks, and Envoy's own limit is 32 MiB.
 const MAX_REPLY_BYTES: usize = 64 * 1024;
 
 /// A root context.
 pub(crate) struct Root {
     id: u32,
     active: Option<Rc<Active>>,
-    /// The calls made from here, by the host's id.
+    /// The calls of this root context, by the host's id.
     calls: HashMap<u32, (Rc<LocalSlot>, CallId)>,
 }
 
@@ -50,9 +49,10 @@ impl Root {
         }
     }
 
-    /// What is done with a wrong configuration. Where there is a good one, that stays: this one is
-    /// refused. Without one, Envoy would answer every request of the listener, or of the cluster,
-    /// with 500 and no reason.
+    /// Decides what takes the place of a wrong configuration. If a good one is in use, this one is refused and
+    /// the good one stays. If there is none, this one is accepted, and its requests get 503 with the mistakes:
+    /// after a refusal, Envoy would answer every request of the listener, or of the cluster, with an
+    /// unexplained 500.
     fn instead_of_a_wrong_one(&self, json: &[u8], mistakes: &Mistakes) -> Option<Rc<Active>> {
         for mistake in &mistakes.0 {
             log::error!("plugin configuration: {mistake}");
@@ -62,12 +62,13 @@ impl Root {
         let (Mode::Explain(invalid), Some(last_good)) = (&active.mode, &active.last_good) else {
             return None;
         };
-        // Where others are configured this is no throw-away VM, and a refusal would come too late.
+        // A VM with other configured root contexts is not the temporary one, and Envoy no longer accepts a
+        // refusal.
         let is_kept =
             |other: &Active| other.is_good_one_of(last_good) && invalid.may_keep(&other.plugin);
         if let Some(good) = streams::find_configured(is_kept) {
-            // Envoy believes it to be in use: it remembers what a throw-away VM answered for it when
-            // there was no good one, and has not asked again.
+            // Envoy takes it for accepted: it remembers the answer that a temporary VM gave for the same text
+            // when there was no good configuration, and does not try it again.
             last_good.refuses(mistakes);
             log::error!("plugin configuration: the one in use stays");
             return Some(good);
@@ -107,7 +108,7 @@ impl Root {
                 let why = if error.is_bad_argument() {
                     NoAnswer::NoCluster
                 } else {
-                    // Envoy's answer came before the dispatch was over: it has no address to try.
+                    // Envoy responded before the dispatch returned: the cluster has no address.
                     NoAnswer::NoAddress
                 };
                 slot.call_failed(host::now(), call.id, why);
@@ -115,7 +116,7 @@ impl Root {
         }
     }
 
-    /// Lets go of the parked requests that need wait no longer.
+    /// Releases the parked requests that need not wait any longer.
     fn release(&self, active: &Active, now: Now) {
         let mut left = RELEASED_AT_ONCE;
         for slot in &active.slots {
@@ -124,14 +125,14 @@ impl Root {
                     continue;
                 };
                 left = left.saturating_sub(1);
-                // A client that has left took its context along.
+                // If the client has left, the context is gone.
                 if host::set_effective_context(context).is_ok() {
                     streams::with(context, |request| request.release(&waiting, now));
                 }
             }
         }
         if left < RELEASED_AT_ONCE {
-            // Of this root itself, which exists.
+            // This cannot fail: the root context exists.
             let _ = host::set_effective_context(self.id);
         }
     }
@@ -149,7 +150,7 @@ impl Root {
             Some(next) => next.clamp(HURRIED_TICK, IDLE_TICK),
             None => IDLE_TICK,
         };
-        // Cannot fail in a root context; if it did, the period would stay.
+        // This cannot fail in a root context. If it did, the period would stay as it is.
         let _ = host::set_tick_period(period);
     }
 }
@@ -162,14 +163,14 @@ impl Context for Root {
         #[cfg(feature = "traps")]
         crate::trap::spring(MapType::HttpCallResponseHeaders);
         let now = host::now();
-        // Without headers the call broke off, was cut by its time-out, or was over-long.
+        // A response without headers means that the call was reset, timed out or was too long.
         let status = host::header(MapType::HttpCallResponseHeaders, ":status")
             .and_then(|status| status.parse().ok());
         let next = match status {
             Some(status) if headers > 0 && body_size <= MAX_REPLY_BYTES => {
                 let header = |name| host::header(MapType::HttpCallResponseHeaders, name);
                 let body = host::buffer(BufferType::HttpCallResponseBody).unwrap_or_default();
-                // Envoy has no success of its own.
+                // Envoy's own responses to a call are all errors.
                 if status >= 400 && header(local_reply::UPSTREAM_SERVICE_TIME).is_none() {
                     slot.call_failed(now, id, local_reply::read(status, &body));
                     None
@@ -198,7 +199,7 @@ impl Context for Root {
 }
 
 impl RootContext for Root {
-    /// Also runs in a throw-away VM whose calls are cancelled, so nothing but the tick is set.
+    /// This also runs in a temporary VM, whose calls would be cancelled. So it only sets the tick.
     fn on_configure(&mut self, _: usize) -> bool {
         let json = host::buffer(BufferType::PluginConfiguration).unwrap_or_default();
         let active = match config::read(&json) {
@@ -242,7 +243,7 @@ impl RootContext for Root {
 }
 
 impl Drop for Root {
-    /// A new configuration has taken the place of this one. Its calls are others' to make again.
+    /// A new configuration has replaced this one. Other root contexts make its calls again.
     fn drop(&mut self) {
         for (slot, id) in self.calls.values() {
             slot.abandoned(host::now(), *id);

@@ -1,9 +1,9 @@
 //! The streams of this VM, and the callbacks that every request pays for.
 //!
 //! The SDK keeps a boxed trait object for each stream and looks it up in up to three maps for each
-//! callback. Here one map holds plain values, and nothing is allocated per request. `filter/link`
-//! gives these functions the names of the ABI in place of the SDK's; what is about root contexts
-//! goes on to the SDK (docs/decisions/0016-a-lean-entry-for-streams.md).
+//! callback. Here one map holds plain values, and nothing is allocated per request. `filter/link` exports
+//! these functions under the names of the ABI instead of the SDK's functions. Calls for root contexts are
+//! passed on to the SDK (docs/decisions/0016-a-lean-entry-for-streams.md).
 //!
 //! Source of names and signatures: proxy-wasm ABI 0.2.1,
 //! <https://github.com/proxy-wasm/spec/tree/main/abi-versions/v0.2.1>.
@@ -21,13 +21,13 @@ use crate::active::Active;
 use crate::memory;
 use crate::request::Request;
 
-/// Spreads the ids of contexts, which the host counts up: nobody can choose them.
+/// Hashes the ids of contexts. The host counts them up, so no client can choose colliding ones.
 #[derive(Default)]
 struct ContextHasher(u64);
 
 impl Hasher for ContextHasher {
     fn write_u32(&mut self, id: u32) {
-        // Knuth's multiplicative hashing: the map uses the upper bits, too.
+        // Knuth's multiplicative hashing, because the map also uses the upper bits.
         self.0 = u64::from(id).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     }
 
@@ -45,19 +45,19 @@ impl Hasher for ContextHasher {
 type ByContext<T> = HashMap<u32, T, BuildHasherDefault<ContextHasher>>;
 
 thread_local! {
-    /// What each root context has in use; nothing before it is configured.
+    /// The configuration of each root context; none before it is configured.
     static ROOTS: RefCell<ByContext<Option<Rc<Active>>>> =
         const { RefCell::new(HashMap::with_hasher(BuildHasherDefault::new())) };
     static STREAMS: RefCell<ByContext<Request>> =
         const { RefCell::new(HashMap::with_hasher(BuildHasherDefault::new())) };
 }
 
-/// Streams of this root context have this configuration from now on.
+/// Sets the configuration of the streams of this root context.
 pub(crate) fn configured(root: u32, active: Rc<Active>) {
     ROOTS.with_borrow_mut(|roots| roots.insert(root, Some(active)));
 }
 
-/// A configuration that some root context here has in use and of which this holds.
+/// A configuration in use by some root context of this VM for which `is_wanted` holds.
 pub(crate) fn find_configured(is_wanted: impl Fn(&Active) -> bool) -> Option<Rc<Active>> {
     ROOTS.with_borrow(|roots| {
         let mut found = roots.values().flatten().filter(|active| is_wanted(active));
@@ -65,7 +65,7 @@ pub(crate) fn find_configured(is_wanted: impl Fn(&Active) -> bool) -> Option<Rc<
     })
 }
 
-/// Whether a root context other than this one has a configuration here.
+/// Whether another root context of this VM has a configuration.
 pub(crate) fn others_are_configured(root: u32) -> bool {
     ROOTS.with_borrow(|roots| {
         let mut others = roots.iter().filter(|(id, _)| **id != root);
@@ -73,7 +73,7 @@ pub(crate) fn others_are_configured(root: u32) -> bool {
     })
 }
 
-/// Hands a stream to `use_it`, if it is still there.
+/// Calls `use_it` with a stream, if the stream still exists.
 pub(crate) fn with(context: u32, use_it: impl FnOnce(&mut Request)) {
     STREAMS.with_borrow_mut(|streams| streams.get_mut(&context).map(use_it));
 }
@@ -82,7 +82,7 @@ fn action(context: u32, of: impl FnOnce(&mut Request) -> Action) -> u32 {
     STREAMS.with_borrow_mut(|streams| streams.get_mut(&context).map_or(Action::Continue, of) as u32)
 }
 
-// The SDK's.
+// The functions of the SDK.
 unsafe extern "C" {
     fn proxy_on_context_create(context: u32, root: u32);
     fn proxy_on_done(context: u32) -> u32;
@@ -98,7 +98,7 @@ extern "C" fn entra_on_memory_allocate(size: usize) -> *mut u8 {
 extern "C" fn entra_on_context_create(context: u32, root: u32) {
     if root == 0 {
         ROOTS.with_borrow_mut(|roots| roots.insert(context, None));
-        // SAFETY: as the host would call it.
+        // SAFETY: the arguments are those of the host's call.
         unsafe { proxy_on_context_create(context, root) };
         return;
     }
@@ -124,8 +124,8 @@ extern "C" fn entra_on_response_headers(context: u32, _: usize, _: u32) -> u32 {
     action(context, Request::on_response_headers)
 }
 
-/// The end of a context. There is nothing to wait for, so the ABI's `proxy_on_delete`, which
-/// would follow at once, is left out.
+/// Ends a context. There is nothing to wait for, so this also does the work of the ABI's `proxy_on_delete`,
+/// which would follow at once.
 #[unsafe(no_mangle)]
 extern "C" fn entra_on_done(context: u32) -> u32 {
     const OVER: u32 = 1;
@@ -135,7 +135,7 @@ extern "C" fn entra_on_done(context: u32) -> u32 {
         .with_borrow_mut(|roots| roots.remove(&context))
         .is_some()
     {
-        // SAFETY: as the host would call them.
+        // SAFETY: the argument is that of the host's call.
         unsafe {
             proxy_on_done(context);
             proxy_on_delete(context);

@@ -5,7 +5,7 @@ use entra_token_core::config::{
 };
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::identity_clusters::Asked;
+use super::identity_clusters::TokenService;
 use super::parsed;
 use super::{credential_files, identity_clusters};
 use crate::settings::Settings;
@@ -59,7 +59,7 @@ impl Writer<'_> {
             tsiam: None,
             via_internal_listener: credential_files::route(&self.named.identity, self.settings)
                 .is_some()
-                || identity_clusters::asks_through_a_tunnel(&self.named.identity, self.settings),
+                || identity_clusters::calls_through_tunnel(&self.named.identity, self.settings),
             setting_names: None,
         }
     }
@@ -79,7 +79,7 @@ impl Writer<'_> {
             MetadataService::Imds(service) => configuration.imds = Some(self.imds(service)),
             MetadataService::AppService { service, .. } => {
                 configuration.app_service = self.credential().map(|header| AppService {
-                    cluster: self.cluster(Asked::AppService(&service.service)),
+                    cluster: self.cluster(TokenService::AppService(&service.service)),
                     authority: service.service.authority.clone(),
                     path: service.path.clone(),
                     header,
@@ -95,7 +95,7 @@ impl Writer<'_> {
             tenant_id: Some(application.tenant.clone()),
             client_id: Some(application.client_id.clone()),
             entra: Some(Entra {
-                cluster: self.cluster(Asked::Entra(&application.entra)),
+                cluster: self.cluster(TokenService::Entra(&application.entra)),
                 authority: application.entra.authority.clone(),
                 forward_proxy: forward_proxy(&application.entra, self.settings),
             }),
@@ -111,7 +111,7 @@ impl Writer<'_> {
             Proof::ServiceAccountToken(_) => with_file(IdentityType::ServiceAccountToken),
             Proof::Certificate(sidecar) => config::Identity {
                 credential: Some(at(
-                    self.cluster(Asked::sidecar(application, sidecar)),
+                    self.cluster(TokenService::sidecar(application, sidecar)),
                     assertion_for(application),
                 )),
                 ..base(IdentityType::ClientCertificate)
@@ -140,22 +140,22 @@ impl Writer<'_> {
 
     fn imds(&self, service: &Service) -> Imds {
         Imds {
-            cluster: self.cluster(Asked::Imds(service)),
+            cluster: self.cluster(TokenService::Imds(service)),
             authority: service.authority.clone(),
         }
     }
 
     fn tsiam(&self, service: &PathService) -> Tsiam {
         Tsiam {
-            cluster: self.cluster(Asked::tsiam(service)),
+            cluster: self.cluster(TokenService::tsiam(service)),
             authority: service.service.authority.clone(),
             path: service.path.clone(),
             forward_proxy: forward_proxy(&service.service, self.settings),
         }
     }
 
-    fn cluster(&self, asked: Asked<'_>) -> ClusterName {
-        parsed(&asked.cluster(self.settings))
+    fn cluster(&self, called: TokenService<'_>) -> ClusterName {
+        parsed(&called.cluster(self.settings))
     }
 }
 

@@ -1,5 +1,5 @@
-//! The clusters by which the filter asks for tokens and credentials: one for each service, however
-//! many identities ask it. No route of a listener leads to any of them.
+//! The clusters through which the filter calls for tokens and credentials: one cluster for each service,
+//! even if several identities use it. No route of a listener leads to these clusters.
 
 use std::path::{Path, PathBuf};
 
@@ -13,20 +13,20 @@ use crate::settings::identity::{
     Application, Identity, MetadataService, PathService, Proof, Service, Sidecar,
 };
 
-/// Somebody who is asked for tokens or credentials.
+/// A service that the filter calls for tokens or credentials.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Asked<'a> {
+pub(super) enum TokenService<'a> {
     Imds(&'a Service),
     AppService(&'a Service),
     Entra(&'a Service),
     Tsiam(&'a Service),
-    /// A token-sidecar of the launcher's, which signs for this application.
+    /// The token-sidecar that the launcher starts for this application.
     OwnSidecar(&'a Application),
-    /// One that somebody else runs, by its socket.
+    /// A token-sidecar that the user runs, by its socket.
     Sidecar(&'a Path),
 }
 
-impl<'a> Asked<'a> {
+impl<'a> TokenService<'a> {
     pub(super) fn tsiam(tsiam: &'a PathService) -> Self {
         Self::Tsiam(&tsiam.service)
     }
@@ -55,7 +55,7 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// Its cluster's name, which the filter's configuration says, too.
+    /// The name of its cluster, which is also in the filter's configuration.
     pub(super) fn cluster(self, settings: &Settings) -> String {
         let of_its_kind = all(settings)
             .into_iter()
@@ -65,69 +65,76 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// Everybody whom an identity asks.
-fn asked_by(identity: &Identity) -> Vec<Asked<'_>> {
+/// The services that an identity needs.
+fn services_of(identity: &Identity) -> Vec<TokenService<'_>> {
     match identity {
-        Identity::Managed(managed) => vec![Asked::metadata_service(&managed.service)],
-        Identity::Tsiam(tsiam) => vec![Asked::tsiam(tsiam)],
+        Identity::Managed(managed) => vec![TokenService::metadata_service(&managed.service)],
+        Identity::Tsiam(tsiam) => vec![TokenService::tsiam(tsiam)],
         Identity::Application(application) => {
-            let mut asked = vec![Asked::Entra(&application.entra)];
-            asked.extend(match &application.proof {
-                Proof::ManagedIdentity { imds, .. } => Some(Asked::Imds(imds)),
-                Proof::Tsiam(tsiam) => Some(Asked::tsiam(tsiam)),
-                Proof::Certificate(sidecar) => Some(Asked::sidecar(application, sidecar)),
+            let mut called = vec![TokenService::Entra(&application.entra)];
+            called.extend(match &application.proof {
+                Proof::ManagedIdentity { imds, .. } => Some(TokenService::Imds(imds)),
+                Proof::Tsiam(tsiam) => Some(TokenService::tsiam(tsiam)),
+                Proof::Certificate(sidecar) => Some(TokenService::sidecar(application, sidecar)),
                 Proof::Secret(_) | Proof::WorkloadIdentity(_) | Proof::ServiceAccountToken(_) => {
                     None
                 }
             });
-            asked
+            called
         }
     }
 }
 
-/// Everybody who is asked, each once.
-fn all(settings: &Settings) -> Vec<Asked<'_>> {
+/// The services of all identities, each once.
+fn all(settings: &Settings) -> Vec<TokenService<'_>> {
     let mut all = Vec::new();
     for named in &settings.identities {
-        for asked in asked_by(&named.identity) {
-            if !all.contains(&asked) {
-                all.push(asked);
+        for called in services_of(&named.identity) {
+            if !all.contains(&called) {
+                all.push(called);
             }
         }
     }
     all
 }
 
-/// Those outside this machine, each with its cluster's name.
+/// The services outside of this machine, each with the name of its cluster.
 pub(super) fn remotes(settings: &Settings) -> Vec<(String, &Endpoint)> {
     all(settings)
         .into_iter()
-        .filter_map(|asked| match asked {
-            Asked::Entra(service) | Asked::Tsiam(service) => {
-                Some((asked.cluster(settings), &service.endpoint))
+        .filter_map(|called| match called {
+            TokenService::Entra(service) | TokenService::Tsiam(service) => {
+                Some((called.cluster(settings), &service.endpoint))
             }
-            Asked::Imds(_) | Asked::AppService(_) | Asked::OwnSidecar(_) | Asked::Sidecar(_) => {
-                None
-            }
+            TokenService::Imds(_)
+            | TokenService::AppService(_)
+            | TokenService::OwnSidecar(_)
+            | TokenService::Sidecar(_) => None,
         })
         .collect()
 }
 
-/// Whether a call for this identity's token goes through the forward proxy, by an internal listener.
-pub(super) fn asks_through_a_tunnel(identity: &Identity, settings: &Settings) -> bool {
-    asked_by(identity).into_iter().any(|asked| match asked {
-        Asked::Entra(service) | Asked::Tsiam(service) => {
-            settings.proxy_to(&service.endpoint).is_some()
-        }
-        Asked::Imds(_) | Asked::AppService(_) | Asked::OwnSidecar(_) | Asked::Sidecar(_) => false,
-    })
+/// Whether a call for this identity's token goes through the forward proxy, and so through an internal
+/// listener.
+pub(super) fn calls_through_tunnel(identity: &Identity, settings: &Settings) -> bool {
+    services_of(identity)
+        .into_iter()
+        .any(|called| match called {
+            TokenService::Entra(service) | TokenService::Tsiam(service) => {
+                settings.proxy_to(&service.endpoint).is_some()
+            }
+            TokenService::Imds(_)
+            | TokenService::AppService(_)
+            | TokenService::OwnSidecar(_)
+            | TokenService::Sidecar(_) => false,
+        })
 }
 
-/// The applications for which a token-sidecar of the launcher's signs, each with its socket.
+/// The applications for which the launcher starts a token-sidecar, each with the sidecar's socket.
 #[must_use]
 pub fn sidecars<'a>(settings: &'a Settings, run_dir: &Path) -> Vec<(&'a Application, PathBuf)> {
-    let own = all(settings).into_iter().filter_map(|asked| match asked {
-        Asked::OwnSidecar(application) => Some(application),
+    let own = all(settings).into_iter().filter_map(|called| match called {
+        TokenService::OwnSidecar(application) => Some(application),
         _ => None,
     });
     own.enumerate()
@@ -138,11 +145,11 @@ pub fn sidecars<'a>(settings: &'a Settings, run_dir: &Path) -> Vec<(&'a Applicat
         .collect()
 }
 
-/// For TCP and TLS together, one or two lost packets included: who is there takes a connection, and
-/// only the answer may take longer (`TOKEN_REQUEST_TIMEOUT`).
+/// For TCP and TLS together, with room for one or two lost packets. A healthy service accepts a connection
+/// at once; only its response may take longer (`TOKEN_REQUEST_TIMEOUT`).
 const CONNECT_TIMEOUT: &str = "4s";
 
-/// All of them.
+/// The clusters of all services.
 pub(super) fn clusters(settings: &Settings, run_dir: &Path) -> Vec<Value> {
     let own = sidecars(settings, run_dir);
     let socket = |application: &Application| {
@@ -150,17 +157,17 @@ pub(super) fn clusters(settings: &Settings, run_dir: &Path) -> Vec<Value> {
             .find(|(signed_for, _)| *signed_for == application)
             .map(|(_, socket)| socket.as_path())
     };
-    let cluster = |asked: Asked<'_>| {
-        let name = asked.cluster(settings);
-        Some(match asked {
-            Asked::Imds(service) | Asked::AppService(service) => {
+    let cluster = |called: TokenService<'_>| {
+        let name = called.cluster(settings);
+        Some(match called {
+            TokenService::Imds(service) | TokenService::AppService(service) => {
                 in_the_host(&name, service, settings)
             }
-            Asked::Entra(service) | Asked::Tsiam(service) => {
+            TokenService::Entra(service) | TokenService::Tsiam(service) => {
                 remote(&name, &service.endpoint, settings)
             }
-            Asked::Sidecar(socket) => token_sidecar(&name, socket),
-            Asked::OwnSidecar(application) => token_sidecar(&name, socket(application)?),
+            TokenService::Sidecar(socket) => token_sidecar(&name, socket),
+            TokenService::OwnSidecar(application) => token_sidecar(&name, socket(application)?),
         })
     };
     let mut clusters: Vec<Value> = all(settings).into_iter().filter_map(cluster).collect();
@@ -168,7 +175,7 @@ pub(super) fn clusters(settings: &Settings, run_dir: &Path) -> Vec<Value> {
     clusters
 }
 
-/// Straight to that address: no proxy, no TLS.
+/// A cluster for a service of this host: without the forward proxy and without TLS.
 fn in_the_host(name: &str, service: &Service, settings: &Settings) -> Value {
     let cluster = json!({
         "name": name,
@@ -177,12 +184,12 @@ fn in_the_host(name: &str, service: &Service, settings: &Settings) -> Value {
     with(cluster, endpoints(name, &service.endpoint, settings))
 }
 
-/// To a service of its own, by TLS and HTTP/1.1.
+/// A cluster for a service elsewhere, with TLS and HTTP/1.1.
 fn remote(name: &str, endpoint: &Endpoint, settings: &Settings) -> Value {
     let cluster = json!({
         "name": name,
         "connect_timeout": CONNECT_TIMEOUT,
-        // Envoy opens the listeners without an answer from DNS: probes and metrics must not wait.
+        // Envoy must open its listeners before DNS answers: probes and metrics must not wait.
         "wait_for_warm_on_init": false,
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {

@@ -6,17 +6,20 @@ use entra_token_core::cloud::Cloud;
 use super::authority::Host;
 use super::mistake::{Mistake, Place, Problem};
 
-/// What a variable or a place in the file says about the cloud.
+/// The cloud that a variable or a field of the file implies.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Said {
-    /// Which.
+pub struct CloudHint {
+    /// The variable or the field.
     pub place: Place,
     /// The cloud.
     pub cloud: Cloud,
 }
 
-/// The one cloud that all of these mean; none where nothing is known about it.
-pub fn agreed(said: &[Said]) -> Result<Option<Said>, Mistake> {
+/// The one cloud that all hints agree on; none without a hint.
+///
+/// # Errors
+/// When two hints name different clouds.
+pub fn agreed(said: &[CloudHint]) -> Result<Option<CloudHint>, Mistake> {
     let Some(first) = said.first() else {
         return Ok(None);
     };
@@ -197,7 +200,7 @@ mod tests {
 
     #[test]
     fn variables_that_mean_different_clouds_are_a_mistake() {
-        let said = |variable: &'static str, cloud| Said {
+        let said = |variable: &'static str, cloud| CloudHint {
             place: variable.into(),
             cloud,
         };

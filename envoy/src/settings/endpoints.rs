@@ -25,8 +25,8 @@ impl Settings {
             ));
         }
         for (n, named) in self.identities.iter().enumerate() {
-            let asked = named.identity.services();
-            endpoints.extend(asked.into_iter().map(|(variable, field, service)| {
+            let services = named.identity.services();
+            endpoints.extend(services.into_iter().map(|(variable, field, service)| {
                 (
                     place(variable, format!("identities[{n}].{field}")),
                     &service.endpoint,

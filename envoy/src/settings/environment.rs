@@ -6,15 +6,15 @@ use entra_token_core::config::{AuthErrorsRetryable, Hold, IdentityName, Percent}
 use entra_token_core::host::HostPattern;
 
 use super::authority::{Endpoint, Scheme};
-use super::clouds::{self, Said};
+use super::clouds::{self, CloudHint};
 use super::headers::HeaderOverride;
 use super::identity::Identity;
 use super::mistake::{Place, Problem};
 use super::target::{Listener, NamedIdentity, Routing, Target, TargetName};
 use super::terms::Terms;
 use super::{
-    Asked, DEFAULT_LISTENING_PORT, Draft, ListeningAddress, Reader, addressed_to, audience,
-    choices, headers, target_host,
+    DEFAULT_LISTENING_PORT, ListeningAddress, PartialTopology, Reader, Topology, addressed_to,
+    audience, choices, headers, target_host,
 };
 
 /// What the one identity is called.
@@ -24,7 +24,7 @@ const LISTENING_PORT: &str = "LISTENING_PORT";
 const LISTENING_ADDRESS: &str = "LISTENING_ADDRESS";
 
 impl Reader<'_> {
-    pub(super) fn environment(&mut self) -> Draft {
+    pub(super) fn environment(&mut self) -> PartialTopology {
         let target = self.target();
         let endpoint = target.as_ref().map(|(endpoint, _)| endpoint);
         let audience = self.audience(endpoint);
@@ -39,13 +39,13 @@ impl Reader<'_> {
         let listener = port.zip(address);
         let by_tls = endpoint.is_some_and(|target| target.scheme == Scheme::Https)
             || identity.as_ref().is_some_and(Identity::needs_trust_store);
-        Draft {
+        PartialTopology {
             by_tls,
             ports: port
                 .map(|port| (LISTENING_PORT.into(), address.unwrap_or_default(), port))
                 .into_iter()
                 .collect(),
-            asked: self.one_of_each(target, audience, identity, listener),
+            topology: self.one_of_each(target, audience, identity, listener),
         }
     }
 
@@ -55,7 +55,7 @@ impl Reader<'_> {
         audience: Option<Audience>,
         identity: Option<Identity>,
         listener: Option<(u16, ListeningAddress)>,
-    ) -> Option<Asked> {
+    ) -> Option<Topology> {
         let refresh = self.or(
             "AAD_TOKEN_REFRESH_INTERVAL_IN_PERCENTAGE",
             Percent::default(),
@@ -72,7 +72,7 @@ impl Reader<'_> {
             .unwrap_or_else(|why| unreachable!("{IDENTITY:?} {why}"));
         let (endpoint, pattern) = target?;
         let (port, address) = listener?;
-        Some(Asked {
+        Some(Topology {
             identities: vec![NamedIdentity {
                 name: name.clone(),
                 identity: identity?,
@@ -142,7 +142,11 @@ impl Reader<'_> {
     }
 
     /// What `AZURE_CLOUD`, the audience and the target say about the cloud.
-    fn cloud(&mut self, target: Option<&Endpoint>, audience: Option<&Audience>) -> Option<Said> {
+    fn cloud(
+        &mut self,
+        target: Option<&Endpoint>,
+        audience: Option<&Audience>,
+    ) -> Option<CloudHint> {
         let named = self.variables.value("AZURE_CLOUD").and_then(|value| {
             let cloud = value
                 .parse::<Cloud>()
@@ -153,7 +157,7 @@ impl Reader<'_> {
         let of_target = target.and_then(|target| clouds::cloud_of_host(&target.host));
         // An audience that was taken from the target is the target's word.
         let of_audience = of_audience.filter(|_| self.variables.value("AUDIENCE").is_some());
-        let said: Vec<Said> = [
+        let said: Vec<CloudHint> = [
             ("AZURE_CLOUD", named),
             ("AUDIENCE", of_audience),
             ("TARGET_HOST", of_target),
@@ -161,7 +165,7 @@ impl Reader<'_> {
         .into_iter()
         .filter_map(|(variable, cloud)| {
             let place = Place::Variable(variable);
-            Some(Said {
+            Some(CloudHint {
                 place,
                 cloud: cloud?,
             })

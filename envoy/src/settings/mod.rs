@@ -191,8 +191,8 @@ fn program(
     .map_err(|problem| problem.of(variable))
 }
 
-/// What there is to serve, from the environment or from the file.
-struct Asked {
+/// The identities, targets and listeners, from the environment or from the file.
+struct Topology {
     identities: Vec<NamedIdentity>,
     targets: Vec<Target>,
     listeners: Vec<Listener>,
@@ -200,10 +200,10 @@ struct Asked {
     terms: Terms,
 }
 
-/// What is known of it where mistakes may have been made.
+/// What is known of the topology although the settings may have mistakes.
 #[derive(Default)]
-struct Draft {
-    asked: Option<Asked>,
+struct PartialTopology {
+    topology: Option<Topology>,
     /// Whether anything is reached by TLS.
     by_tls: bool,
     /// The ports of the proxy, where each is open, and what says it.
@@ -220,7 +220,7 @@ impl Reader<'_> {
     /// The settings, or none once a mistake is noted; every variable is looked at in any case.
     fn settings(&mut self, machine: &Machine) -> Option<Settings> {
         self.or(terms::VARIABLE, (), terms::from);
-        let draft = match self.variables.value(file::VARIABLE) {
+        let partial = match self.variables.value(file::VARIABLE) {
             Some(path) => self.file(path),
             None => self.environment(),
         };
@@ -229,10 +229,10 @@ impl Reader<'_> {
             ListeningAddress::All,
             ListeningAddress::parse,
         );
-        let status_port = self.status_port(status_address, &draft.ports);
+        let status_port = self.status_port(status_address, &partial.ports);
         let forward_proxy = self.forward_proxy();
         let proxy_health_paths = self.or("PROXY_HEALTH_PATHS", true, choices::on_or_off);
-        let trust_store = self.trust_store(draft.by_tls, machine);
+        let trust_store = self.trust_store(partial.by_tls, machine);
         let default_concurrency = machine
             .limits
             .cpus
@@ -264,14 +264,14 @@ impl Reader<'_> {
                 machine.launcher_dir.as_deref(),
             ),
         );
-        let asked = draft.asked?;
+        let topology = partial.topology?;
         Some(Settings {
-            identities: asked.identities,
-            targets: asked.targets,
-            listeners: asked.listeners,
+            identities: topology.identities,
+            targets: topology.targets,
+            listeners: topology.listeners,
             forward_proxy: forward_proxy?,
             trust_store: trust_store?,
-            refresh_before_expiry: asked.refresh_before_expiry,
+            refresh_before_expiry: topology.refresh_before_expiry,
             token_request_timeout: token_request_timeout?,
             status_port: status_port?,
             status_address: status_address?,
@@ -284,7 +284,7 @@ impl Reader<'_> {
             access_log: access_log?,
             module: module?,
             ipv6: machine.ipv6,
-            terms: asked.terms,
+            terms: topology.terms,
         })
     }
 

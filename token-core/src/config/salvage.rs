@@ -1,9 +1,9 @@
-//! What can still be told of a configuration that [`super::read`] refuses: which requests it was
-//! meant for (docs/decisions/0017-a-first-configuration-that-is-wrong.md).
+//! Finds out which requests a configuration is for, although [`super::read`] refuses it
+//! (docs/decisions/0017-a-first-configuration-that-is-wrong.md).
 //!
-//! The text is walked as far as it is JSON, and whatever stands where hosts and clusters belong is
-//! taken; so a mistake hides no more than itself. Nothing is read of identities or audiences: no
-//! token can come of it.
+//! This reads the text as far as it is JSON, and takes every valid host and cluster name that it finds in the
+//! right place. So a mistake hides nothing but itself. Identities and audiences are not read: a salvaged
+//! configuration never leads to a token.
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
@@ -11,10 +11,10 @@ use super::ClusterName;
 use crate::cluster::AllowedClusters;
 use crate::host::{HostPattern, HostTable};
 
-/// The requests that a wrong configuration was meant for.
+/// The requests that a wrong configuration is for.
 #[derive(Clone, Debug)]
 pub struct Salvage {
-    /// In the order of the text.
+    /// The targets, in the order of the text.
     pub targets: Vec<SalvagedTarget>,
     /// `:authority` → index into `targets`.
     pub hosts: HostTable<usize>,
@@ -23,30 +23,31 @@ pub struct Salvage {
 /// What is still known of a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SalvagedTarget {
-    /// The first host pattern, as of a target that is right.
+    /// The first host pattern, as for a correct target.
     pub name: String,
-    /// Requests that go elsewhere were not meant.
+    /// Requests to other clusters are not for this target.
     pub clusters: AllowedClusters,
 }
 
-/// Reads what can be read. `None` where the filter stands alone (`mode: status` or `service`): it puts
-/// tokens on no requests that mistakes could be explained to, and its configuration is better refused.
+/// Reads what can be read. `None` for `mode: status` and `mode: service`: such a filter puts no tokens on
+/// requests, so there is no request that could be told of the mistakes, and Envoy should refuse the
+/// configuration.
 #[must_use]
 #[inline(never)]
 pub fn salvage(json: &[u8]) -> Option<Salvage> {
     let mut found = Found::default();
     let mut text = serde_json::Deserializer::from_slice(json);
-    // Where the JSON ends early, what came before it counts.
+    // If the JSON ends early, the part before the end counts.
     let _ = Walk(&mut found, Place::Config).deserialize(&mut text);
-    if found.stands_alone {
+    if found.has_no_targets {
         return None;
     }
     let mut patterns = Vec::new();
     let mut targets = Vec::new();
     for target in &found.targets {
         let clusters = target.clusters();
-        // On a listener, a host that is everybody's would answer for what was never meant. In a
-        // target's cluster every request is the target's.
+        // On a listener, a wide pattern such as `*` would also answer requests of other targets. In a target's
+        // cluster all requests belong to the target.
         let is_bound = found.is_upstream || matches!(clusters, AllowedClusters::Named(_));
         let hosts = target
             .hosts
@@ -72,7 +73,7 @@ pub fn salvage(json: &[u8]) -> Option<Salvage> {
 #[derive(Debug, Default)]
 struct Found {
     targets: Vec<FoundTarget>,
-    stands_alone: bool,
+    has_no_targets: bool,
     is_upstream: bool,
 }
 
@@ -95,7 +96,7 @@ impl FoundTarget {
     }
 }
 
-/// Where in the configuration a value stands.
+/// The place of a value in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     Config,
@@ -123,14 +124,14 @@ impl Place {
     fn element(self) -> Self {
         match self {
             Self::Targets => Self::Target,
-            // One host in place of a list of them is taken, too.
+            // A single host instead of a list of hosts is accepted here.
             Self::Hosts | Self::Clusters => self,
             _ => Self::Elsewhere,
         }
     }
 }
 
-/// Takes in what stands at a place.
+/// Visits the value at a place.
 struct Walk<'a>(&'a mut Found, Place);
 
 impl<'de> DeserializeSeed<'de> for Walk<'_> {
@@ -174,7 +175,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
     fn visit_str<E>(self, text: &str) -> Result<(), E> {
         let Self(found, place) = self;
         match (place, found.targets.last_mut()) {
-            (Place::Mode, _) => found.stands_alone |= matches!(text, "status" | "service"),
+            (Place::Mode, _) => found.has_no_targets |= matches!(text, "status" | "service"),
             (Place::Placement, _) => found.is_upstream |= text == "upstream",
             (Place::Hosts, Some(target)) => {
                 target.hosts.extend(host_in(text).parse::<HostPattern>());
@@ -195,7 +196,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<(), A::Error> {
         let place = match self.1 {
-            // One target in place of a list of them, where the dash was forgotten.
+            // A single target instead of a list: in YAML, the dash was forgotten.
             Place::Targets => Place::Target,
             place => place,
         };
@@ -209,7 +210,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 }
 
-/// The host of a URL, which is what people write most often in place of a host.
+/// The host of a URL: the most common mistake is a URL instead of a host.
 fn host_in(text: &str) -> &str {
     match text.split_once("://") {
         Some((_, rest)) => rest.split(['/', '?', '#']).next().unwrap_or_default(),

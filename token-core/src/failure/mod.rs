@@ -4,8 +4,8 @@ mod aadsts;
 mod advice;
 mod code;
 mod envoy_reply;
+mod error_details;
 mod no_answer;
-mod said;
 mod settings;
 
 use core::fmt;
@@ -15,8 +15,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 pub use code::{EndsBy, FailureCode, Reached};
+use error_details::ErrorDetails;
 pub use no_answer::NoAnswer;
-use said::Said;
 pub use settings::Setting;
 pub(crate) use settings::to_look_at;
 
@@ -76,15 +76,17 @@ impl Failure {
             .as_deref()
             .and_then(|v| retry_after(v, now.wall));
         let has_words = status >= 400;
-        let said =
-            Said::in_json(body).or_else(|| has_words.then(|| Said::in_words(body)).flatten());
+        let details = ErrorDetails::in_json(body)
+            .or_else(|| has_words.then(|| ErrorDetails::in_words(body)).flatten());
         // A gateway on the way that reached nobody.
         let is_of_a_gateway = response.retry_after.is_none()
-            && (said.is_none() || envoy_reply::is_of_another(response));
-        let code = match (status, &said) {
-            (400.., Some(said)) if let Some(code) = said.code() => code,
-            (400, Some(said)) if said.finds_no_identity() => FailureCode::IdentityNotFound,
-            (400, Some(said)) if said.name == "invalid_resource" => FailureCode::AudienceNotFound,
+            && (details.is_none() || envoy_reply::is_of_another(response));
+        let code = match (status, &details) {
+            (400.., Some(details)) if let Some(code) = details.code() => code,
+            (400, Some(details)) if details.finds_no_identity() => FailureCode::IdentityNotFound,
+            (400, Some(details)) if details.name == "invalid_resource" => {
+                FailureCode::AudienceNotFound
+            }
             (404 | 410, _) => FailureCode::EndpointNotReady,
             (408, _) => FailureCode::EndpointTimeout,
             (504, _) if is_of_a_gateway => FailureCode::EndpointTimeout,
@@ -95,11 +97,14 @@ impl Failure {
             (..=299, _) => FailureCode::UnexpectedStatus,
             _ => FailureCode::RequestRefused,
         };
-        let trace = said.as_ref().map(Said::trace).unwrap_or_default();
-        let message = match said {
-            Some(said) => format!(
+        let trace = details
+            .as_ref()
+            .map(ErrorDetails::trace)
+            .unwrap_or_default();
+        let message = match details {
+            Some(details) => format!(
                 "the token endpoint answered {status}: {}",
-                said.detail(sent)
+                details.detail(sent)
             ),
             None => format!("the token endpoint answered {status}"),
         };
@@ -116,10 +121,13 @@ impl Failure {
     pub(crate) fn no_credential(response: &Response) -> Self {
         let status = response.status;
         // Not as words: what is served there is secret.
-        let said = Said::in_json(&response.body.0);
-        let trace = said.as_ref().map(Said::trace).unwrap_or_default();
-        let message = match said {
-            Some(said) => format!("no credential ({status}): {}", said.detail(None)),
+        let details = ErrorDetails::in_json(&response.body.0);
+        let trace = details
+            .as_ref()
+            .map(ErrorDetails::trace)
+            .unwrap_or_default();
+        let message = match details {
+            Some(details) => format!("no credential ({status}): {}", details.detail(None)),
             None => format!("no credential: its place answered {status}"),
         };
         Self {

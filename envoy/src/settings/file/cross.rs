@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::listening_address;
 use crate::settings::ListeningAddress;
 use crate::settings::authority::Endpoint;
-use crate::settings::clouds::{self, Said};
+use crate::settings::clouds::{self, CloudHint};
 use crate::settings::headers::{self, HeaderOverride};
 use crate::settings::identity::entra_at;
 use crate::settings::mistake::{Mistake, Place, Problem};
@@ -25,7 +25,7 @@ use crate::settings::variables::Variables;
 /// What was found beside mistakes.
 pub(super) struct Across {
     /// What is known of each identity's cloud.
-    pub(super) clouds: Vec<Option<Said>>,
+    pub(super) clouds: Vec<Option<CloudHint>>,
     /// The headers of each target.
     pub(super) headers: Vec<Vec<HeaderOverride>>,
     pub(super) mistakes: Vec<Mistake>,
@@ -193,11 +193,11 @@ fn without_audience(target: &Value) -> Option<String> {
 }
 
 /// The cloud that an identity, its Entra and its targets agree on.
-fn cloud(n: usize, identity: &Value, targets: &[Value]) -> Result<Option<Said>, Mistake> {
+fn cloud(n: usize, identity: &Value, targets: &[Value]) -> Result<Option<CloudHint>, Mistake> {
     let mut said = Vec::new();
     let mut says = |path: String, cloud: Option<Cloud>| {
         let place = Place::File(path);
-        said.extend(cloud.map(|cloud| Said { place, cloud }));
+        said.extend(cloud.map(|cloud| CloudHint { place, cloud }));
     };
     let own = text(identity, "cloud").and_then(|name| name.parse().ok());
     says(format!("identities[{n}].cloud"), own);
@@ -304,7 +304,7 @@ fn unused(file: &Value) -> Vec<String> {
         .flat_map(|listener| targets_of("", listener))
         .map(|(_, name)| name)
         .collect();
-    let asked: HashSet<&str> = targets
+    let used_identities: HashSet<&str> = targets
         .iter()
         .filter_map(|it| text(it, "identity"))
         .collect();
@@ -315,7 +315,12 @@ fn unused(file: &Value) -> Vec<String> {
             warnings.push(format!("the {kind} `{name}` is not used: {what}"));
         }
     };
-    warn("identity", identities, &asked, "no target gets its token");
+    warn(
+        "identity",
+        identities,
+        &used_identities,
+        "no target gets its token",
+    );
     warn("target", targets, &listened, "no listener leads to it");
     warnings
 }

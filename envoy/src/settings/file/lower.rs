@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::listener_place;
 use super::model::{self, File, IdentityType};
 use crate::settings::authority::Scheme;
-use crate::settings::clouds::Said;
+use crate::settings::clouds::CloudHint;
 use crate::settings::headers::HeaderOverride;
 use crate::settings::identity::{
     self, Application, Certificate, Identity, Managed, MetadataService, Proof,
@@ -15,7 +15,7 @@ use crate::settings::identity::{
 use crate::settings::mistake::Place;
 use crate::settings::target::{Listener, NamedIdentity, Routing, Target};
 use crate::settings::terms::Terms;
-use crate::settings::{Asked, Reader, addressed_to, audience, choices, credential_file};
+use crate::settings::{Reader, Topology, addressed_to, audience, choices, credential_file};
 use entra_token_core::config::raw::{elements, given, text};
 use entra_token_core::identity::CredentialKind;
 use std::path::PathBuf;
@@ -32,7 +32,7 @@ pub(super) struct Defaults {
     entra: Option<String>,
 }
 
-impl Asked {
+impl Topology {
     /// Whether anything is reached by TLS.
     pub(super) fn is_by_tls(&self) -> bool {
         let mut targets = self.targets.iter();
@@ -72,14 +72,14 @@ impl Reader<'_> {
         }
     }
 
-    pub(super) fn asked(
+    pub(super) fn topology(
         &mut self,
         file: File,
-        clouds: &[Option<Said>],
+        clouds: &[Option<CloudHint>],
         headers: Vec<Vec<HeaderOverride>>,
         defaults: &Defaults,
         terms: Terms,
-    ) -> Option<Asked> {
+    ) -> Option<Topology> {
         let names: Vec<_> = file.targets.iter().map(|it| it.name.0.clone()).collect();
         let index = |name: &super::values::Name| names.iter().position(|other| *other == name.0);
         let listeners = file.listeners.iter().enumerate();
@@ -120,7 +120,7 @@ impl Reader<'_> {
             .zip(headers)
             .map(|(target, headers)| of_target(target, headers, &hold, auth_errors))
             .collect();
-        Some(Asked {
+        Some(Topology {
             identities: identities.into_iter().collect::<Option<_>>()?,
             targets: targets.into_iter().collect::<Option<_>>()?,
             listeners: listeners?,
@@ -133,7 +133,7 @@ impl Reader<'_> {
         &mut self,
         n: usize,
         identity: model::Identity,
-        cloud: Option<&Said>,
+        cloud: Option<&CloudHint>,
         defaults: &Defaults,
     ) -> Option<Identity> {
         let place = |field: &str| Place::File(format!("identities[{n}].{field}"));

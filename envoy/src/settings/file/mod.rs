@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use super::mistake::{Place, Problem, quoted};
 use super::terms::Terms;
-use super::{Draft, ListeningAddress, Reader, credential_file};
+use super::{ListeningAddress, PartialTopology, Reader, credential_file};
 use cross::Across;
 
 /// Names the file.
@@ -80,15 +80,15 @@ pub fn replaces(variable: &str) -> bool {
 
 impl Reader<'_> {
     /// What the file at this path asks for.
-    pub(super) fn file(&mut self, path: &str) -> Draft {
+    pub(super) fn file(&mut self, path: &str) -> PartialTopology {
         self.refuse_replaced();
         let Some(value) = self.note(VARIABLE, read(path)) else {
-            return Draft::default();
+            return PartialTopology::default();
         };
         self.value(value)
     }
 
-    fn value(&mut self, value: Value) -> Draft {
+    fn value(&mut self, value: Value) -> PartialTopology {
         let across = cross::check(&value, self.variables);
         let defaults = self.defaults(&value);
         let ports = ports(&value);
@@ -105,15 +105,15 @@ impl Reader<'_> {
         } = across;
         self.warnings.extend(warnings);
         self.mistakes.extend(mistakes);
-        let asked = match file {
+        let topology = match file {
             Ok(file) if self.mistakes.is_empty() => {
-                self.asked(file, &clouds, headers, &defaults, terms)
+                self.topology(file, &clouds, headers, &defaults, terms)
             }
             _ => None,
         };
-        Draft {
-            by_tls: asked.as_ref().is_some_and(super::Asked::is_by_tls),
-            asked,
+        PartialTopology {
+            by_tls: topology.as_ref().is_some_and(super::Topology::is_by_tls),
+            topology,
             ports,
         }
     }

@@ -13,7 +13,7 @@ use super::{
     SDK_TENANT_ID, SECRET_FILE, Selector, Sidecar, TENANT_ID,
 };
 use crate::settings::authority::{Authority, Endpoint, Scheme};
-use crate::settings::clouds::Said;
+use crate::settings::clouds::CloudHint;
 use crate::settings::credential_file;
 use crate::settings::mistake::{Problem, quoted};
 use crate::settings::{Reader, identity::certificate};
@@ -87,7 +87,7 @@ impl Reader<'_> {
         &mut self,
         kind: Kind,
         proof: Option<Proof>,
-        cloud: Option<&Said>,
+        cloud: Option<&CloudHint>,
     ) -> Option<Identity> {
         let client_id = self.ours_or_the_sdks([CLIENT_ID, SDK_CLIENT_ID], uuid);
         let client_id = self.wanted(kind, CLIENT_ID, client_id, "the application's client id");
@@ -126,7 +126,7 @@ impl Reader<'_> {
     }
 
     /// `AZURE_AUTHORITY_HOST`, else the Entra of the cloud.
-    fn entra(&mut self, said: Option<&Said>) -> Option<(Service, Cloud)> {
+    fn entra(&mut self, said: Option<&CloudHint>) -> Option<(Service, Cloud)> {
         let entra = match self.variables.value(AUTHORITY_HOST) {
             Some(value) => entra_at(value, said),
             None => entra_of(said),
@@ -210,7 +210,7 @@ fn not_labelled() -> Problem {
 }
 
 /// The Entra of the cloud.
-pub(in crate::settings) fn entra_of(said: Option<&Said>) -> Result<(Service, Cloud), Problem> {
+pub(in crate::settings) fn entra_of(said: Option<&CloudHint>) -> Result<(Service, Cloud), Problem> {
     let cloud = said.map_or(Cloud::Public, |said| said.cloud);
     entra_at(cloud.authority(), said)
 }
@@ -219,7 +219,7 @@ pub(in crate::settings) fn entra_of(said: Option<&Said>) -> Result<(Service, Clo
 /// speak of.
 pub(in crate::settings) fn entra_at(
     value: &str,
-    said: Option<&Said>,
+    said: Option<&CloudHint>,
 ) -> Result<(Service, Cloud), Problem> {
     let Authority { scheme, host, port } = Authority::parse(value)?;
     let scheme = scheme.unwrap_or(Scheme::Https);

@@ -22,7 +22,7 @@ use entra_token_core::Secret;
 
 use super::Reader;
 use super::authority::{Endpoint, Scheme};
-use super::clouds::Said;
+use super::clouds::CloudHint;
 use super::mistake::{Problem, quoted};
 
 /// Who asks for tokens.
@@ -188,7 +188,7 @@ const ON_PURPOSE: [&str; 7] = [
 
 impl Reader<'_> {
     /// The identity; `cloud` is what the other variables say about the cloud.
-    pub(super) fn identity(&mut self, cloud: Option<&Said>) -> Option<Identity> {
+    pub(super) fn identity(&mut self, cloud: Option<&CloudHint>) -> Option<Identity> {
         let kind = match self.variables.value(TYPE) {
             // An aad-auth-proxy that is told no type tries several credentials; published Deployments
             // rely on it for this one, of which only its webhook sets the file.
@@ -246,7 +246,7 @@ impl Reader<'_> {
 
     /// tsiam signs tokens of its own (its README, "tsiam vs tsidp"). An application of Entra may
     /// trust them; where none is named, the target itself does.
-    fn tsiam(&mut self, cloud: Option<&Said>) -> Option<Identity> {
+    fn tsiam(&mut self, cloud: Option<&CloudHint>) -> Option<Identity> {
         let service = self.tsiam_service();
         let names_application = [CLIENT_ID, SDK_CLIENT_ID]
             .iter()

@@ -21,7 +21,7 @@ const JWT: &str = "eyJhbGciOiJub25lIn0.e30.";
 /// An identity or its mistakes, and the warnings.
 type Read = (Result<Identity, Vec<String>>, Vec<String>);
 
-fn read_in(pairs: &[(&str, &str)], cloud: Option<&Said>) -> Read {
+fn read_in(pairs: &[(&str, &str)], cloud: Option<&CloudHint>) -> Read {
     let variables: Variables = pairs.iter().copied().collect();
     let mut reader = Reader {
         variables: &variables,
@@ -414,7 +414,7 @@ fn entra_is_that_of_the_cloud_unless_its_host_is_named() {
     let entra = |host: Option<&str>, cloud: Option<Cloud>| {
         let mut pairs = base.to_vec();
         pairs.extend(host.map(|host| ("AZURE_AUTHORITY_HOST", host)));
-        let said = cloud.map(|cloud| Said {
+        let said = cloud.map(|cloud| CloudHint {
             place: "AZURE_CLOUD".into(),
             cloud,
         });

@@ -20,7 +20,7 @@ const NAMES: [&str; 3] = ["error", "code", "title"];
 /// An error as its sender describes it. Of a body that is half understood the other half is kept:
 /// half a reason is better than none.
 #[derive(Debug, Default)]
-pub(super) struct Said {
+pub(super) struct ErrorDetails {
     /// Its short name, as `invalid_request`.
     pub(super) name: String,
     text: String,
@@ -28,13 +28,13 @@ pub(super) struct Said {
     trace: Trace,
 }
 
-impl Said {
+impl ErrorDetails {
     /// Reads an error in JSON.
     pub(super) fn in_json(body: &[u8]) -> Option<Self> {
         let fields: Map<String, Value> =
             serde_json::from_slice(invisible::without_mark(body)).ok()?;
-        let said = Self::of_fields(&fields);
-        (!said.is_empty()).then_some(said)
+        let details = Self::of_fields(&fields);
+        (!details.is_empty()).then_some(details)
     }
 
     /// Takes a body as text: a plain one, a page, a string of JSON, or JSON of an unknown form.
@@ -47,11 +47,11 @@ impl Said {
         } else {
             text
         };
-        let said = Self {
+        let details = Self {
             text: text.split_whitespace().collect::<Vec<_>>().join(" "),
             ..Self::default()
         };
-        (!said.is_empty()).then_some(said)
+        (!details.is_empty()).then_some(details)
     }
 
     fn of_fields(fields: &Map<String, Value>) -> Self {
@@ -97,8 +97,9 @@ impl Said {
 
     /// In the words of IMDS and in those of App Service.
     pub(super) fn finds_no_identity(&self) -> bool {
-        let said = format!("{} {}", self.name, self.text).to_ascii_lowercase();
-        said.contains("identity not found") || said.contains("managed identity found for specified")
+        let details = format!("{} {}", self.name, self.text).to_ascii_lowercase();
+        details.contains("identity not found")
+            || details.contains("managed identity found for specified")
     }
 
     pub(super) fn trace(&self) -> Box<Trace> {
@@ -111,11 +112,11 @@ impl Said {
     /// apart.
     pub(super) fn detail(&self, sent: Option<&Secret>) -> String {
         let (text, _) = Trace::cut_off(&self.text);
-        let said = match (self.name.as_str(), text) {
-            (said, "") | ("", said) => said.to_owned(),
+        let details = match (self.name.as_str(), text) {
+            (details, "") | ("", details) => details.to_owned(),
             (name, text) => format!("{name}: {text}"),
         };
-        let line = without_secrets(&said, sent).replace(|c| invisible::name(c).is_some(), " ");
+        let line = without_secrets(&details, sent).replace(|c| invisible::name(c).is_some(), " ");
         bounded(line.trim()).to_owned()
     }
 }
