@@ -6,9 +6,11 @@ use crate::settings::mistake::Mistake;
 
 /// The command line or the environment cannot be used (`EX_USAGE` of sysexits.h).
 pub const USAGE: u8 = 64;
+/// A bug of the launcher (`EX_SOFTWARE` of sysexits.h).
+const INTERNAL_ERROR: u8 = 70;
 /// The machine refuses something (`EX_OSERR` of sysexits.h).
 pub(crate) const OS_ERROR: u8 = 71;
-/// A shell's codes for a command that is there but cannot be executed, and for one that is not.
+/// The shell's exit codes for a command that cannot be executed, and for one that does not exist.
 pub(crate) const NOT_EXECUTABLE: u8 = 126;
 pub(crate) const NOT_FOUND: u8 = 127;
 
@@ -18,8 +20,16 @@ pub(crate) fn say(line: &str) {
     eprintln!("entra-auth-envoy: {line}");
 }
 
+/// Lists the mistakes in the settings, and gives the exit code.
 pub(crate) fn refuse(mistakes: &[Mistake]) -> u8 {
     match mistakes.len() {
+        0 => {
+            say(
+                "internal error: the settings were refused without a mistake in them; please report this \
+                 with your settings, but without their secrets",
+            );
+            return INTERNAL_ERROR;
+        }
         1 => say("1 mistake in the settings:"),
         count => say(&format!("{count} mistakes in the settings:")),
     }
@@ -39,4 +49,14 @@ pub(crate) fn code_of(status: WaitStatus) -> u8 {
         (None, None) => 1,
     };
     u8::try_from(code).unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_without_a_mistake_is_an_internal_error() {
+        assert_eq!(refuse(&[]), INTERNAL_ERROR);
+    }
 }

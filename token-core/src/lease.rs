@@ -1,9 +1,9 @@
-//! One VM's part in a slot: its view of the shared record, the lease, and the machine it runs
-//! while the lease is its own.
+//! How the VMs of one process agree on which of them calls for a token.
 //!
-//! Every VM of the process has a participant for every slot and polls it on each tick. Whoever finds
-//! the slot due and wins the lease by compare-and-swap runs the call; the others see its result
-//! in the record. The record is the truth: a participant whose lease was taken over drops its call.
+//! Each VM has a [`LeaseParticipant`] for each slot, and steps it on each tick. A participant that finds the
+//! slot due tries to take the slot's lease in shared data by compare-and-swap. The one that gets the lease
+//! makes the call and writes the result into the slot's record, where the others read it. The record is
+//! authoritative: a participant that has lost its lease drops its call.
 
 use core::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::slot::{CallId, Event, Input, Output, Policy, Slot};
 use crate::state::{Refusal, State};
 use crate::{Generation, Mono, Now, Token};
 
-/// Version of a value in shared data, as the host gave it.
+/// The version of a value in shared data, as the host returned it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cas(pub u32);
 
@@ -24,76 +24,75 @@ pub trait SharedData {
     /// The value and its version; `None` when there is none.
     fn read(&self, key: &str) -> Option<(Vec<u8>, Cas)>;
 
-    /// Writes if the value still has the version `expected` (`None`: if it does not exist).
-    /// Says whether it was written.
+    /// Writes the value if it still has the version `expected`, or if it does not exist and `expected` is
+    /// `None`. Returns whether it was written.
     fn write(&self, key: &str, value: &[u8], expected: Option<Cas>) -> bool;
 }
 
-/// A call that the caller must carry out and bring back by [`LeaseParticipant::answered`] or
+/// A call that the caller must dispatch. The caller reports its outcome by [`LeaseParticipant::answered`] or
 /// [`LeaseParticipant::call_failed`].
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// To be given back with the answer.
+    /// The id by which the caller reports the outcome.
     pub id: CallId,
-    /// Where to.
+    /// Where to send it.
     pub endpoint: Endpoint,
     /// What to send.
     pub request: Request,
-    /// How long to wait.
+    /// How long to wait for the response.
     pub timeout: Duration,
 }
 
-/// What came of a step.
+/// The outcome of a step.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// At most one call to carry out.
+    /// The call to dispatch, if any.
     pub call: Option<Call>,
-    /// What to tell people.
+    /// What to log.
     pub events: Vec<Event>,
 }
 
 /// Which of Envoy's threads a VM runs on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Thread {
-    /// Not known, yet.
+    /// Not known yet.
     #[default]
     Unknown,
-    /// The main thread, which serves no requests and reaches no internal listener.
+    /// The main thread, which serves no requests and cannot connect to internal listeners.
     Main,
-    /// A worker.
+    /// A worker thread.
     Worker,
 }
 
-/// How long a lease lasts. Its holder renews it while the call is out, so that this bounds not the
-/// call, but how long a holder that has died is waited for.
+/// How long a lease lasts. Its holder renews it during the call. So this does not limit the call; it limits
+/// how long the others wait for a holder that has died.
 pub const LEASE: Duration = Duration::from_secs(6);
 
-/// How often its holder renews it: at every tick of a context that has nothing else to do.
+/// How often the holder renews the lease: at every idle tick.
 const RENEW_EVERY: Duration = Duration::from_secs(1);
 
-/// A write is tried again this often when others touch the record meanwhile.
+/// How often a write is tried when other VMs change the record at the same time.
 const WRITE_ATTEMPTS: usize = 16;
 
-/// A VM's part in one slot.
+/// One VM as a participant in the lease of one slot.
 #[derive(Debug)]
 pub struct LeaseParticipant {
     me: OwnerId,
     key: SlotKey,
     slot: Slot,
     thread: Thread,
-    /// The end of the lease under which the call in flight here runs.
+    /// The end of the lease under which this VM made its last call.
     held_until: Mono,
-    /// When that lease is renewed.
+    /// When this VM renews that lease.
     renew_at: Mono,
-    /// As read last.
+    /// The lease, as last read.
     lease: Lease,
-    /// The version of the record that the machine's state is that of; none when the machine has
-    /// gone on since.
+    /// The version of the record that equals the state of `slot`; none if `slot` has changed since.
     seen: Option<Cas>,
 }
 
 impl LeaseParticipant {
-    /// A participant that has seen nothing yet. `me` must differ from every other VM's.
+    /// A participant that has read nothing yet. `me` must be different in every VM.
     #[must_use]
     pub fn new(me: OwnerId, plan: Plan, policy: Policy) -> Self {
         Self {
@@ -108,25 +107,25 @@ impl LeaseParticipant {
         }
     }
 
-    /// Takes in which thread this is. Only a worker takes a slot whose calls lead through an
-    /// internal listener.
+    /// Sets the thread that this VM runs on. If the slot's calls go through an internal listener, only a
+    /// worker makes them.
     pub fn runs_on(&mut self, thread: Thread) {
         self.thread = thread;
     }
 
-    /// Whether the calls of this slot can be made from here.
+    /// Whether this VM can make the slot's calls.
     fn may_call(&self) -> bool {
         self.thread == Thread::Worker || !self.slot.plan().via_internal_listener
     }
 
-    /// The machine, to be changed.
+    /// The state machine, to be changed.
     fn machine(&mut self) -> &mut Slot {
         self.seen = None;
         &mut self.slot
     }
 
-    /// Takes a new configuration of the same slot. A call in flight under another one is dropped,
-    /// and its lease given back so that the next call need not wait for its end.
+    /// Applies a new configuration of the same slot. If it differs, a call in flight is dropped, and its lease
+    /// is released so that the next call need not wait for the lease's end.
     pub fn reconfigure(&mut self, plan: Plan, policy: Policy, now: Now, shared: &impl SharedData) {
         if self.slot.is_configured_as(&plan, policy) {
             return;
@@ -138,13 +137,13 @@ impl LeaseParticipant {
         }
     }
 
-    /// The token, if it may be sent at `now`; as of the last step.
+    /// The token, if it may be sent at `now`, as of the last step.
     #[must_use]
     pub fn token(&self, now: Now) -> Option<&Token> {
         self.slot.token(now)
     }
 
-    /// The machine, for those who report on it.
+    /// The state machine, for reports.
     #[must_use]
     pub fn slot(&self) -> &Slot {
         &self.slot
@@ -166,17 +165,17 @@ impl LeaseParticipant {
             wakeup
         };
         let state = self.slot.state();
-        // A holder whose call has failed may be the reason, so after a failure everybody may try.
+        // The failure may be the last owner's own, so after a failure every participant may try.
         let urgent = self.token(now).is_none() || state.is_forced() || state.failures > 0;
         self.lease.opens_to(self.me, due, urgent)
     }
 
-    /// Takes in what others have published, and does nothing else.
+    /// Reads what others have published, and does nothing else.
     pub fn refresh(&mut self, shared: &impl SharedData) {
         self.sync(shared);
     }
 
-    /// Looks at the record, and starts or gives up a call as it says.
+    /// Reads the record; then starts a call, goes on with one or gives it up.
     pub fn step(&mut self, now: Now, shared: &impl SharedData) -> Outcome {
         self.slot.begin_at(now.mono);
         let cas = self.sync(shared);
@@ -196,7 +195,7 @@ impl LeaseParticipant {
         self.drain()
     }
 
-    /// Takes the lease of the record that was read, unless another has been quicker.
+    /// Takes the lease, unless another VM has changed the record since it was read.
     fn take_lease(&mut self, now: Now, read: Option<Cas>, shared: &impl SharedData) -> bool {
         let state = self.slot.state().clone();
         self.write_lease(now, state, read, shared)
@@ -222,8 +221,8 @@ impl LeaseParticipant {
         true
     }
 
-    /// Goes on holding the lease while a call is out. What others have told the record meanwhile
-    /// stays in it; and a lease that another has taken stays theirs, so that the call is void.
+    /// Renews the lease during a call. This keeps what others have written into the record meanwhile. If
+    /// another VM has taken the lease, nothing is written, and the result of the call will be dropped.
     fn renew(&mut self, now: Now, shared: &impl SharedData) {
         if !self.slot.is_calling() || now.mono < self.renew_at {
             return;
@@ -240,7 +239,7 @@ impl LeaseParticipant {
         self.write_lease(now, state, Some(cas), shared);
     }
 
-    /// The endpoint answered.
+    /// Handles the endpoint's response.
     pub fn answered(
         &mut self,
         now: Now,
@@ -251,7 +250,7 @@ impl LeaseParticipant {
         self.finish(now, Input::HttpResponse(id, response), shared)
     }
 
-    /// There will be no answer.
+    /// Handles the failure of a call that gets no response.
     pub fn call_failed(
         &mut self,
         now: Now,
@@ -262,8 +261,8 @@ impl LeaseParticipant {
         self.finish(now, Input::CallFailed(id, why), shared)
     }
 
-    /// Whoever carried out the call is gone, and with it the answer. The lease is given back, so
-    /// that the next call need not wait for its end.
+    /// Gives up a call whose response can no longer come, because the context that dispatched it is gone. The
+    /// lease is released, so that the next call need not wait for its end.
     pub fn abandoned(&mut self, now: Now, id: CallId, shared: &impl SharedData) {
         self.sync(shared);
         if self.machine().abandon(id, now) {
@@ -271,12 +270,12 @@ impl LeaseParticipant {
         }
     }
 
-    /// The target accepted the token of this generation.
+    /// Notes that the target accepted the token of this generation.
     pub fn accepted(&mut self, now: Now, generation: Generation, shared: &impl SharedData) {
         self.tell(now, &Input::Accepted(generation), shared);
     }
 
-    /// The target refused the token of this generation: what becomes of the request?
+    /// Notes that the target refused the token of this generation, and returns what to do with the request.
     pub fn refused(
         &mut self,
         now: Now,
@@ -287,19 +286,17 @@ impl LeaseParticipant {
         self.refusal(now, generation)
     }
 
-    /// What becomes of a request whose token of this generation was refused, as of the last
-    /// step.
+    /// What to do with a request whose token of this generation was refused, as of the last step.
     #[must_use]
     pub fn refusal(&self, now: Now, generation: Generation) -> Refusal {
         match self.slot.state().refusal(generation, now) {
-            // A call of any VM is in flight.
+            // Some VM's call is in flight.
             Refusal::Final if self.lease.until > now.mono => Refusal::Refreshing,
             refusal => refusal,
         }
     }
 
-    /// Hands an input to the machine that changes the state without a call, and shares what
-    /// came of it.
+    /// Applies an input that changes the state without a call, and writes the new state to the record.
     fn tell(&mut self, now: Now, input: &Input, shared: &impl SharedData) {
         for _ in 0..WRITE_ATTEMPTS {
             let cas = self.sync(shared);
@@ -320,8 +317,8 @@ impl LeaseParticipant {
         self.publish(now, was_calling, shared)
     }
 
-    /// Reads the record. The machine's own state stands while its call is in flight under a
-    /// lease that is still its own; in every other case the record's does.
+    /// Reads the record and adopts its state. While a call of this VM is in flight under its own lease, this
+    /// VM's state is the newer one and stays.
     fn sync(&mut self, shared: &impl SharedData) -> Option<Cas> {
         let (bytes, cas) = shared.read(self.key.as_str())?;
         if self.seen == Some(cas) {
@@ -339,7 +336,7 @@ impl LeaseParticipant {
         Some(cas)
     }
 
-    /// Writes the machine's state if its call has ended, which also ends the lease.
+    /// Writes the state and releases the lease, if a call has ended.
     fn publish(&mut self, now: Now, was_calling: bool, shared: &impl SharedData) -> Outcome {
         let outcome = self.drain();
         if self.slot.is_calling() || !was_calling {
@@ -348,13 +345,13 @@ impl LeaseParticipant {
         if self.release(now, shared) {
             outcome
         } else {
-            // Somebody took the slot over: what came of our call is void.
+            // Another VM has taken the lease over: the result of this call is dropped.
             self.sync(shared);
             Outcome::default()
         }
     }
 
-    /// Writes the machine's state and the end of the lease, if the lease is still our own.
+    /// Writes the state and the end of the lease, if this VM still holds the lease.
     fn release(&mut self, now: Now, shared: &impl SharedData) -> bool {
         let released = Lease {
             owner: self.me,
@@ -380,7 +377,7 @@ impl LeaseParticipant {
         false
     }
 
-    /// Whether this is the lease under which our last call was made.
+    /// Whether this is the lease under which this VM made its last call.
     fn holds(&self, lease: Lease) -> bool {
         lease.owner == self.me && lease.until == self.held_until
     }

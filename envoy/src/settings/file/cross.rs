@@ -1,6 +1,6 @@
-//! Mistakes that lie between fields of the file, between it and the environment, and between an
-//! identity's cloud and its targets'. They are looked for in the JSON itself, so that they are
-//! reported even where single fields are wrong, too.
+//! Checks that involve several fields: of the file, of the file and the environment, and of an identity's
+//! cloud and the clouds of its targets. They read the JSON itself, so that they report their mistakes even if
+//! single fields are wrong.
 
 use std::collections::{HashMap, HashSet};
 
@@ -22,11 +22,11 @@ use crate::settings::target::hosts;
 use crate::settings::target_host;
 use crate::settings::variables::Variables;
 
-/// What was found beside mistakes.
-pub(super) struct Across {
-    /// What is known of each identity's cloud.
+/// The result of the checks.
+pub(super) struct CrossChecked {
+    /// The cloud of each identity, as far as it is known.
     pub(super) clouds: Vec<Option<CloudHint>>,
-    /// The headers of each target.
+    /// The headers of each target, with their values.
     pub(super) headers: Vec<Vec<HeaderOverride>>,
     pub(super) mistakes: Vec<Mistake>,
     pub(super) warnings: Vec<String>,
@@ -75,7 +75,7 @@ const FIELDS: &[Fields] = &[
     ),
 ];
 
-pub(super) fn check(file: &Value, variables: &Variables) -> Across {
+pub(super) fn check(file: &Value, variables: &Variables) -> CrossChecked {
     let list = |field| elements(file, field).unwrap_or_default();
     let (identities, targets) = (list("identities"), list("targets"));
     let mut found = Vec::new();
@@ -99,7 +99,7 @@ pub(super) fn check(file: &Value, variables: &Variables) -> Across {
         }
     }
     listeners(file, &mut say);
-    let mut across = Across {
+    let mut checked = CrossChecked {
         clouds: Vec::new(),
         headers: Vec::new(),
         mistakes: found.into_iter().map(mistake).collect(),
@@ -107,21 +107,21 @@ pub(super) fn check(file: &Value, variables: &Variables) -> Across {
     };
     for (n, identity) in identities.iter().enumerate() {
         let cloud = cloud(n, identity, targets);
-        let cloud = across.noted(cloud).flatten();
-        across.clouds.push(cloud);
+        let cloud = checked.noted(cloud).flatten();
+        checked.clouds.push(cloud);
     }
     for (n, target) in targets.iter().enumerate() {
-        let headers = across.request_headers(n, target, variables);
-        across.headers.push(headers);
+        let headers = checked.request_headers(n, target, variables);
+        checked.headers.push(headers);
     }
-    across
+    checked
 }
 
 pub(super) fn mistake((path, message): (String, String)) -> Mistake {
     Problem::new(message, "").of(Place::File(path))
 }
 
-impl Across {
+impl CrossChecked {
     fn noted<T>(&mut self, result: Result<T, Mistake>) -> Option<T> {
         result.map_err(|mistake| self.mistakes.push(mistake)).ok()
     }
@@ -144,7 +144,7 @@ impl Across {
                     .value(variable)
                     .map(Value::from)
                     .ok_or_else(|| unset(variable).of(place())),
-                // What is neither is reported by its own type.
+                // A value of another type is reported by its own type.
                 None if !value.is_string() => continue,
                 None => Ok(value.clone()),
             };
@@ -163,7 +163,7 @@ impl Across {
 }
 
 fn unset(variable: &str) -> Problem {
-    // What does not look like the name of a variable may be the value.
+    // Text that does not look like the name of a variable may be the secret value itself.
     let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     let shown = if variable.chars().all(is_name) {
         variable
@@ -185,14 +185,14 @@ fn audience(target: &Value) -> Option<Audience> {
     text(target, "audience")?.parse().ok()
 }
 
-/// The host of a target whose audience nobody says.
+/// The host of a target that has no `audience` and whose host implies none.
 fn without_audience(target: &Value) -> Option<String> {
     let host = endpoint(target)?.host;
     let unknown = given(target, "audience").is_none() && clouds::cloud_of_host(&host).is_none();
     unknown.then(|| host.to_string())
 }
 
-/// The cloud that an identity, its Entra and its targets agree on.
+/// The cloud that an identity, its authority and its targets agree on.
 fn cloud(n: usize, identity: &Value, targets: &[Value]) -> Result<Option<CloudHint>, Mistake> {
     let mut said = Vec::new();
     let mut says = |path: String, cloud: Option<Cloud>| {
@@ -214,7 +214,7 @@ fn cloud(n: usize, identity: &Value, targets: &[Value]) -> Result<Option<CloudHi
     }
     let agreed = clouds::agreed(&said)?;
     if let Some(authority) = text(identity, "authority")
-        // What is wrong with it in itself is reported by its own type.
+        // A malformed authority is reported by its own type.
         && entra_at(authority, None).is_ok()
     {
         let place = Place::File(format!("identities[{n}].authority"));
@@ -250,7 +250,7 @@ fn listeners(file: &Value, say: &mut impl FnMut(String, String)) {
             taken.push((address, port));
         }
         let port = port.and_then(|port| u16::try_from(port).ok());
-        // Of one that has both, which is a mistake, it is not known how it leads.
+        // A listener with both fields is a mistake, and its routing is unknown.
         let many = elements(listener, "targets").filter(|_| given(listener, "target").is_none());
         if many.is_some_and(<[Value]>::is_empty) {
             say(
@@ -284,7 +284,7 @@ fn listeners(file: &Value, say: &mut impl FnMut(String, String)) {
     }
 }
 
-/// The targets that a listener names, each with its place.
+/// The targets that a listener names, each with the place of the name in the file.
 fn targets_of<'a>(place: &str, listener: &'a Value) -> Vec<(String, &'a str)> {
     let one = text(listener, "target").map(|name| (format!("{place}.target"), name));
     let many = elements(listener, "targets").unwrap_or_default();
@@ -295,7 +295,7 @@ fn targets_of<'a>(place: &str, listener: &'a Value) -> Vec<(String, &'a str)> {
     one.into_iter().chain(many).collect()
 }
 
-/// What nobody uses works, but was hardly meant.
+/// Warnings about identities and targets that nothing uses: they do no harm, but are hardly intended.
 fn unused(file: &Value) -> Vec<String> {
     let list = |field| elements(file, field).unwrap_or_default();
     let (identities, targets) = (list("identities"), list("targets"));

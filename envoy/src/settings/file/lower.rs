@@ -1,4 +1,5 @@
-//! The file's types as settings. What is missing here, [`super::cross`] has reported.
+//! Turns the file's types into settings. Each `None` here stands for a mistake that [`super::cross`] or a
+//! field's own type has reported.
 
 use entra_token_core::config::{self, Hold, Tenant, Uuid};
 use serde_json::Value;
@@ -20,8 +21,8 @@ use entra_token_core::config::raw::{elements, given, text};
 use entra_token_core::identity::CredentialKind;
 use std::path::PathBuf;
 
-/// What the environment says where the file says nothing; each is looked at only where it is
-/// wanted.
+/// Values of the environment for fields that the file leaves out. Each variable is read only if some
+/// identity needs it.
 #[derive(Default)]
 pub(super) struct Defaults {
     metadata_service: Option<MetadataService>,
@@ -33,7 +34,7 @@ pub(super) struct Defaults {
 }
 
 impl Topology {
-    /// Whether anything is reached by TLS.
+    /// Whether a target or a token endpoint has TLS, so that a trust store is needed.
     pub(super) fn is_by_tls(&self) -> bool {
         let mut targets = self.targets.iter();
         targets.any(|target| target.endpoint.scheme == Scheme::Https)

@@ -20,7 +20,7 @@ use serde_json::Value;
 use super::mistake::{Place, Problem, quoted};
 use super::terms::Terms;
 use super::{ListeningAddress, PartialTopology, Reader, credential_file};
-use cross::Across;
+use cross::CrossChecked;
 
 /// Names the file.
 pub const VARIABLE: &str = "ENTRA_AUTH_CONFIG";
@@ -89,7 +89,7 @@ impl Reader<'_> {
     }
 
     fn value(&mut self, value: Value) -> PartialTopology {
-        let across = cross::check(&value, self.variables);
+        let checked = cross::check(&value, self.variables);
         let defaults = self.defaults(&value);
         let ports = ports(&value);
         let terms = Terms::new(self.variables, Some(&value));
@@ -97,12 +97,12 @@ impl Reader<'_> {
             let found = found.0.into_iter().map(|it| (it.path, it.message));
             self.mistakes.extend(found.map(cross::mistake));
         });
-        let Across {
+        let CrossChecked {
             clouds,
             headers,
             mistakes,
             warnings,
-        } = across;
+        } = checked;
         self.warnings.extend(warnings);
         self.mistakes.extend(mistakes);
         let topology = match file {
