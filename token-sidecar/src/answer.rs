@@ -6,7 +6,7 @@ use http::{Method, StatusCode, Uri};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::handout::Handout;
+use crate::served_file::ServedFile;
 use crate::settings::Settings;
 use crate::settings::variables::{AUTHORITY_HOST, CERTIFICATE, CLOUD, TENANT_ID};
 use crate::signer::{Refusal, Signer};
@@ -62,8 +62,8 @@ pub fn answer(settings: &Settings, method: &Method, uri: &Uri, now: Timestamp) -
             Some(signer) => assertion(signer, uri.query().unwrap_or_default(), now),
             None => not_configured(CERTIFICATE, "the certificate to sign with"),
         },
-        "/federated-token" => handout(&settings.federated_token),
-        "/client-secret" => handout(&settings.client_secret),
+        "/federated-token" => served_file(&settings.federated_token),
+        "/client-secret" => served_file(&settings.client_secret),
         "/health" => health(settings.signer.as_ref(), now),
         _ => Answer::error(
             StatusCode::NOT_FOUND,
@@ -109,15 +109,15 @@ fn assertion(signer: &Signer, query: &str, now: Timestamp) -> Answer {
     }
 }
 
-fn handout(handout: &Handout) -> Answer {
-    match handout.content() {
+fn served_file(served_file: &ServedFile) -> Answer {
+    match served_file.content() {
         Some(Ok(text)) => Answer::ok("text/plain; charset=utf-8", text.to_string()),
         Some(Err(mistake)) => Answer::error(
             StatusCode::SERVICE_UNAVAILABLE,
             "unreadable_file",
             mistake.to_string(),
         ),
-        None => not_configured(handout.setting, "the file to hand out"),
+        None => not_configured(served_file.setting, "the file to hand out"),
     }
 }
 

@@ -7,12 +7,12 @@
 pub mod answer;
 pub mod credential;
 pub mod file;
-pub mod handout;
 pub mod listen;
 pub mod log;
 pub mod run;
 pub mod sandbox;
 pub mod serve;
+pub mod served_file;
 pub mod settings;
 pub mod signer;
 pub mod store;

@@ -112,12 +112,12 @@ fn confine(settings: &Settings, log: Log) {
         .signer
         .iter()
         .flat_map(|signer| signer.store.files().all());
-    let handouts = [&settings.federated_token, &settings.client_secret]
+    let served_files = [&settings.federated_token, &settings.client_secret]
         .into_iter()
-        .filter_map(|handout| handout.file.as_ref());
+        .filter_map(|served_file| served_file.file.as_ref());
     let confinement = sandbox::enter(&Allowed {
         read: certificates
-            .chain(handouts)
+            .chain(served_files)
             .map(|file| file.path.clone())
             .collect(),
         remove: settings.socket.clone(),

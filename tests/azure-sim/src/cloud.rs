@@ -12,8 +12,8 @@ use hyper::StatusCode;
 use crate::Service;
 use crate::applications::{Application, FederatedCredential};
 use crate::arc::KeyFiles;
+use crate::availability::Availability;
 use crate::directory::{Directory, Identity, RoleAssignment};
-use crate::door::Door;
 use crate::entra::EntraState;
 use crate::faults::FaultBook;
 use crate::imds::RecentRequests;
@@ -54,7 +54,7 @@ pub(crate) struct Cloud {
     faults: Mutex<FaultBook>,
     admin_connections: Arc<ConnectionCount>,
     /// Never closed.
-    admin_door: Door,
+    admin_door: Availability,
 }
 
 pub(crate) struct TargetState {
@@ -62,7 +62,7 @@ pub(crate) struct TargetState {
     pub(crate) in_flight: Gauge,
     pub(crate) requests: Mutex<RequestLog>,
     pub(crate) store: Mutex<SeriesStore>,
-    pub(crate) door: Door,
+    pub(crate) availability: Availability,
     plain_connections: Arc<ConnectionCount>,
     tls_connections: Arc<ConnectionCount>,
 }
@@ -107,7 +107,7 @@ impl Cloud {
                 in_flight: Gauge::default(),
                 requests: Mutex::default(),
                 store: Mutex::new(SeriesStore::new(options.samples_kept_per_series)),
-                door: Door::default(),
+                availability: Availability::default(),
                 plain_connections: Arc::default(),
                 tls_connections: Arc::default(),
             },
@@ -122,7 +122,7 @@ impl Cloud {
             register: Mutex::default(),
             faults: Mutex::default(),
             admin_connections: Arc::default(),
-            admin_door: Door::default(),
+            admin_door: Availability::default(),
         };
         cloud.secrets().add(
             SecretKind::IdentityHeader,
@@ -271,15 +271,15 @@ impl Cloud {
         }
     }
 
-    pub(crate) fn door(&self, listener: Listener) -> &Door {
+    pub(crate) fn availability(&self, listener: Listener) -> &Availability {
         match listener {
-            Listener::TargetPlain | Listener::TargetTls => &self.target.door,
+            Listener::TargetPlain | Listener::TargetTls => &self.target.availability,
             Listener::Admin => &self.admin_door,
-            Listener::Imds => &self.imds.traffic.door,
-            Listener::AppService => &self.app_service.traffic.door,
-            Listener::Arc => &self.arc.traffic.door,
-            Listener::TsiamPlain | Listener::TsiamTls => &self.tsiam.traffic.door,
-            Listener::EntraPlain | Listener::EntraTls => &self.entra.endpoint.traffic.door,
+            Listener::Imds => &self.imds.traffic.availability,
+            Listener::AppService => &self.app_service.traffic.availability,
+            Listener::Arc => &self.arc.traffic.availability,
+            Listener::TsiamPlain | Listener::TsiamTls => &self.tsiam.traffic.availability,
+            Listener::EntraPlain | Listener::EntraTls => &self.entra.endpoint.traffic.availability,
         }
     }
 

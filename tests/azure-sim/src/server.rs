@@ -19,8 +19,8 @@ use uuid::Uuid;
 
 use crate::Service;
 use crate::app_service::AppService;
+use crate::availability::SwitchedListener;
 use crate::cloud::Cloud;
-use crate::door::Entrance;
 use crate::http::{Aborted, Body};
 use crate::imds::Imds;
 use crate::report::ConnectionReport;
@@ -84,11 +84,11 @@ impl Connection {
 pub(crate) async fn accept(
     cloud: Arc<Cloud>,
     kind: Listener,
-    mut entrance: Entrance,
+    mut listener: SwitchedListener,
     tls: Option<TlsAcceptor>,
 ) {
     loop {
-        let Ok(stream) = entrance.accept(cloud.door(kind)).await else {
+        let Ok(stream) = listener.accept(cloud.availability(kind)).await else {
             // Out of file descriptors: give the others time to end.
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
             continue;
@@ -101,7 +101,7 @@ pub(crate) async fn accept(
             let served = serve(Arc::clone(&cloud), kind, stream, tls, &count);
             tokio::select! {
                 () = served => {}
-                () = cloud.door(kind).closed() => {}
+                () = cloud.availability(kind).closed() => {}
             }
             count.open.fetch_sub(1, Ordering::Relaxed);
         });

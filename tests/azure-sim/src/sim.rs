@@ -15,9 +15,9 @@ use tokio::runtime;
 use tokio::sync::oneshot;
 
 use crate::Service;
+use crate::availability::SwitchedListener;
 use crate::cloud::{Cloud, lock};
 use crate::directory::{Identity, RoleAssignment};
-use crate::door::Entrance;
 use crate::faults::{Fault, InvalidFault};
 use crate::options::Options;
 use crate::report::{RequestRecord, SeriesQuery, SeriesReport, StateReport};
@@ -202,11 +202,11 @@ impl AzureSim {
     /// Closes a service or opens it again, and waits until that is so: a closed one refuses
     /// connections. Those that are open end soon afterwards.
     pub fn set_open(&self, service: Service, open: bool) {
-        let door = match self.cloud.traffic(service) {
-            Some(traffic) => &traffic.door,
-            None => &self.cloud.target.door,
+        let availability = match self.cloud.traffic(service) {
+            Some(traffic) => &traffic.availability,
+            None => &self.cloud.target.availability,
         };
-        door.set_open(open);
+        availability.set_open(open);
     }
 
     /// The settings in force.
@@ -353,11 +353,11 @@ async fn serve(options: &Options) -> Started {
     let cloud = Arc::new(Cloud::new(options, tls.ca_pem.clone()).map_err(StartError::Keys)?);
     let listen = async |kind, address, tls| {
         let failed = |error| StartError::Listen(address, error);
-        let entrance = Entrance::at(address, cloud.door(kind))
+        let listener = SwitchedListener::at(address, cloud.availability(kind))
             .await
             .map_err(failed)?;
-        let bound = entrance.address();
-        tokio::spawn(server::accept(Arc::clone(&cloud), kind, entrance, tls));
+        let bound = listener.address();
+        tokio::spawn(server::accept(Arc::clone(&cloud), kind, listener, tls));
         Ok::<SocketAddr, StartError>(bound)
     };
     let with_tls = || Some(tls.acceptor.clone());

@@ -11,8 +11,8 @@ use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode};
 
 use crate::Service;
+use crate::availability::Availability;
 use crate::cloud::{Cloud, lock};
-use crate::door::Door;
 use crate::fault_play::play;
 use crate::http::{Aborted, Body};
 use crate::report::SourceReport;
@@ -83,7 +83,7 @@ pub(crate) struct Traffic {
     alike: Mutex<HashMap<String, Arc<Gauge>>>,
     pub(crate) requests: Mutex<RequestLog>,
     pub(crate) connections: Arc<ConnectionCount>,
-    pub(crate) door: Door,
+    pub(crate) availability: Availability,
 }
 
 #[derive(Default)]

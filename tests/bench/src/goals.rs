@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::figures::Figures;
 use crate::load::{GET_16, POST_20K};
 use crate::results::LoadResult;
-use crate::stage::Upstream;
+use crate::test_bed::Upstream;
 use crate::variants::{ISTIO, LAUNCHER, NO_TARGET};
 
 /// One of them.

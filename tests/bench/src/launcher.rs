@@ -7,7 +7,7 @@ use e2e::azure::Azure;
 use e2e::free_port;
 use serde_json::{Value, json};
 
-use crate::stage::{Stage, Upstream};
+use crate::test_bed::{TestBed, Upstream};
 
 /// Where a printed bootstrap has its admin socket.
 const RUN_DIR: &str = "/run/entra-auth-envoy";
@@ -37,13 +37,17 @@ pub(crate) struct Launcher(pub(crate) Value);
 
 impl Launcher {
     /// Renders it, with tokens of this Azure.
-    pub(crate) fn render(stage: &Stage, azure: &Azure, choices: Choices) -> Result<Self, String> {
-        let target = &stage.target;
+    pub(crate) fn render(
+        test_bed: &TestBed,
+        azure: &Azure,
+        choices: Choices,
+    ) -> Result<Self, String> {
+        let target = &test_bed.target;
         let (target, authority) = match choices.upstream {
             Upstream::Plain => (format!("http://{}", target.plain), azure.authority()),
             Upstream::Tls => (
                 format!("https://localhost:{}", target.tls.port()),
-                stage.authority.clone(),
+                test_bed.authority.clone(),
             ),
         };
         let output = azure
@@ -62,7 +66,7 @@ impl Launcher {
         }
         let folder = tempfile::Builder::new()
             .prefix("run-")
-            .tempdir_in(stage.folder())
+            .tempdir_in(test_bed.folder())
             .map_err(|error| error.to_string())?
             .keep();
         let text = String::from_utf8_lossy(&output.stdout);

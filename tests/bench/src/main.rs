@@ -15,10 +15,10 @@ mod options;
 mod peer;
 mod results;
 mod rounds;
-mod stage;
 mod statistics;
 mod table;
 mod target;
+mod test_bed;
 mod variants;
 
 use std::fs;
@@ -36,7 +36,7 @@ use crate::options::Arguments;
 use crate::peer::Peer;
 use crate::results::{LoadResult, Results};
 use crate::rounds::Subject;
-use crate::stage::{Stage, Upstream};
+use crate::test_bed::{TestBed, Upstream};
 use crate::variants::{Modules, SideBySide};
 
 fn main() -> ExitCode {
@@ -53,13 +53,13 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     let seed = arguments.seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
     let mut random = fastrand::Rng::with_seed(seed);
     let modules = arguments.modules();
-    let stage = Stage::set(figures::audiences())?;
-    let machine = Machine::look(stage.cores, &modules.ours)?;
+    let test_bed = TestBed::set(figures::audiences())?;
+    let machine = Machine::look(test_bed.cores, &modules.ours)?;
     table::machine(&machine, seed);
     let mut loads = Vec::new();
     for upstream in [Upstream::Plain, Upstream::Tls] {
         loads.extend(requests(
-            &stage,
+            &test_bed,
             upstream,
             arguments,
             &modules,
@@ -69,7 +69,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     let mut figures = Figures::default();
     for figure in arguments.figures() {
         let plan = arguments.plan(&GET_16);
-        figures.measure(figure, &stage, &modules.ours, plan, &mut random)?;
+        figures.measure(figure, &test_bed, &modules.ours, plan, &mut random)?;
     }
     let goals = goals::judge(&loads, &figures, machine.module_bytes);
     table::goals(&goals);
@@ -112,7 +112,7 @@ fn save(path: &Path, text: &str) -> Result<(), String> {
 
 /// The cost of requests by this way to the target.
 fn requests(
-    stage: &Stage,
+    test_bed: &TestBed,
     upstream: Upstream,
     arguments: &Arguments,
     modules: &Modules,
@@ -122,12 +122,12 @@ fn requests(
     if loads.is_empty() {
         return Ok(Vec::new());
     }
-    let side_by_side = SideBySide::new(stage, upstream, modules)?;
+    let side_by_side = SideBySide::new(test_bed, upstream, modules)?;
     let port = side_by_side.variants.first().map(|first| first.port);
     let port = port.ok_or("there is nothing to measure")?;
-    let envoy = stage.envoy(&side_by_side.bootstrap.0, port, 1)?;
+    let envoy = test_bed.envoy(&side_by_side.bootstrap.0, port, 1)?;
     let peer = match (&arguments.peer, upstream) {
-        (Some(command_line), Upstream::Tls) => Some(Peer::start(stage, command_line)?),
+        (Some(command_line), Upstream::Tls) => Some(Peer::start(test_bed, command_line)?),
         _ => None,
     };
     let mut subjects: Vec<Subject> = side_by_side
@@ -142,7 +142,7 @@ fn requests(
     let mut results = Vec::new();
     for load in loads {
         let plan = arguments.plan(&load);
-        let samples = rounds::measure(stage, &subjects, &load, plan, random)
+        let samples = rounds::measure(test_bed, &subjects, &load, plan, random)
             .map_err(|reason| format!("{}{reason}", envoy.process().tail()))?;
         let result = LoadResult::new(
             &load,

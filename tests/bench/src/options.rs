@@ -10,7 +10,7 @@ use e2e::tools;
 use crate::figures::Figure;
 use crate::load::{GET_16, LOADS, Load, POST_20K};
 use crate::rounds::Plan;
-use crate::stage::Upstream;
+use crate::test_bed::Upstream;
 use crate::variants::Modules;
 
 /// Measures what a request costs, beside Envoy's own credential injector.

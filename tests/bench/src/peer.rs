@@ -23,7 +23,7 @@ use e2e::{Process, eventually_ok, free_port};
 use crate::filters::TARGET;
 use crate::load::GET_16;
 use crate::rounds::Subject;
-use crate::stage::Stage;
+use crate::test_bed::TestBed;
 use crate::variants::{Variant, Wanted};
 
 const START: Duration = Duration::from_secs(60);
@@ -36,7 +36,7 @@ pub(crate) struct Peer {
 
 impl Peer {
     /// Starts it on the proxy's core, and waits until a request gets through.
-    pub(crate) fn start(stage: &Stage, command_line: &str) -> Result<Self, String> {
+    pub(crate) fn start(test_bed: &TestBed, command_line: &str) -> Result<Self, String> {
         let port = free_port();
         let spawn = || {
             Process::spawn("the peer", |_| {
@@ -46,25 +46,25 @@ impl Peer {
                     .env("BENCH_PORT", port.to_string())
                     .env(
                         "BENCH_TARGET",
-                        format!("https://localhost:{}", stage.target.tls.port()),
+                        format!("https://localhost:{}", test_bed.target.tls.port()),
                     )
-                    .env("BENCH_AUTHORITY", &stage.authority)
+                    .env("BENCH_AUTHORITY", &test_bed.authority)
                     .env(
                         "BENCH_IMDS",
-                        format!("http://{}", stage.azure.addresses().imds),
+                        format!("http://{}", test_bed.azure.addresses().imds),
                     )
                     .env("BENCH_AUDIENCE", AZURE_MONITOR);
                 Ok(command)
             })
         };
-        let mut process = stage.cores.on_proxys(spawn)?;
+        let mut process = test_bed.cores.on_proxys(spawn)?;
         process.wait_ready(START, || {
             TcpStream::connect((Ipv4Addr::LOCALHOST, port))
                 .map(drop)
                 .map_err(|error| error.to_string())
         })?;
         eventually_ok(START, "a request gets through the peer", || {
-            stage.sees(&GET_16, port, TARGET)
+            test_bed.sees(&GET_16, port, TARGET)
         })
         .map_err(|reason| format!("{}{reason}", process.tail()))?;
         Ok(Self { process, port })

@@ -7,8 +7,8 @@ use crate::goals::Goal;
 use crate::load::Load;
 use crate::machine::Machine;
 use crate::rounds::{Plan, Samples, Subject};
-use crate::stage::Upstream;
 use crate::statistics::{Spread, quantile};
+use crate::test_bed::Upstream;
 use crate::variants::{BARE, INJECTORS};
 
 /// A whole run.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use e2e::CpuTime;
 
 use crate::load::{self, Load};
-use crate::stage::Stage;
+use crate::test_bed::TestBed;
 use crate::variants::{Variant, Wanted};
 
 /// How much is measured.
@@ -43,31 +43,37 @@ pub(crate) struct Samples {
 
 /// Measures all of them, after a look whether each does its job.
 pub(crate) fn measure(
-    stage: &Stage,
+    test_bed: &TestBed,
     subjects: &[Subject],
     load: &Load,
     plan: Plan,
     random: &mut fastrand::Rng,
 ) -> Result<Vec<Samples>, String> {
     for subject in subjects {
-        check(stage, &subject.variant, load)?;
-        slice(stage, subject, load, FIRST_WARM_UP, &mut Samples::default())?;
+        check(test_bed, &subject.variant, load)?;
+        slice(
+            test_bed,
+            subject,
+            load,
+            FIRST_WARM_UP,
+            &mut Samples::default(),
+        )?;
     }
     let mut all = vec![Samples::default(); subjects.len()];
     for _ in 0..plan.rounds {
         let mut order: Vec<_> = subjects.iter().zip(&mut all).collect();
         random.shuffle(&mut order);
         for (subject, samples) in order {
-            slice(stage, subject, load, plan.slice, samples)?;
+            slice(test_bed, subject, load, plan.slice, samples)?;
         }
     }
     Ok(all)
 }
 
 /// A variant that does not do its job would be cheap.
-fn check(stage: &Stage, variant: &Variant, load: &Load) -> Result<(), String> {
+fn check(test_bed: &TestBed, variant: &Variant, load: &Load) -> Result<(), String> {
     let named = |reason| format!("{}: {reason}", variant.name);
-    let seen = stage
+    let seen = test_bed
         .sees(load, variant.port, &variant.host)
         .map_err(named)?;
     let right = match (&variant.wanted, seen.authorization.as_slice()) {
@@ -93,14 +99,14 @@ fn check(stage: &Stage, variant: &Variant, load: &Load) -> Result<(), String> {
 }
 
 fn slice(
-    stage: &Stage,
+    test_bed: &TestBed,
     Subject { variant, process }: &Subject,
     load: &Load,
     time: Duration,
     samples: &mut Samples,
 ) -> Result<(), String> {
     let request = load.request(&variant.host)?;
-    let measured = stage.run(async {
+    let measured = test_bed.run(async {
         let clients = load::clients(load, variant.port).await?;
         let (clients, _) = load::run(clients, &request, WARM_UP).await?;
         let (before, started) = (CpuTime::of_tree(*process)?, Instant::now());

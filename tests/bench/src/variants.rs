@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::filters::{self, OTHER, TARGET};
 use crate::launcher::{Choices, Launcher, Way, push};
-use crate::stage::{Stage, Upstream};
+use crate::test_bed::{TestBed, Upstream};
 
 /// To which the others are compared.
 pub(crate) const BARE: &str = "bare";
@@ -65,21 +65,21 @@ pub(crate) struct SideBySide {
 impl SideBySide {
     /// All variants, with this way to the target.
     pub(crate) fn new(
-        stage: &Stage,
+        test_bed: &TestBed,
         upstream: Upstream,
         modules: &Modules,
     ) -> Result<Self, String> {
-        let mut bootstrap = rendered(stage, upstream, &modules.ours, "off")?;
+        let mut bootstrap = rendered(test_bed, upstream, &modules.ours, "off")?;
         let mut launchers = bootstrap.take()?;
-        let logged = rendered(stage, upstream, &modules.ours, "all")?.take()?;
-        let token = stage.authorization(AZURE_MONITOR)?;
+        let logged = rendered(test_bed, upstream, &modules.ours, "all")?.take()?;
+        let token = test_bed.authorization(AZURE_MONITOR)?;
         let mut all = Self {
             bootstrap,
             variants: Vec::new(),
             authorization_bytes: token.len(),
         };
         let bare = launchers.clone().bare()?;
-        let minimal = minimal(stage, upstream, &launchers);
+        let minimal = minimal(test_bed, upstream, &launchers);
         let healing = launchers.clone().unauthorized()?;
         for (name, meaning, way) in [
             (MINIMAL, "the least that one would write by hand", minimal),
@@ -96,7 +96,7 @@ impl SideBySide {
         ] {
             all.add(name, meaning, way, &Wanted::Nothing)?;
         }
-        all.add_others(stage, &bare, healing)?;
+        all.add_others(test_bed, &bare, healing)?;
         let token = Wanted::Value(token);
         let unhealed = bare.clone().upstream(launchers.our_filter()?.clone())?;
         for (name, meaning, way) in [
@@ -114,16 +114,16 @@ impl SideBySide {
         ] {
             all.add(name, meaning, way, &token)?;
         }
-        all.add_istio("", stage, &modules.ours, &bare, &token)?;
+        all.add_istio("", test_bed, &modules.ours, &bare, &token)?;
         if let Some(other) = &modules.other {
-            all.add_launcher_2(rendered(stage, upstream, other, "off")?, &token)?;
-            all.add_istio("-2", stage, other, &bare, &token)?;
+            all.add_launcher_2(rendered(test_bed, upstream, other, "off")?, &token)?;
+            all.add_istio("-2", test_bed, other, &bare, &token)?;
         }
         Ok(all)
     }
 
     /// Envoy's own filter and the floor, each in both places.
-    fn add_others(&mut self, stage: &Stage, bare: &Way, healing: Way) -> Result<(), String> {
+    fn add_others(&mut self, test_bed: &TestBed, bare: &Way, healing: Way) -> Result<(), String> {
         // As long as a token, and no secret: where Envoy cannot use its configuration it prints it.
         let value = format!("{:x<1$}", "Bearer ", self.authorization_bytes);
         let secret = filters::secret(&value);
@@ -134,7 +134,7 @@ impl SideBySide {
             secret,
         )?;
         let injector = filters::injector();
-        let floor = filters::floor(&floor(stage)?, &value);
+        let floor = filters::floor(&floor(test_bed)?, &value);
         let value = Wanted::Value(value);
         let healed = healing.upstream(floor.clone())?;
         self.add(
@@ -175,12 +175,12 @@ impl SideBySide {
     fn add_istio(
         &mut self,
         suffix: &str,
-        stage: &Stage,
+        test_bed: &TestBed,
         module: &Path,
         bare: &Way,
         token: &Wanted,
     ) -> Result<(), String> {
-        let imds = stage.azure.addresses().imds.to_string();
+        let imds = test_bed.azure.addresses().imds.to_string();
         let filter = filters::istio(module, &filters::plugin(&imds));
         let way = bare.clone().downstream(filter)?;
         // The filter knows a target's cluster by its name; one of a subset is the target's, too.
@@ -236,7 +236,7 @@ impl SideBySide {
 }
 
 fn rendered(
-    stage: &Stage,
+    test_bed: &TestBed,
     upstream: Upstream,
     module: &Path,
     access_log: &str,
@@ -246,14 +246,14 @@ fn rendered(
         module,
         access_log,
     };
-    Launcher::render(stage, &stage.azure, choices)
+    Launcher::render(test_bed, &test_bed.azure, choices)
 }
 
 /// The smallest way to the target; TLS as the launcher has it.
-fn minimal(stage: &Stage, upstream: Upstream, launchers: &Way) -> Way {
+fn minimal(test_bed: &TestBed, upstream: Upstream, launchers: &Way) -> Way {
     let address = match upstream {
-        Upstream::Plain => stage.target.plain,
-        Upstream::Tls => stage.target.tls,
+        Upstream::Plain => test_bed.target.plain,
+        Upstream::Tls => test_bed.target.tls,
     };
     let router = filters::typed(
         "envoy.filters.http.router",
@@ -294,9 +294,9 @@ fn minimal(stage: &Stage, upstream: Upstream, launchers: &Way) -> Way {
 }
 
 /// The hand-written module, assembled.
-fn floor(stage: &Stage) -> Result<PathBuf, String> {
+fn floor(test_bed: &TestBed) -> Result<PathBuf, String> {
     let module = wat::parse_str(include_str!("floor.wat")).map_err(|error| error.to_string())?;
-    let path = stage.folder().join("floor.wasm");
+    let path = test_bed.folder().join("floor.wasm");
     fs::write(&path, module).map_err(|error| format!("{}: {error}", path.display()))?;
     Ok(path)
 }
@@ -304,15 +304,15 @@ fn floor(stage: &Stage) -> Result<PathBuf, String> {
 /// The smallest Envoy, and the same with the least Wasm filter: its bootstrap, and the port of its
 /// listener.
 pub(crate) fn alone(
-    stage: &Stage,
+    test_bed: &TestBed,
     upstream: Upstream,
     launchers: &Way,
     with_floor: bool,
 ) -> Result<(Value, u16), String> {
     let port = free_port();
-    let mut way = minimal(stage, upstream, launchers);
+    let mut way = minimal(test_bed, upstream, launchers);
     if with_floor {
-        way = way.downstream(filters::floor(&floor(stage)?, "Bearer x"))?;
+        way = way.downstream(filters::floor(&floor(test_bed)?, "Bearer x"))?;
     }
     let way = way.named(MINIMAL, port, MINIMAL)?;
     let bootstrap = json!({ "static_resources": {

@@ -24,7 +24,7 @@ pub struct ProxyLook {
     /// Whether it has a valid token.
     pub ready: bool,
     /// Why the last attempt to get a token failed, if it did.
-    pub trouble: Option<String>,
+    pub injection: Option<String>,
 }
 
 impl Look {
@@ -49,12 +49,12 @@ impl ProxyLook {
     fn at(proxy: &Proxy) -> Result<Self, String> {
         let ready = proxy.ready()?.status == 200;
         let status: Value = http::get(&proxy.status_url("/status"))?.json()?;
-        let trouble = status
+        let injection = status
             .pointer("/slots/0/lastError/message")
             .and_then(Value::as_str);
         Ok(Self {
             ready,
-            trouble: trouble.map(str::to_owned),
+            injection: injection.map(str::to_owned),
         })
     }
 }

@@ -30,7 +30,7 @@ pub struct Table {
     lines: usize,
     received: u64,
     generation: u64,
-    trouble: Option<String>,
+    injection: Option<String>,
 }
 
 impl Table {
@@ -49,7 +49,7 @@ impl Table {
         let waiting = (look.sent.scraped - look.sent.distinct()).max(0.0) as u64;
         let (style, proxy) = match &look.proxy {
             None => (CARE, "stands still"),
-            Some(proxy) => match (proxy.ready, &proxy.trouble) {
+            Some(proxy) => match (proxy.ready, &proxy.injection) {
                 (true, None) => (GOOD, "ready"),
                 (true, Some(_)) => (CARE, "ready, renewal fails"),
                 (false, _) => (BAD, "no token"),
@@ -81,12 +81,15 @@ impl Table {
             }
             self.generation = token.generation;
         }
-        let trouble = look.proxy.as_ref().and_then(|proxy| proxy.trouble.as_ref());
-        if trouble != self.trouble.as_ref() {
-            if let Some(trouble) = trouble {
-                println!("  {CARE}no new token: {trouble}{CARE:#}");
+        let injection = look
+            .proxy
+            .as_ref()
+            .and_then(|proxy| proxy.injection.as_ref());
+        if injection != self.injection.as_ref() {
+            if let Some(injection) = injection {
+                println!("  {CARE}no new token: {injection}{CARE:#}");
             }
-            self.trouble = trouble.cloned();
+            self.injection = injection.cloned();
         }
     }
 }

@@ -52,9 +52,9 @@ pub fn all_are_silent(starts: usize, workers: usize) -> Result<(), String> {
     thread::scope(|scope| {
         let kinds = Kind::ALL.map(|kind| {
             scope.spawn(move || {
-                let scene = Scene::set(kind);
+                let setup = Setup::set(kind);
                 (1..=starts)
-                    .try_for_each(|start| scene.is_silent(workers).map_err(|why| (start, why)))
+                    .try_for_each(|start| setup.is_silent(workers).map_err(|why| (start, why)))
                     .map_err(|(start, why)| format!("{kind:?}, start {start}: {why}"))
             })
         });
@@ -65,7 +65,7 @@ pub fn all_are_silent(starts: usize, workers: usize) -> Result<(), String> {
 }
 
 /// A simulated Azure and the settings of a proxy that starts as one kind of identity.
-struct Scene {
+struct Setup {
     kind: Kind,
     azure: Azure,
     settings: ProxyBuilder,
@@ -73,7 +73,7 @@ struct Scene {
     _forward_proxy: Option<ForwardProxy>,
 }
 
-impl Scene {
+impl Setup {
     fn set(kind: Kind) -> Self {
         let (pem, registered) = certificate("proxy.example");
         let application = Application::new("starts")

@@ -13,8 +13,8 @@ use jiff::Timestamp;
 
 use crate::credential::{Algorithm, Form};
 use crate::file::FileName;
-use crate::handout::Handout;
 use crate::log::{Level, Log};
+use crate::served_file::ServedFile;
 use crate::signer::Signer;
 use crate::store::{CertificateFiles, Store};
 use mistake::{Mistake, quoted};
@@ -32,9 +32,9 @@ pub struct Settings {
     /// Who signs; none where only files are handed out.
     pub signer: Option<Signer>,
     /// The file behind `GET /federated-token`.
-    pub federated_token: Handout,
+    pub federated_token: ServedFile,
     /// The file behind `GET /client-secret`.
-    pub client_secret: Handout,
+    pub client_secret: ServedFile,
     /// The Unix socket.
     pub socket: Option<PathBuf>,
     /// The loopback address.
@@ -82,8 +82,8 @@ impl Reader<'_> {
         let level = self.parsed(LOG_LEVEL, log_level).unwrap_or(Level::Info);
         let log = Log(level);
         let signer = self.signer(log, now);
-        let federated_token = self.handout(FEDERATED_TOKEN);
-        let client_secret = self.handout(CLIENT_SECRET);
+        let federated_token = self.served_file(FEDERATED_TOKEN);
+        let client_secret = self.served_file(CLIENT_SECRET);
         let nothing_to_do = [CERTIFICATE, FEDERATED_TOKEN, CLIENT_SECRET]
             .iter()
             .all(|name| self.variables.value(name).is_none());
@@ -166,15 +166,15 @@ impl Reader<'_> {
         })
     }
 
-    fn handout(&mut self, setting: &'static str) -> Handout {
-        let handout = Handout {
+    fn served_file(&mut self, setting: &'static str) -> ServedFile {
+        let served_file = ServedFile {
             setting,
             file: self.file(setting),
         };
-        if let Some(Err(mistake)) = handout.content() {
+        if let Some(Err(mistake)) = served_file.content() {
             self.mistakes.push(mistake);
         }
-        handout
+        served_file
     }
 
     fn parsed<T>(

@@ -8,8 +8,8 @@ use entra_auth_images::module::{CONTENT, RUNTIME};
 use entra_auth_images::program::Needs;
 use entra_auth_images::recipe::MODULE;
 
-use crate::kitchen::{
-    LIBRARY_FOLDERS, MODULE_CONTENT, PROGRAM, kitchen, layout, made, this_arch, write,
+use crate::fixture::{
+    LIBRARY_FOLDERS, MODULE_CONTENT, PROGRAM, fixture, layout, made, this_arch, write,
 };
 use crate::unpack::{File, files, gunzip};
 
@@ -17,8 +17,8 @@ use crate::unpack::{File, files, gunzip};
 fn the_same_files_give_the_same_bytes_whenever_and_in_whichever_order_they_were_written() {
     // Where Debian 12 and 13 have libraries, which changes nothing either.
     let [old, new] = LIBRARY_FOLDERS;
-    let once = made(&kitchen(old, false));
-    let again = made(&kitchen(new, true));
+    let once = made(&fixture(old, false));
+    let again = made(&fixture(new, true));
     for (once, again) in once.iter().zip(&again) {
         assert_eq!(
             once.archive.digest(),
@@ -34,10 +34,10 @@ fn the_same_files_give_the_same_bytes_whenever_and_in_whichever_order_they_were_
 
 #[test]
 fn another_file_gives_another_digest() {
-    let kitchen = kitchen(LIBRARY_FOLDERS[0], false);
-    let before = made(&kitchen);
-    write(&kitchen.path().join("module"), b"\0asm\x01\0\0\0\0");
-    let after = made(&kitchen);
+    let fixture = fixture(LIBRARY_FOLDERS[0], false);
+    let before = made(&fixture);
+    write(&fixture.path().join("module"), b"\0asm\x01\0\0\0\0");
+    let after = made(&fixture);
     for (before, after) in before.iter().zip(&after) {
         let same = before.archive.digest() == after.archive.digest();
         assert_eq!(
@@ -51,7 +51,7 @@ fn another_file_gives_another_digest() {
 
 #[test]
 fn every_blob_is_what_its_digest_says_and_nothing_is_named_that_is_not_there() {
-    for made in made(&kitchen(LIBRARY_FOLDERS[0], false)) {
+    for made in made(&fixture(LIBRARY_FOLDERS[0], false)) {
         let layout = layout(&made.archive);
         assert_eq!(layout.json("oci-layout")["imageLayoutVersion"], "1.0.0");
         let named = layout.descriptors();
@@ -71,7 +71,7 @@ fn every_blob_is_what_its_digest_says_and_nothing_is_named_that_is_not_there() {
 
 #[test]
 fn docker_finds_the_configuration_and_as_many_layers_as_it_names() {
-    let made = made(&kitchen(LIBRARY_FOLDERS[0], false));
+    let made = made(&fixture(LIBRARY_FOLDERS[0], false));
     for (made, name) in made.iter().zip(["proxy", "token-sidecar"]) {
         let layout = layout(&made.archive);
         let docker = &layout.json("manifest.json")[0];
@@ -95,7 +95,7 @@ fn docker_finds_the_configuration_and_as_many_layers_as_it_names() {
 
 #[test]
 fn containers_run_as_a_numeric_user_and_hold_no_shell_and_no_setuid_file() {
-    for made in &made(&kitchen(LIBRARY_FOLDERS[0], false))[..2] {
+    for made in &made(&fixture(LIBRARY_FOLDERS[0], false))[..2] {
         let layout = layout(&made.archive);
         let config = layout.config();
         assert_eq!(config["config"]["User"], "65532:65532");
@@ -133,7 +133,7 @@ fn what_a_program_needs_is_there_and_what_that_needs_too() {
     let program = fs::read(PROGRAM).expect("a program");
     let needs = Needs::of(&program, this_arch()).expect("a program");
     assert!(needs.libraries.contains("libc.so.6"), "{needs:?}");
-    for made in &made(&kitchen(LIBRARY_FOLDERS[1], false))[..2] {
+    for made in &made(&fixture(LIBRARY_FOLDERS[1], false))[..2] {
         let files = layout(&made.archive).root();
         let loader = needs.loader.as_deref().expect("a loader");
         assert!(
@@ -150,7 +150,7 @@ fn what_a_program_needs_is_there_and_what_that_needs_too() {
 
 #[test]
 fn the_proxy_trusts_debians_authorities_and_finds_its_module() {
-    let proxy = &made(&kitchen(LIBRARY_FOLDERS[0], false))[0];
+    let proxy = &made(&fixture(LIBRARY_FOLDERS[0], false))[0];
     let layout = layout(&proxy.archive);
     let files = layout.root();
     assert_eq!(
@@ -167,7 +167,7 @@ fn the_proxy_trusts_debians_authorities_and_finds_its_module() {
 
 #[test]
 fn istio_finds_the_module_in_both_forms() {
-    let made = made(&kitchen(LIBRARY_FOLDERS[0], false));
+    let made = made(&fixture(LIBRARY_FOLDERS[0], false));
     // `extractOCIStandardImage`: the last layer, of this media type, holds plugin.wasm at its root.
     let image = layout(&made[2].archive);
     let manifest = image.manifest();

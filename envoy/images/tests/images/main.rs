@@ -3,7 +3,7 @@
 #![cfg(target_os = "linux")]
 
 mod files;
-mod kitchen;
+mod fixture;
 mod records;
 mod refusals;
 mod unpack;

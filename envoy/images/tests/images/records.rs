@@ -11,13 +11,13 @@ use entra_auth_images::program::compilers;
 use entra_auth_images::recipe::{BILL, NOTICES};
 use serde_json::Value;
 
-use crate::kitchen::{
-    LIBRARY_FOLDERS, MODULE_CONTENT, PROGRAM, kitchen, layout, made, this_arch, write,
+use crate::fixture::{
+    LIBRARY_FOLDERS, MODULE_CONTENT, PROGRAM, fixture, layout, made, this_arch, write,
 };
 
 #[test]
 fn the_labels_and_the_bill_of_materials_say_what_it_was_made_from() {
-    let made = made(&kitchen(LIBRARY_FOLDERS[0], false));
+    let made = made(&fixture(LIBRARY_FOLDERS[0], false));
     let layout = layout(&made[0].archive);
     let config = layout.config();
     let label =
@@ -87,9 +87,9 @@ fn the_labels_and_the_bill_of_materials_say_what_it_was_made_from() {
 
 #[test]
 fn the_bill_of_materials_has_a_number_of_its_own_and_says_who_wrote_it() {
-    let kitchen = kitchen(LIBRARY_FOLDERS[0], false);
+    let fixture = fixture(LIBRARY_FOLDERS[0], false);
     let mut numbers = BTreeSet::new();
-    for made in &made(&kitchen)[..3] {
+    for made in &made(&fixture)[..3] {
         let bill: Value = serde_json::from_slice(&made.bill).expect("JSON");
         let number = bill["serialNumber"].as_str().expect("a number");
         assert_eq!(
@@ -104,7 +104,7 @@ fn the_bill_of_materials_has_a_number_of_its_own_and_says_who_wrote_it() {
 
 #[test]
 fn scanners_find_the_system_and_its_packages_and_each_licence_that_is_named_is_there() {
-    for made in &made(&kitchen(LIBRARY_FOLDERS[0], false))[..2] {
+    for made in &made(&fixture(LIBRARY_FOLDERS[0], false))[..2] {
         let files = layout(&made.archive).root();
         let text = |path: &str| String::from_utf8_lossy(&files[path].content).into_owned();
         assert!(text("etc/os-release").contains("ID=debian"));
@@ -123,7 +123,7 @@ fn scanners_find_the_system_and_its_packages_and_each_licence_that_is_named_is_t
 
 #[test]
 fn the_modules_image_has_the_licences_of_the_crates_in_it_and_of_no_others() {
-    let files = layout(&made(&kitchen(LIBRARY_FOLDERS[0], false))[2].archive).root();
+    let files = layout(&made(&fixture(LIBRARY_FOLDERS[0], false))[2].archive).root();
     let notices = String::from_utf8_lossy(&files[NOTICES].content).into_owned();
     assert!(notices.contains("\nproxy-wasm 0."), "{notices:.200}");
     assert!(!notices.contains("\ntokio 1."), "{notices:.200}");

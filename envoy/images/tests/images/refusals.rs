@@ -5,7 +5,7 @@ use std::fs;
 use entra_auth_images::arch::Arch;
 use entra_auth_images::archive::hash;
 
-use crate::kitchen::{LIBRARY_FOLDERS, ingredients, kitchen, this_arch, write};
+use crate::fixture::{LIBRARY_FOLDERS, fixture, ingredients, this_arch, write};
 
 #[test]
 fn a_program_for_another_machine_is_refused() {
@@ -13,8 +13,8 @@ fn a_program_for_another_machine_is_refused() {
         Arch::Amd64 => Arch::Arm64,
         Arch::Arm64 => Arch::Amd64,
     };
-    let kitchen = kitchen(LIBRARY_FOLDERS[0], false);
-    let why = ingredients(&kitchen, other).sidecar().unwrap_err();
+    let fixture = fixture(LIBRARY_FOLDERS[0], false);
+    let why = ingredients(&fixture, other).sidecar().unwrap_err();
     assert!(
         why.contains(&format!("is not for {}", other.name())),
         "{why}"
@@ -23,10 +23,10 @@ fn a_program_for_another_machine_is_refused() {
 
 #[test]
 fn a_library_that_no_package_has_is_named_with_what_to_do() {
-    let kitchen = kitchen(LIBRARY_FOLDERS[0], false);
+    let fixture = fixture(LIBRARY_FOLDERS[0], false);
     let folder = format!("debian/root/lib/{}/libc.so.6", this_arch().library_folder());
-    fs::remove_file(kitchen.path().join(folder)).expect("removed");
-    let why = ingredients(&kitchen, this_arch()).proxy().unwrap_err();
+    fs::remove_file(fixture.path().join(folder)).expect("removed");
+    let why = ingredients(&fixture, this_arch()).proxy().unwrap_err();
     assert!(
         why.contains("libc.so.6 is in none of the packages"),
         "{why}"
@@ -37,12 +37,12 @@ fn a_library_that_no_package_has_is_named_with_what_to_do() {
 #[test]
 fn a_program_that_names_the_folder_of_crates_on_this_machine_is_refused() {
     for (file, image) in [("dist/token-sidecar", "sidecar"), ("module", "modules")] {
-        let kitchen = kitchen(LIBRARY_FOLDERS[0], false);
-        let path = kitchen.path().join(file);
+        let fixture = fixture(LIBRARY_FOLDERS[0], false);
+        let path = fixture.path().join(file);
         let mut content = fs::read(&path).expect("a file");
         content.extend(b"/home/me/.cargo/registry/src/index.crates.io-1/http-1.0.0/src/lib.rs");
         write(&path, &content);
-        let ingredients = ingredients(&kitchen, this_arch());
+        let ingredients = ingredients(&fixture, this_arch());
         let why = match image {
             "sidecar" => ingredients.sidecar().map(drop),
             _ => ingredients.modules().map(drop),
@@ -54,8 +54,8 @@ fn a_program_that_names_the_folder_of_crates_on_this_machine_is_refused() {
 
 #[test]
 fn an_envoy_with_another_hash_is_refused() {
-    let kitchen = kitchen(LIBRARY_FOLDERS[0], false);
-    let mut ingredients = ingredients(&kitchen, this_arch());
+    let fixture = fixture(LIBRARY_FOLDERS[0], false);
+    let mut ingredients = ingredients(&fixture, this_arch());
     ingredients.envoy_sha256 = hash(b"another");
     let why = ingredients.proxy().unwrap_err();
     assert!(
@@ -66,15 +66,15 @@ fn an_envoy_with_another_hash_is_refused() {
 
 #[test]
 fn a_program_that_was_built_with_a_newer_c_library_is_refused() {
-    let kitchen = kitchen(LIBRARY_FOLDERS[0], false);
-    let path = kitchen.path().join("dist/token-sidecar");
+    let fixture = fixture(LIBRARY_FOLDERS[0], false);
+    let path = fixture.path().join("dist/token-sidecar");
     let mut content = fs::read(&path).expect("a program");
     // The table of its names says so once, for all symbols of that version.
     let (old, new) = (b"\0GLIBC_2.34\0", b"\0GLIBC_9.99\0");
     let at = (content.windows(old.len()).position(|it| it == old)).expect("a version");
     content[at..at + new.len()].copy_from_slice(new);
     write(&path, &content);
-    let why = ingredients(&kitchen, this_arch()).sidecar().unwrap_err();
+    let why = ingredients(&fixture, this_arch()).sidecar().unwrap_err();
     assert!(
         why.contains("wants GLIBC_9.99") && why.contains("libc.so.6"),
         "{why}"

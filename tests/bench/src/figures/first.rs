@@ -17,8 +17,8 @@ use super::Placement;
 use crate::filters::TARGET;
 use crate::goals::Goal;
 use crate::load::{Client, GET_16};
-use crate::stage::Stage;
 use crate::statistics::Spread;
+use crate::test_bed::TestBed;
 
 const STARTS: usize = 7;
 const ROUND_TRIP_MS: u64 = 10;
@@ -48,7 +48,7 @@ impl First {
     }
 }
 
-pub(super) fn measure(stage: &Stage, module: &Path) -> Result<Vec<First>, String> {
+pub(super) fn measure(test_bed: &TestBed, module: &Path) -> Result<Vec<First>, String> {
     println!("\n{BOLD}the first request{BOLD:#} (token endpoint: {ROUND_TRIP_MS} ms)");
     let azure = Azure::try_start(Options {
         settings: Settings {
@@ -63,7 +63,7 @@ pub(super) fn measure(stage: &Stage, module: &Path) -> Result<Vec<First>, String
     for placement in Placement::BOTH {
         let (mut listening, mut answered) = (Vec::new(), Vec::new());
         for _ in 0..STARTS {
-            let (up, first) = start(stage, placement, &azure, module)?;
+            let (up, first) = start(test_bed, placement, &azure, module)?;
             listening.push(up.as_secs_f64() * 1e3);
             answered.push(first.as_secs_f64() * 1e3);
         }
@@ -88,16 +88,16 @@ pub(super) fn measure(stage: &Stage, module: &Path) -> Result<Vec<First>, String
 
 /// How long it takes to listen, and from then to the first answer.
 fn start(
-    stage: &Stage,
+    test_bed: &TestBed,
     placement: Placement,
     azure: &Azure,
     module: &Path,
 ) -> Result<(Duration, Duration), String> {
-    let (bootstrap, port) = placement.bootstrap(stage, azure, module)?;
+    let (bootstrap, port) = placement.bootstrap(test_bed, azure, module)?;
     let request = GET_16.request(TARGET)?;
     let text = bootstrap.0.to_string();
     let started = Instant::now();
-    let envoy = stage
+    let envoy = test_bed
         .cores
         .on_proxys(|| Envoy::launch(&text, &["--concurrency", WORKERS]))?;
     while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
@@ -108,7 +108,7 @@ fn start(
         sleep(Duration::from_millis(1));
     }
     let up = Instant::now();
-    let answered = stage.run(async {
+    let answered = test_bed.run(async {
         let mut client = Client::open(port).await?;
         client.exchange(request).await?;
         Ok(Instant::now())

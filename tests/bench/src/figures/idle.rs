@@ -14,7 +14,7 @@ use super::Placement;
 use crate::filters::TARGET;
 use crate::goals::Goal;
 use crate::load::{Client, GET_16};
-use crate::stage::Stage;
+use crate::test_bed::TestBed;
 
 const WORKERS: u32 = 16;
 /// What starting leaves to do.
@@ -45,21 +45,21 @@ impl Idle {
     }
 }
 
-pub(super) fn measure(stage: &Stage, module: &Path) -> Result<Vec<Idle>, String> {
+pub(super) fn measure(test_bed: &TestBed, module: &Path) -> Result<Vec<Idle>, String> {
     println!("\n{BOLD}idle{BOLD:#} ({WORKERS} workers, {TIME:?})");
-    let (bare, bare_port) = Placement::Launcher.bootstrap(stage, &stage.azure, module)?;
+    let (bare, bare_port) = Placement::Launcher.bootstrap(test_bed, &test_bed.azure, module)?;
     let mut envoys = vec![(
-        stage.envoy(&bare.without_module()?.0, bare_port, WORKERS)?,
+        test_bed.envoy(&bare.without_module()?.0, bare_port, WORKERS)?,
         bare_port,
     )];
     for placement in Placement::BOTH {
-        let (bootstrap, port) = placement.bootstrap(stage, &stage.azure, module)?;
-        envoys.push((stage.envoy(&bootstrap.0, port, WORKERS)?, port));
+        let (bootstrap, port) = placement.bootstrap(test_bed, &test_bed.azure, module)?;
+        envoys.push((test_bed.envoy(&bootstrap.0, port, WORKERS)?, port));
     }
     let request = GET_16.request(TARGET)?;
     for (_, port) in &envoys {
         // It has a token then.
-        stage.run(async { Client::open(*port).await?.exchange(request.clone()).await })?;
+        test_bed.run(async { Client::open(*port).await?.exchange(request.clone()).await })?;
     }
     sleep(SETTLE);
     let times = || -> Result<Vec<CpuTime>, String> {

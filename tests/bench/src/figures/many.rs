@@ -16,9 +16,9 @@ use crate::goals::Goal;
 use crate::launcher::{Choices, Launcher};
 use crate::load::GET_16;
 use crate::rounds::{self, Plan, Subject};
-use crate::stage::{Stage, Upstream};
 use crate::statistics::Spread;
 use crate::table;
+use crate::test_bed::{TestBed, Upstream};
 use crate::variants::{Variant, Wanted};
 
 const TARGETS: usize = 1000;
@@ -82,7 +82,7 @@ fn cases() -> Vec<Case> {
 }
 
 pub(super) fn measure(
-    stage: &Stage,
+    test_bed: &TestBed,
     module: &Path,
     plan: Plan,
     random: &mut fastrand::Rng,
@@ -92,10 +92,10 @@ pub(super) fn measure(
         module,
         access_log: "off",
     };
-    let mut bootstrap = Launcher::render(stage, &stage.azure, choices)?;
+    let mut bootstrap = Launcher::render(test_bed, &test_bed.azure, choices)?;
     let way = bootstrap.take()?.bare()?;
     bootstrap = bootstrap.without_module()?;
-    let imds = stage.azure.addresses().imds.to_string();
+    let imds = test_bed.azure.addresses().imds.to_string();
     let mut variants = Vec::new();
     for case in cases() {
         let port = free_port();
@@ -108,13 +108,13 @@ pub(super) fn measure(
             meaning: case.what,
             port,
             host: case.host,
-            wanted: Wanted::Value(stage.authorization(&case.audience)?),
+            wanted: Wanted::Value(test_bed.authorization(&case.audience)?),
         });
     }
     let port = variants.first().map_or(0, |variant| variant.port);
-    let calls = || stage.azure.state().imds.calls;
+    let calls = || test_bed.azure.state().imds.calls;
     let before = calls();
-    let envoy = stage.envoy(&bootstrap.0, port, 1)?;
+    let envoy = test_bed.envoy(&bootstrap.0, port, 1)?;
     // Each slot's, and the one of all targets.
     let wanted = before + SLOTS as u64 + 1;
     eventually_ok(
@@ -130,7 +130,7 @@ pub(super) fn measure(
         .into_iter()
         .map(|variant| Subject { variant, process })
         .collect();
-    let samples = rounds::measure(stage, &subjects, &GET_16, plan, random)
+    let samples = rounds::measure(test_bed, &subjects, &GET_16, plan, random)
         .map_err(|reason| format!("{}{reason}", envoy.process().tail()))?;
     let one = samples.first().ok_or("nothing was measured")?;
     println!(

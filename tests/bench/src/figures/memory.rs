@@ -11,7 +11,7 @@ use super::Placement;
 use crate::filters::TARGET;
 use crate::goals::Goal;
 use crate::load::{Client, GET_16};
-use crate::stage::{Stage, Upstream};
+use crate::test_bed::{TestBed, Upstream};
 use crate::variants;
 
 const WORKERS: [u32; 4] = [1, 2, 4, 8];
@@ -43,12 +43,12 @@ impl Memory {
     }
 }
 
-pub(super) fn measure(stage: &Stage, module: &Path) -> Result<Vec<Memory>, String> {
+pub(super) fn measure(test_bed: &TestBed, module: &Path) -> Result<Vec<Memory>, String> {
     println!("\n{BOLD}resident memory in MB{BOLD:#}");
     WORKERS
         .iter()
         .map(|workers| {
-            let memory = at(stage, module, *workers)?;
+            let memory = at(test_bed, module, *workers)?;
             println!(
                 "  {} workers: launcher {:.1}, the same without our module {:.1}, floor {:.1}, minimal {:.1}; over minimal {:.1}",
                 memory.workers,
@@ -63,15 +63,15 @@ pub(super) fn measure(stage: &Stage, module: &Path) -> Result<Vec<Memory>, Strin
         .collect()
 }
 
-fn at(stage: &Stage, module: &Path, workers: u32) -> Result<Memory, String> {
-    let (ours, port) = Placement::Launcher.bootstrap(stage, &stage.azure, module)?;
-    let launcher_mb = resident(stage, &ours.0, port, workers)?;
+fn at(test_bed: &TestBed, module: &Path, workers: u32) -> Result<Memory, String> {
+    let (ours, port) = Placement::Launcher.bootstrap(test_bed, &test_bed.azure, module)?;
+    let launcher_mb = resident(test_bed, &ours.0, port, workers)?;
     let without = ours.clone().without_module()?;
-    let without_module_mb = resident(stage, &without.0, port, workers)?;
+    let without_module_mb = resident(test_bed, &without.0, port, workers)?;
     let way = ours.clone().take()?;
     let smallest = |with_floor| {
-        let (bootstrap, port) = variants::alone(stage, Upstream::Plain, &way, with_floor)?;
-        resident(stage, &bootstrap, port, workers)
+        let (bootstrap, port) = variants::alone(test_bed, Upstream::Plain, &way, with_floor)?;
+        resident(test_bed, &bootstrap, port, workers)
     };
     let minimal_mb = smallest(false)?;
     let floor_mb = smallest(true)?;
@@ -87,14 +87,14 @@ fn at(stage: &Stage, module: &Path, workers: u32) -> Result<Memory, String> {
 }
 
 fn resident(
-    stage: &Stage,
+    test_bed: &TestBed,
     bootstrap: &serde_json::Value,
     port: u16,
     workers: u32,
 ) -> Result<f64, String> {
-    let envoy = stage.envoy(bootstrap, port, workers)?;
+    let envoy = test_bed.envoy(bootstrap, port, workers)?;
     let request = GET_16.request(TARGET)?;
-    stage.run(async {
+    test_bed.run(async {
         let mut clients = Vec::new();
         for _ in 0..workers * CONNECTIONS {
             let mut client = Client::open(port).await?;

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::goals::Goal;
 use crate::launcher::{Choices, Launcher};
 use crate::rounds::Plan;
-use crate::stage::{Stage, Upstream};
+use crate::test_bed::{TestBed, Upstream};
 use crate::{filters, variants};
 
 pub(crate) use many::audiences;
@@ -47,17 +47,17 @@ impl Figures {
     pub(crate) fn measure(
         &mut self,
         figure: Figure,
-        stage: &Stage,
+        test_bed: &TestBed,
         module: &std::path::Path,
         plan: Plan,
         random: &mut fastrand::Rng,
     ) -> Result<(), String> {
         match figure {
-            Figure::Many => self.many = many::measure(stage, module, plan, random)?,
-            Figure::Refresh => self.refresh = refresh::measure(stage, module)?,
-            Figure::Memory => self.memory = memory::measure(stage, module)?,
-            Figure::First => self.first = first::measure(stage, module)?,
-            Figure::Idle => self.idle = idle::measure(stage, module)?,
+            Figure::Many => self.many = many::measure(test_bed, module, plan, random)?,
+            Figure::Refresh => self.refresh = refresh::measure(test_bed, module)?,
+            Figure::Memory => self.memory = memory::measure(test_bed, module)?,
+            Figure::First => self.first = first::measure(test_bed, module)?,
+            Figure::Idle => self.idle = idle::measure(test_bed, module)?,
         }
         Ok(())
     }
@@ -95,7 +95,7 @@ impl Placement {
     /// An Envoy with nothing but this, in clear to the target, and the port of its listener.
     fn bootstrap(
         self,
-        stage: &Stage,
+        test_bed: &TestBed,
         azure: &e2e::azure::Azure,
         module: &std::path::Path,
     ) -> Result<(Launcher, u16), String> {
@@ -104,7 +104,7 @@ impl Placement {
             module,
             access_log: "off",
         };
-        let mut launcher = Launcher::render(stage, azure, choices)?;
+        let mut launcher = Launcher::render(test_bed, azure, choices)?;
         let port = launcher.port()?;
         if self == Self::Istio {
             let way = launcher.take()?.bare()?;

@@ -15,7 +15,7 @@ use super::Placement;
 use crate::filters::TARGET;
 use crate::goals::Goal;
 use crate::load::{Client, GET_16};
-use crate::stage::Stage;
+use crate::test_bed::TestBed;
 
 const WORKERS: [u32; 5] = [1, 2, 4, 8, 16];
 
@@ -51,7 +51,7 @@ impl Refresh {
     }
 }
 
-pub(super) fn measure(stage: &Stage, module: &Path) -> Result<Vec<Refresh>, String> {
+pub(super) fn measure(test_bed: &TestBed, module: &Path) -> Result<Vec<Refresh>, String> {
     println!("\n{BOLD}token calls per refresh{BOLD:#}");
     let mut all = Vec::new();
     for placement in Placement::BOTH {
@@ -59,12 +59,12 @@ pub(super) fn measure(stage: &Stage, module: &Path) -> Result<Vec<Refresh>, Stri
         let mut running = Vec::new();
         for workers in WORKERS {
             let azure = azure()?;
-            let (bootstrap, port) = placement.bootstrap(stage, &azure, module)?;
-            let envoy = stage.envoy(&bootstrap.0, port, workers)?;
+            let (bootstrap, port) = placement.bootstrap(test_bed, &azure, module)?;
+            let envoy = test_bed.envoy(&bootstrap.0, port, workers)?;
             running.push((workers, azure, envoy, port));
         }
         let ports: Vec<u16> = running.iter().map(|(_, _, _, port)| *port).collect();
-        stage.run(traffic(&ports))?;
+        test_bed.run(traffic(&ports))?;
         for (workers, azure, _envoy, _) in &running {
             let refresh = count(placement, *workers, azure)?;
             println!(

@@ -4,7 +4,7 @@ use azure_sim::{CachedTokens, Fault, FaultKind, RawContent, Service};
 
 /// A fault with a name.
 #[derive(Debug)]
-pub struct Trouble {
+pub struct FaultInjection {
     /// What a person reads.
     pub name: &'static str,
     /// Where it strikes.
@@ -12,7 +12,7 @@ pub struct Trouble {
     /// Seconds that it lasts, at least and at most.
     pub lasts: (u64, u64),
     /// What is done.
-    pub deed: Deed,
+    pub action: FaultAction,
 }
 
 /// Where a fault strikes. In the mix, faults at different places overlap; those at one place come
@@ -29,7 +29,7 @@ pub enum Place {
 
 /// What is done to make a fault.
 #[derive(Debug)]
-pub enum Deed {
+pub enum FaultAction {
     /// The simulated Azure plays it on requests.
     Azure(fn() -> Fault),
     /// Nothing listens there.
@@ -49,7 +49,7 @@ pub enum Deed {
     KillEnvoy,
 }
 
-impl Deed {
+impl FaultAction {
     /// Is Envoy another one afterwards?
     #[must_use]
     pub fn restarts(&self) -> bool {
@@ -64,7 +64,7 @@ pub(super) const TOKEN_LIFETIME: i64 = 20;
 const OUTAGE: u64 = TOKEN_LIFETIME as u64 + 4;
 
 /// All of them.
-pub const CATALOG: &[Trouble] = &[
+pub const CATALOG: &[FaultInjection] = &[
     imds("IMDS answers 503", || kind(FaultKind::status(503))),
     imds("IMDS answers 500", || kind(FaultKind::status(500))),
     imds("IMDS answers 404", || kind(FaultKind::status(404))),
@@ -72,11 +72,11 @@ pub const CATALOG: &[Trouble] = &[
     imds("IMDS answers 429 with Retry-After", || {
         kind(FaultKind::status_with_retry_after(429, 2))
     }),
-    Trouble {
+    FaultInjection {
         name: "IMDS refuses connections",
         place: Place::TokenEndpoint,
         lasts: (2, 7),
-        deed: Deed::Close(Service::Imds),
+        action: FaultAction::Close(Service::Imds),
     },
     imds("IMDS hangs", || kind(FaultKind::Hang)),
     imds("IMDS answers after 2 s", || kind(FaultKind::DelayMs(2000))),
@@ -110,7 +110,7 @@ pub const CATALOG: &[Trouble] = &[
             location: "http://127.0.0.1:1/".to_owned(),
         })
     }),
-    Trouble {
+    FaultInjection {
         lasts: (OUTAGE, OUTAGE),
         ..imds("IMDS is out for longer than a token lives", || {
             kind(FaultKind::status(503))
@@ -164,64 +164,64 @@ pub const CATALOG: &[Trouble] = &[
     target("the target stores and hangs", || {
         at_target(FaultKind::Hang).after_handling()
     }),
-    Trouble {
+    FaultInjection {
         name: "the target refuses connections",
         place: Place::Target,
         lasts: (1, 4),
-        deed: Deed::Close(Service::Target),
+        action: FaultAction::Close(Service::Target),
     },
-    Trouble {
+    FaultInjection {
         name: "tokens are revoked",
         place: Place::Target,
         lasts: (1, 2),
-        deed: Deed::Revoke(CachedTokens::Forget),
+        action: FaultAction::Revoke(CachedTokens::Forget),
     },
-    Trouble {
+    FaultInjection {
         name: "tokens are revoked, and IMDS keeps the revoked one",
         place: Place::Target,
         lasts: (3, 8),
-        deed: Deed::Revoke(CachedTokens::Keep),
+        action: FaultAction::Revoke(CachedTokens::Keep),
     },
-    Trouble {
+    FaultInjection {
         name: "the role is taken and granted again",
         place: Place::Target,
         lasts: (1, 3),
-        deed: Deed::TakeRole,
+        action: FaultAction::TakeRole,
     },
-    proxy("Envoy stands still", (2, 5), Deed::Stall),
+    proxy("Envoy stands still", (2, 5), FaultAction::Stall),
     proxy(
         "the launcher drains and is started again",
         (3, 4),
-        Deed::Drain,
+        FaultAction::Drain,
     ),
-    proxy("the launcher is killed", (1, 3), Deed::KillLauncher),
-    proxy("Envoy is killed", (1, 3), Deed::KillEnvoy),
+    proxy("the launcher is killed", (1, 3), FaultAction::KillLauncher),
+    proxy("Envoy is killed", (1, 3), FaultAction::KillEnvoy),
 ];
 
-const fn imds(name: &'static str, fault: fn() -> Fault) -> Trouble {
-    Trouble {
+const fn imds(name: &'static str, fault: fn() -> Fault) -> FaultInjection {
+    FaultInjection {
         name,
         place: Place::TokenEndpoint,
         lasts: (2, 7),
-        deed: Deed::Azure(fault),
+        action: FaultAction::Azure(fault),
     }
 }
 
-const fn target(name: &'static str, fault: fn() -> Fault) -> Trouble {
-    Trouble {
+const fn target(name: &'static str, fault: fn() -> Fault) -> FaultInjection {
+    FaultInjection {
         name,
         place: Place::Target,
         lasts: (1, 4),
-        deed: Deed::Azure(fault),
+        action: FaultAction::Azure(fault),
     }
 }
 
-const fn proxy(name: &'static str, lasts: (u64, u64), deed: Deed) -> Trouble {
-    Trouble {
+const fn proxy(name: &'static str, lasts: (u64, u64), action: FaultAction) -> FaultInjection {
+    FaultInjection {
         name,
         place: Place::Proxy,
         lasts,
-        deed,
+        action,
     }
 }
 
@@ -248,18 +248,18 @@ mod tests {
 
     #[test]
     fn every_fault_has_a_name_of_its_own_and_a_place_that_it_strikes() {
-        let names: BTreeSet<_> = CATALOG.iter().map(|trouble| trouble.name).collect();
+        let names: BTreeSet<_> = CATALOG.iter().map(|injection| injection.name).collect();
         assert_eq!(names.len(), CATALOG.len());
-        for trouble in CATALOG {
-            let (least, most) = trouble.lasts;
-            assert!(0 < least && least <= most, "{trouble:?}");
-            if let Deed::Azure(fault) = trouble.deed {
-                let expected = match trouble.place {
+        for injection in CATALOG {
+            let (least, most) = injection.lasts;
+            assert!(0 < least && least <= most, "{injection:?}");
+            if let FaultAction::Azure(fault) = injection.action {
+                let expected = match injection.place {
                     Place::TokenEndpoint => Service::Imds,
                     Place::Target => Service::Target,
-                    Place::Proxy => panic!("{trouble:?}"),
+                    Place::Proxy => panic!("{injection:?}"),
                 };
-                assert_eq!(fault().service, expected, "{trouble:?}");
+                assert_eq!(fault().service, expected, "{injection:?}");
             }
         }
     }

@@ -4,15 +4,15 @@
 //!
 //! * `catalog`: every fault, by name.
 //! * `schedule`: which comes when.
-//! * `stage`: Azure, the proxy and Prometheus, and how a fault is begun and ended there.
+//! * `test_bed`: Azure, the proxy and Prometheus, and how a fault is begun and ended there.
 //! * `play`: the two ways to play them.
 
 mod catalog;
 mod play;
 mod schedule;
-mod stage;
+mod test_bed;
 
-pub use catalog::{CATALOG, Deed, Place, Trouble};
+pub use catalog::{CATALOG, FaultAction, FaultInjection, Place};
 pub use play::{mixed, one_by_one};
 pub use schedule::{Act, schedule, seed};
-pub use stage::{Scene, Stage};
+pub use test_bed::{Setup, TestBed};

@@ -3,9 +3,9 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::catalog::Trouble;
+use super::catalog::FaultInjection;
 use super::schedule::Act;
-use super::stage::{Playing, Stage};
+use super::test_bed::{Playing, TestBed};
 use crate::eventually_ok;
 
 /// How often it is looked what is due.
@@ -20,25 +20,25 @@ const MET: Duration = Duration::from_secs(30);
 /// # Errors
 /// When a fault meets no request, or no sample arrives after it.
 pub fn one_by_one(
-    stage: &mut Stage,
-    troubles: impl IntoIterator<Item = &'static Trouble>,
+    test_bed: &mut TestBed,
+    injections: impl IntoIterator<Item = &'static FaultInjection>,
 ) -> Result<(), String> {
-    for trouble in troubles {
-        let during = |reason| format!("{}: {reason}", trouble.name);
-        let playing = stage.begin(trouble).map_err(during)?;
-        sleep(Duration::from_secs(trouble.lasts.0));
+    for injection in injections {
+        let during = |reason| format!("{}: {reason}", injection.name);
+        let playing = test_bed.begin(injection).map_err(during)?;
+        sleep(Duration::from_secs(injection.lasts.0));
         let met = || {
-            if stage.has_met(&playing) {
+            if test_bed.has_met(&playing) {
                 Ok(())
             } else {
-                stage.repeat(&playing);
+                test_bed.repeat(&playing);
                 Err("it has met none")
             }
         };
         eventually_ok(MET, "the fault meets a request", met).map_err(during)?;
-        stage.end(&playing).map_err(during)?;
-        stage.resumes().map_err(during)?;
-        stage.check_processes().map_err(during)?;
+        test_bed.end(&playing).map_err(during)?;
+        test_bed.resumes().map_err(during)?;
+        test_bed.check_processes().map_err(during)?;
     }
     Ok(())
 }
@@ -50,9 +50,9 @@ pub fn one_by_one(
 /// When a process ends that no fault has ended, or does not start again; and the reason of
 /// `watch`, which ends the play.
 pub fn mixed(
-    stage: &mut Stage,
+    test_bed: &mut TestBed,
     acts: &[Act],
-    mut watch: impl FnMut(&Stage) -> Result<(), String>,
+    mut watch: impl FnMut(&TestBed) -> Result<(), String>,
 ) -> Result<(), String> {
     let started = Instant::now();
     let mut due = acts.iter().peekable();
@@ -60,13 +60,13 @@ pub fn mixed(
     while due.peek().is_some() || !playing.is_empty() {
         let now = started.elapsed();
         for (_, over) in playing.extract_if(.., |(to, _)| *to <= now) {
-            stage.end(&over)?;
+            test_bed.end(&over)?;
         }
         while let Some(act) = due.next_if(|act| act.from <= now) {
-            playing.push((act.to, stage.begin(act.trouble)?));
+            playing.push((act.to, test_bed.begin(act.injection)?));
         }
-        stage.check_processes()?;
-        watch(stage)?;
+        test_bed.check_processes()?;
+        watch(test_bed)?;
         sleep(STEP);
     }
     Ok(())

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use fastrand::Rng;
 
-use super::catalog::{CATALOG, Place, Trouble};
+use super::catalog::{CATALOG, FaultInjection, Place};
 
 /// Milliseconds without a fault at a place between two of them. A proxy that always stands still,
 /// or whose back-off always ends in the next fault, lets no request meet the faults of the target.
@@ -26,7 +26,7 @@ pub struct Act {
     /// Its end.
     pub to: Duration,
     /// The fault.
-    pub trouble: &'static Trouble,
+    pub injection: &'static FaultInjection,
 }
 
 /// The seed in the environment (`FAULT_SEED`), else one from the clock.
@@ -47,36 +47,44 @@ pub fn seed() -> Result<u64, String> {
 /// The faults that are over within `time`, in the order of their begin. The same seed gives the
 /// same ones.
 #[must_use]
-pub fn schedule(seed: u64, time: Duration, wanted: fn(&Trouble) -> bool) -> Vec<Act> {
+pub fn schedule(seed: u64, time: Duration, wanted: fn(&FaultInjection) -> bool) -> Vec<Act> {
     let mut rng = Rng::with_seed(seed);
     let mut acts = Vec::new();
     for place in [Place::TokenEndpoint, Place::Target, Place::Proxy] {
-        let troubles = CATALOG
+        let injections = CATALOG
             .iter()
-            .filter(|trouble| trouble.place == place && wanted(trouble));
-        acts.extend(at_one_place(&mut rng, time, &troubles.collect::<Vec<_>>()));
+            .filter(|injection| injection.place == place && wanted(injection));
+        acts.extend(at_one_place(
+            &mut rng,
+            time,
+            &injections.collect::<Vec<_>>(),
+        ));
     }
     acts.sort_by_key(|act| act.from);
     acts
 }
 
-fn at_one_place(rng: &mut Rng, time: Duration, troubles: &[&'static Trouble]) -> Vec<Act> {
+fn at_one_place(rng: &mut Rng, time: Duration, injections: &[&'static FaultInjection]) -> Vec<Act> {
     let mut acts = Vec::new();
     let mut deck = Vec::new();
     let mut now = Duration::ZERO;
-    while !troubles.is_empty() {
+    while !injections.is_empty() {
         if deck.is_empty() {
-            deck.extend_from_slice(troubles);
+            deck.extend_from_slice(injections);
             rng.shuffle(&mut deck);
         }
-        let Some(trouble) = deck.pop() else { break };
-        let (least, most) = trouble.lasts;
-        let from = now + Duration::from_millis(rng.u64(calm(trouble.place)));
+        let Some(injection) = deck.pop() else { break };
+        let (least, most) = injection.lasts;
+        let from = now + Duration::from_millis(rng.u64(calm(injection.place)));
         let to = from + Duration::from_millis(rng.u64(least * 1000..=most * 1000));
         if to > time {
             break;
         }
-        acts.push(Act { from, to, trouble });
+        acts.push(Act {
+            from,
+            to,
+            injection,
+        });
         now = to;
     }
     acts
@@ -91,7 +99,7 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
 
     fn names(acts: &[Act]) -> Vec<&str> {
-        acts.iter().map(|act| act.trouble.name).collect()
+        acts.iter().map(|act| act.injection.name).collect()
     }
 
     #[test]
@@ -113,12 +121,12 @@ mod tests {
     #[test]
     fn faults_at_one_place_do_not_overlap_and_all_end_in_time() {
         for seed in 0..50 {
-            let acts = schedule(seed, HOUR, |trouble| !trouble.deed.restarts());
+            let acts = schedule(seed, HOUR, |injection| !injection.action.restarts());
             for place in [Place::TokenEndpoint, Place::Target, Place::Proxy] {
                 let mut now = Duration::ZERO;
-                for act in acts.iter().filter(|act| act.trouble.place == place) {
+                for act in acts.iter().filter(|act| act.injection.place == place) {
                     assert!(now < act.from && act.from < act.to && act.to <= HOUR);
-                    assert!(!act.trouble.deed.restarts());
+                    assert!(!act.injection.action.restarts());
                     now = act.to;
                 }
             }

@@ -22,14 +22,14 @@ const PASSWORD: &str = "pr0xy-Passw0rd_of.the.tests";
 const SOON: Duration = Duration::from_secs(60);
 
 /// An Azure that is reached by names, and an application with a secret in it.
-struct Scene {
+struct Setup {
     azure: Azure,
     application: Application,
     machine: Identity,
     folder: TempDir,
 }
 
-impl Scene {
+impl Setup {
     fn start() -> Self {
         let application = Application::new("proxied").with_secret(SECRET);
         let machine = Identity::system_assigned();
@@ -129,21 +129,21 @@ fn comes_back(answer: &http::Response, code: &str) -> String {
 
 #[test]
 fn tokens_and_samples_go_through_it_and_what_it_is_asked_for_are_names() {
-    let scene = Scene::start();
+    let setup = Setup::start();
     let squid = squid();
-    let proxy = scene.settings(&squid.url()).start();
+    let proxy = setup.settings(&squid.url()).start();
     proxy.wait_until_ready();
-    assert_eq!(token(&proxy).appid, scene.application.client_id);
+    assert_eq!(token(&proxy).appid, setup.application.client_id);
 
     let prometheus = Prometheus::writing_to(&proxy.url(WRITE))
         .scrape("envoy", proxy.status_port())
         .start();
     eventually(SOON, "samples arrive", || {
-        let writes = scene.azure.state().target.writes.v1;
+        let writes = setup.azure.state().target.writes.v1;
         if writes >= 3 { Ok(()) } else { Err(writes) }
     });
     let sent = prometheus.settle(SOON).expect("everything is sent");
-    let state = scene.azure.state();
+    let state = setup.azure.state();
     assert_eq!(state.target.samples.distinct as f64, sent.scraped);
     assert_eq!((sent.failed, sent.dropped), (0.0, 0.0), "{sent:?}");
 
@@ -153,17 +153,17 @@ fn tokens_and_samples_go_through_it_and_what_it_is_asked_for_are_names() {
     let mut connects = squid.connects();
     connects.sort_unstable();
     connects.dedup();
-    assert_eq!(connects, [scene.target(), scene.entra()]);
+    assert_eq!(connects, [setup.target(), setup.entra()]);
     assert!(failures(&proxy).is_empty());
 }
 
 #[test]
 fn user_and_password_reach_the_proxy_and_nothing_else() {
-    let scene = Scene::start();
+    let setup = Setup::start();
     let squid = ForwardProxy::knowing(&[TARGET, ENTRA])
         .password(PASSWORD)
         .start();
-    let proxy = scene
+    let proxy = setup
         .settings(&squid.url_with(PASSWORD))
         .set("LOG_LEVEL", "trace")
         .start();
@@ -180,10 +180,10 @@ fn user_and_password_reach_the_proxy_and_nothing_else() {
 
 #[test]
 fn hosts_in_no_proxy_are_reached_directly() {
-    let scene = Scene::start();
+    let setup = Setup::start();
     let squid = squid();
     // Only the proxy knows these names: to reach them directly fails.
-    let proxy = scene
+    let proxy = setup
         .settings(&squid.url())
         .set("NO_PROXY", format!("10.0.0.0/8, {TARGET}"))
         .start();
@@ -191,46 +191,46 @@ fn hosts_in_no_proxy_are_reached_directly() {
     let answer = http::get(&proxy.url(ECHO)).expect("an answer");
     let message = comes_back(&answer, "upstream_unavailable");
     assert!(!message.contains("proxy"), "{message}");
-    assert_eq!(squid.connects(), [scene.entra()]);
+    assert_eq!(squid.connects(), [setup.entra()]);
 }
 
 #[test]
 fn a_metadata_service_is_never_asked_through_it() {
-    let scene = Scene::start();
+    let setup = Setup::start();
     let trust = FederatedCredential {
-        issuer: scene.azure.managed_identity_issuer().to_owned(),
-        subject: scene.machine.object_id.clone(),
+        issuer: setup.azure.managed_identity_issuer().to_owned(),
+        subject: setup.machine.object_id.clone(),
         audience: "api://AzureADTokenExchange".to_owned(),
     };
-    scene
+    setup
         .azure
-        .change_application(&scene.application.client_id, |it| {
+        .change_application(&setup.application.client_id, |it| {
             it.federated_credentials.push(trust);
         });
     let squid = squid();
-    let proxy = scene
+    let proxy = setup
         .settings(&squid.url())
         .set("IDENTITY_TYPE", "managedIdentityFederated")
         .set("HTTP_PROXY", squid.url())
         .start();
     proxy.wait_until_ready();
     token(&proxy);
-    assert!(!scene.azure.requests(Service::Imds, 10).is_empty());
+    assert!(!setup.azure.requests(Service::Imds, 10).is_empty());
     let mut connects = squid.connects();
     connects.sort_unstable();
     connects.dedup();
-    assert_eq!(connects, [scene.target(), scene.entra()]);
+    assert_eq!(connects, [setup.target(), setup.entra()]);
     // Nor by anything else than CONNECT.
     assert!(!squid.logs().contains("/metadata/"));
 }
 
 #[test]
 fn a_refusal_of_the_target_is_503_and_the_log_has_the_proxy_and_its_answer() {
-    let scene = Scene::start();
+    let setup = Setup::start();
     let squid = ForwardProxy::knowing(&[TARGET, ENTRA])
         .refusing(TARGET)
         .start();
-    let proxy = scene.settings(&squid.url()).start();
+    let proxy = setup.settings(&squid.url()).start();
     proxy.wait_until_ready();
     let answer = http::get(&proxy.url(ECHO)).expect("an answer");
     let message = comes_back(&answer, "upstream_unavailable");
@@ -238,18 +238,18 @@ fn a_refusal_of_the_target_is_503_and_the_log_has_the_proxy_and_its_answer() {
     assert!(message.contains("through a forward proxy"), "{message}");
     assert!(!message.contains(&address), "{message}");
     let failure = first_failure(&proxy);
-    assert_eq!(failure["connect"], scene.target().as_str());
+    assert_eq!(failure["connect"], setup.target().as_str());
     assert_eq!(failure["forward_proxy"], address.as_str());
     assert_eq!(failure["failure"], "tunnel_response:403");
 }
 
 #[test]
 fn a_proxy_that_wants_credentials_is_named_in_ready_and_its_answer_is_in_the_log() {
-    let scene = Scene::start();
+    let setup = Setup::start();
     let squid = ForwardProxy::knowing(&[TARGET, ENTRA])
         .password(PASSWORD)
         .start();
-    let proxy = scene.settings_to_a_near_target(&squid.url()).start();
+    let proxy = setup.settings_to_a_near_target(&squid.url()).start();
     let address = squid.address();
     let text = ready_says(&proxy, &address);
     assert!(text.contains("endpoint_unreachable"), "{text}");
@@ -263,14 +263,14 @@ fn a_proxy_that_wants_credentials_is_named_in_ready_and_its_answer_is_in_the_log
 
 #[test]
 fn a_proxy_that_is_down_or_hangs_costs_time_and_no_sample() {
-    let scene = Scene::start();
+    let setup = Setup::start();
     let mut squid = squid();
-    let proxy = scene.settings(&squid.url()).start();
+    let proxy = setup.settings(&squid.url()).start();
     proxy.wait_until_ready();
     let prometheus = Prometheus::writing_to(&proxy.url(WRITE))
         .scrape("envoy", proxy.status_port())
         .start();
-    let writes = || scene.azure.state().target.writes.v1;
+    let writes = || setup.azure.state().target.writes.v1;
     let flows = |since: u64| {
         eventually(SOON, "samples arrive", || {
             let writes = writes();
@@ -294,37 +294,37 @@ fn a_proxy_that_is_down_or_hangs_costs_time_and_no_sample() {
     let before = writes();
     let squid = settings.start();
     flows(before);
-    assert!(squid.connects().contains(&scene.target()));
+    assert!(squid.connects().contains(&setup.target()));
 
     let sent = prometheus.settle(SOON).expect("everything is sent");
-    let state = scene.azure.state();
+    let state = setup.azure.state();
     assert_eq!(state.target.samples.distinct as f64, sent.scraped);
     assert_eq!((sent.failed, sent.dropped), (0.0, 0.0), "{sent:?}");
 }
 
 #[test]
 fn a_proxy_that_is_spoken_to_by_tls_must_show_its_certificate() {
-    let scene = Scene::start();
+    let setup = Setup::start();
     let (pem, _) = certificate("127.0.0.1");
     let squid = ForwardProxy::knowing(&[TARGET, ENTRA])
         .certificate(&pem)
         .start();
-    let trusted = scene.folder.path().join("trusted.pem");
-    let authority = fs::read_to_string(scene.azure.authority()).expect("a file");
+    let trusted = setup.folder.path().join("trusted.pem");
+    let authority = fs::read_to_string(setup.azure.authority()).expect("a file");
     let (own, _) = pem.split_once("-----BEGIN PRIVATE KEY").expect("a key");
     fs::write(&trusted, authority + own).expect("a file");
-    let proxy = scene
+    let proxy = setup
         .settings(&squid.url())
         .set("SSL_CERT_FILE", trusted)
         .start();
     proxy.wait_until_ready();
     token(&proxy);
-    let entra = scene.entra();
+    let entra = setup.entra();
     assert!(squid.connects().contains(&entra));
 
     // With a trust store that does not know it.
     let count = squid.connects().len();
-    let proxy = scene.settings(&squid.url()).start();
+    let proxy = setup.settings(&squid.url()).start();
     ready_says(&proxy, &squid.address());
     assert_eq!(squid.connects().len(), count);
     let reason = first_failure(&proxy)["failure"].to_string();
@@ -333,11 +333,11 @@ fn a_proxy_that_is_spoken_to_by_tls_must_show_its_certificate() {
 
 #[test]
 fn a_proxy_that_hangs_at_the_start_is_told_and_waited_for() {
-    let scene = Scene::start();
+    let setup = Setup::start();
     let mut squid = squid();
     // The kernel goes on accepting its connections.
     squid.process_mut().signal(Signal::STOP);
-    let proxy = scene.settings(&squid.url()).start();
+    let proxy = setup.settings(&squid.url()).start();
     ready_says(&proxy, &squid.address());
     let answer = http::get(&proxy.url(ECHO)).expect("an answer");
     let message = comes_back(&answer, "upstream_unavailable");
@@ -351,14 +351,14 @@ fn a_proxy_that_hangs_at_the_start_is_told_and_waited_for() {
 
 #[test]
 fn a_proxy_that_is_down_at_the_start_is_waited_for() {
-    let scene = Scene::start();
+    let setup = Setup::start();
     let port = free_port();
     let address = format!("localhost:{port}");
-    let proxy = scene.settings(&address).start();
+    let proxy = setup.settings(&address).start();
     let text = ready_says(&proxy, &address);
     assert!(text.contains("endpoint_unreachable"), "{text}");
     let squid = ForwardProxy::knowing(&[TARGET, ENTRA]).port(port).start();
     proxy.wait_until_ready();
     token(&proxy);
-    assert!(squid.connects().contains(&scene.entra()));
+    assert!(squid.connects().contains(&setup.entra()));
 }

@@ -12,14 +12,14 @@ use images_tests::{HOST, Running, Volume, azure, proxy, sidecar};
 use tempfile::TempDir;
 
 /// An application, the Azure that knows it, and a file with what it proves itself with.
-struct Scene {
+struct Setup {
     application: Application,
     azure: Azure,
     certificate: PathBuf,
     _folder: TempDir,
 }
 
-impl Scene {
+impl Setup {
     fn new() -> Self {
         let (pem, registered) = certificate("proxy.example");
         let application = Application::new("certificate").with_certificate(registered);
@@ -70,26 +70,26 @@ impl Scene {
 
 #[test]
 fn a_certificate_in_the_sidecars_container_alone_gives_the_proxy_a_token() {
-    let scene = Scene::new();
+    let setup = Setup::new();
     let volume = Volume::new("entra-auth-shared");
-    let signer = scene.with_certificate(scene.with_application(sidecar()));
+    let signer = setup.with_certificate(setup.with_application(sidecar()));
     let signer = signer.socket_folder(&volume).start();
-    let proxy = scene
-        .with_application(proxy(&scene.azure))
+    let proxy = setup
+        .with_application(proxy(&setup.azure))
         .socket_folder(&volume)
         .set("IDENTITY_TYPE", "aadApplication")
         .set("TOKEN_SIDECAR_SOCKET", "/run/entra-auth/token-sidecar.sock")
         .start();
-    scene.gets_its_token(&proxy);
+    setup.gets_its_token(&proxy);
     assert_eq!(signer.inspect("{{.HostConfig.NetworkMode}}"), "none");
 }
 
 #[test]
 fn a_certificate_in_the_proxys_container_is_signed_with_by_the_sidecar_in_its_image() {
-    let scene = Scene::new();
-    let settings = scene.with_certificate(scene.with_application(proxy(&scene.azure)));
+    let setup = Setup::new();
+    let settings = setup.with_certificate(setup.with_application(proxy(&setup.azure)));
     let proxy = settings.set("IDENTITY_TYPE", "aadApplication").start();
-    scene.gets_its_token(&proxy);
+    setup.gets_its_token(&proxy);
     let processes = proxy.processes();
     let signs = processes.iter().any(|it| it.name == "token-sidecar");
     assert!(signs, "{processes:?}");

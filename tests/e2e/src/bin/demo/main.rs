@@ -1,8 +1,8 @@
 //! What `make run` shows without Azure settings: a real Prometheus writes through the proxy to a
 //! simulated Azure, which gives out the tokens, checks them and counts the samples.
 
-mod scene;
 mod screen;
+mod setup;
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,7 @@ use clap::Parser;
 use e2e::screen::Table;
 use e2e::{stop_signal, verdict};
 
-use crate::scene::Scene;
+use crate::setup::Setup;
 
 /// How often a line is shown.
 const LINE: Duration = Duration::from_secs(3);
@@ -44,39 +44,39 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<(), String> {
     let stop = stop_signal()?;
     screen::title();
-    let mut scene = Scene::start(&stop)?;
-    screen::places(&scene);
+    let mut setup = Setup::start(&stop)?;
+    screen::places(&setup);
     if arguments.seconds.is_none() {
-        screen::play(&scene);
+        screen::play(&setup);
     }
     let result = watch(
-        &mut scene,
+        &mut setup,
         &stop,
         arguments.seconds.map(Duration::from_secs),
     );
     // The reason last: it is what a person sees first.
-    result.map_err(|reason| format!("{}{reason}", scene.tail()))
+    result.map_err(|reason| format!("{}{reason}", setup.tail()))
 }
 
 /// Shows what happens, until the time is over or a signal comes.
-fn watch(scene: &mut Scene, stop: &AtomicBool, time: Option<Duration>) -> Result<(), String> {
+fn watch(setup: &mut Setup, stop: &AtomicBool, time: Option<Duration>) -> Result<(), String> {
     let mut table = Table::default();
     let start = Instant::now();
     let mut next_line = start + LINE;
     while !stop.load(Ordering::Relaxed) {
         if time.is_some_and(|time| start.elapsed() >= time) {
-            return finish(scene);
+            return finish(setup);
         }
         if Instant::now() >= next_line {
             next_line += LINE;
-            scene.check_processes()?;
-            let look = scene.look()?;
+            setup.check_processes()?;
+            let look = setup.look()?;
             table.news(&look);
             table.line(&look);
         }
         sleep(Duration::from_millis(50));
     }
-    screen::interrupted(&scene.look()?);
+    screen::interrupted(&setup.look()?);
     match time {
         Some(_) => Err("stopped before the time was over".to_owned()),
         None => Ok(()),
@@ -84,9 +84,9 @@ fn watch(scene: &mut Scene, stop: &AtomicBool, time: Option<Duration>) -> Result
 }
 
 /// The end of a timed run: everything scraped must have arrived, once.
-fn finish(scene: &Scene) -> Result<(), String> {
-    let sent = scene.prometheus.settle(SETTLE)?;
-    let look = scene.look()?;
+fn finish(setup: &Setup) -> Result<(), String> {
+    let sent = setup.prometheus.settle(SETTLE)?;
+    let look = setup.look()?;
     let problems = verdict::problems(&sent, &look.state, 1);
     if problems.is_empty() {
         screen::success(&look);

@@ -4,7 +4,7 @@ use anstream::{eprintln, println};
 use e2e::Look;
 use e2e::screen::{BAD, BOLD, DIM, GOOD, LINK, clock, summary};
 
-use crate::scene::Scene;
+use crate::setup::Setup;
 
 /// The first lines.
 pub(crate) fn title() {
@@ -20,18 +20,18 @@ pub(crate) fn title() {
 }
 
 /// Where to look, and the token.
-pub(crate) fn places(scene: &Scene) {
-    let azure = format!("http://{}", scene.azure.addresses().admin);
+pub(crate) fn places(setup: &Setup) {
+    let azure = format!("http://{}", setup.azure.addresses().admin);
     let places = [
         (
             "Prometheus",
-            scene.prometheus.url("/"),
+            setup.prometheus.url("/"),
             "scrapes itself and the proxy, every second",
         ),
-        ("Proxy", scene.proxy.url("/"), "what Prometheus writes to"),
+        ("Proxy", setup.proxy.url("/"), "what Prometheus writes to"),
         (
             "Status",
-            scene.proxy.status_url("/status"),
+            setup.proxy.status_url("/status"),
             "and /ready, /health, /metrics",
         ),
         (
@@ -44,8 +44,8 @@ pub(crate) fn places(scene: &Scene) {
     for (name, url, what) in places {
         println!("  {name:<11} {LINK}{url:<32}{LINK:#} {DIM}{what}{DIM:#}");
     }
-    let token = &scene.token;
-    let left = token.exp - scene.azure.state().now;
+    let token = &setup.token;
+    let left = token.exp - setup.azure.state().now;
     println!("\n{BOLD}The token{BOLD:#}, as the target has verified it");
     for (claim, value) in [
         ("aud", &token.aud),
@@ -62,8 +62,8 @@ pub(crate) fn places(scene: &Scene) {
 }
 
 /// What a person can try.
-pub(crate) fn play(scene: &Scene) {
-    let azure = format!("http://{}", scene.azure.addresses().admin);
+pub(crate) fn play(setup: &Setup) {
+    let azure = format!("http://{}", setup.azure.addresses().admin);
     println!(
         "
 {BOLD}Play{BOLD:#}: from another terminal, let no token be had for some minutes, or revoke it

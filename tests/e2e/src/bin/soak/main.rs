@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anstream::{eprintln, println};
 use clap::Parser;
-use e2e::faults::{Scene, Stage, mixed, schedule, seed};
+use e2e::faults::{Setup, TestBed, mixed, schedule, seed};
 use e2e::screen::{BAD, BOLD, DIM, GOOD, Table, summary};
 use e2e::{Look, Protocol, Release, starts, stop_signal, tools};
 
@@ -58,41 +58,45 @@ fn soak(arguments: &Arguments) -> Result<(), String> {
         println!("{count} starts as each identity, {workers} workers");
         starts::all_are_silent(count, workers)?;
     }
-    let mut stage = Stage::start(scene())?;
-    run(&mut stage, &stop, seed, time)
-        .map_err(|reason| format!("{}{reason}\nSEED={seed} repeats the schedule", stage.tail()))
+    let mut test_bed = TestBed::start(setup())?;
+    run(&mut test_bed, &stop, seed, time).map_err(|reason| {
+        format!(
+            "{}{reason}\nSEED={seed} repeats the schedule",
+            test_bed.tail()
+        )
+    })
 }
 
 /// The newest that is there.
-fn scene() -> Scene {
+fn setup() -> Setup {
     let (release, protocol) = if tools::has_prometheus3() {
         (Release::Three, Protocol::Two)
     } else {
         println!("Prometheus 3 is not there (scripts/setup prometheus3 builds it with Go)");
         (Release::Packaged, Protocol::One)
     };
-    Scene {
+    Setup {
         release,
         protocol,
         http2: true,
     }
 }
 
-fn run(stage: &mut Stage, stop: &AtomicBool, seed: u64, time: Duration) -> Result<(), String> {
-    let title = stage.prometheus().title();
+fn run(test_bed: &mut TestBed, stop: &AtomicBool, seed: u64, time: Duration) -> Result<(), String> {
+    let title = test_bed.prometheus().title();
     let minutes = time.as_secs() / 60;
     println!("{BOLD}{title}{BOLD:#}: faults for {minutes} minutes, seed {seed}");
     // Without restarts: it is the memory of one Envoy that is looked at.
-    let acts = schedule(seed, time, |trouble| !trouble.deed.restarts());
+    let acts = schedule(seed, time, |injection| !injection.action.restarts());
     let mut screen = Screen::default();
-    let start = stage.proxy().memory()?.now;
-    mixed(stage, &acts, |stage| {
+    let start = test_bed.proxy().memory()?.now;
+    mixed(test_bed, &acts, |test_bed| {
         if stop.load(Ordering::Relaxed) {
             return Err("stopped before the time was over".to_owned());
         }
-        screen.watch(stage)
+        screen.watch(test_bed)
     })?;
-    finish(stage, start, screen.warm)
+    finish(test_bed, start, screen.warm)
 }
 
 /// What is shown, and remembered, while faults are played.
@@ -116,23 +120,23 @@ impl Default for Screen {
 }
 
 impl Screen {
-    fn watch(&mut self, stage: &Stage) -> Result<(), String> {
+    fn watch(&mut self, test_bed: &TestBed) -> Result<(), String> {
         if self.warm.is_none() && self.started.elapsed() >= WARM {
-            self.warm = Some(stage.proxy().memory()?.now);
+            self.warm = Some(test_bed.proxy().memory()?.now);
         }
         if self.started.elapsed() >= LINE * (self.lines + 1) {
             self.lines += 1;
-            self.table.line(&stage.look()?);
+            self.table.line(&test_bed.look()?);
         }
         Ok(())
     }
 }
 
-fn finish(stage: &Stage, start: u64, warm: Option<u64>) -> Result<(), String> {
+fn finish(test_bed: &TestBed, start: u64, warm: Option<u64>) -> Result<(), String> {
     println!("\nno more faults; Prometheus sends what waits");
-    let judged = stage.judge();
-    faults(stage.played());
-    let memory = memory(start, warm, stage.proxy().memory()?.now);
+    let judged = test_bed.judge();
+    faults(test_bed.played());
+    let memory = memory(start, warm, test_bed.proxy().memory()?.now);
     counts(&judged?);
     memory
 }

@@ -2,7 +2,7 @@
 //! with azure-sim as the endpoint and the target.
 
 mod network;
-mod stage;
+mod test_bed;
 mod turns;
 mod wall_clock;
 
@@ -13,7 +13,7 @@ use e2e::azure::ECHO;
 use e2e::http::Response;
 use e2e::{Proxy, eventually_ok, http};
 use serde_json::Value;
-use stage::Stage;
+use test_bed::TestBed;
 use turns::Turn;
 
 use crate::scenario::Scenario;
@@ -34,16 +34,16 @@ const REASON: [&str; 2] = ["no token for", "could not be renewed"];
 /// Plays the scenario.
 pub(crate) fn run(scenario: &Scenario) -> Result<(), String> {
     let turn = Turn::take();
-    let stage = Stage::set(scenario)?;
-    let proxy = stage.proxy(scenario).try_start()?;
+    let test_bed = TestBed::set(scenario)?;
+    let proxy = test_bed.proxy(scenario).try_start()?;
     drop(turn);
     let play = if scenario.expect.served {
         served
     } else {
         failing
     };
-    play(scenario, &stage, &proxy)
-        .and_then(|()| stage.nothing_went_wrong())
+    play(scenario, &test_bed, &proxy)
+        .and_then(|()| test_bed.nothing_went_wrong())
         .map_err(|why| format!("{why}\n{}", proxy.process().tail()))
 }
 
@@ -61,7 +61,7 @@ fn is_served(proxy: &Proxy) -> Result<(), String> {
 }
 
 /// Nothing fails: every request is served, and the endpoint is not asked in a hurry.
-fn served(scenario: &Scenario, stage: &Stage, proxy: &Proxy) -> Result<(), String> {
+fn served(scenario: &Scenario, test_bed: &TestBed, proxy: &Proxy) -> Result<(), String> {
     is_served(proxy)?;
     let begun = Instant::now();
     let beyond_its_end = Duration::from_secs(match scenario.token_seconds {
@@ -74,7 +74,7 @@ fn served(scenario: &Scenario, stage: &Stage, proxy: &Proxy) -> Result<(), Strin
     });
     while begun.elapsed() < beyond_its_end + steps_after + WATCHED {
         if begun.elapsed() > steps_after
-            && let Some((step, wall)) = clock.take().zip(stage.clock.as_ref())
+            && let Some((step, wall)) = clock.take().zip(test_bed.clock.as_ref())
         {
             wall.set(step.by_seconds)?;
         }
@@ -85,7 +85,7 @@ fn served(scenario: &Scenario, stage: &Stage, proxy: &Proxy) -> Result<(), Strin
     if !told.is_empty() {
         return Err(format!("an attempt failed: {told:?}"));
     }
-    if let Some(gap) = stage.gaps().iter().find(|gap| gap.as_secs_f64() < 0.5) {
+    if let Some(gap) = test_bed.gaps().iter().find(|gap| gap.as_secs_f64() < 0.5) {
         return Err(format!("two calls within {gap:?}"));
     }
     // The token that came after the step shows that the proxy's clock was off.
@@ -96,11 +96,11 @@ fn served(scenario: &Scenario, stage: &Stage, proxy: &Proxy) -> Result<(), Strin
 }
 
 /// Attempts fail: that is told, and nothing is sent without a token.
-fn failing(scenario: &Scenario, stage: &Stage, proxy: &Proxy) -> Result<(), String> {
+fn failing(scenario: &Scenario, test_bed: &TestBed, proxy: &Proxy) -> Result<(), String> {
     let begun = Instant::now();
     let is_well_first = scenario.reply.first().is_some_and(|reply| reply.right);
     let refused = if is_well_first {
-        until_refused(scenario, stage, proxy)?
+        until_refused(scenario, test_bed, proxy)?
     } else {
         request(proxy)?
     };
@@ -113,7 +113,7 @@ fn failing(scenario: &Scenario, stage: &Stage, proxy: &Proxy) -> Result<(), Stri
     wait_for_attempts(scenario, proxy)?;
     check_ready(scenario, proxy)?;
     check_log(scenario, proxy)?;
-    stage.end_faults()?;
+    test_bed.end_faults()?;
     if scenario.recovers() {
         let within = Duration::from_secs_f64(scenario.longest_wait()) + LOAD;
         // A request waits at the proxy for its token, which costs less than asking often.
@@ -131,17 +131,21 @@ fn failing(scenario: &Scenario, stage: &Stage, proxy: &Proxy) -> Result<(), Stri
     if is_well_first {
         return Ok(());
     }
-    check_gaps(scenario, &stage.gaps())
+    check_gaps(scenario, &test_bed.gaps())
 }
 
 /// A client that is served until the token is over; the clock is set meanwhile.
-fn until_refused(scenario: &Scenario, stage: &Stage, proxy: &Proxy) -> Result<Response, String> {
+fn until_refused(
+    scenario: &Scenario,
+    test_bed: &TestBed,
+    proxy: &Proxy,
+) -> Result<Response, String> {
     is_served(proxy)?;
     let begun = Instant::now();
     let mut clock = scenario.clock;
     let within = Duration::from_secs(scenario.token_seconds.min(SHORT_LIFE)) + LOAD;
     while begun.elapsed() < within {
-        if let Some((step, wall)) = clock.zip(stage.clock.as_ref())
+        if let Some((step, wall)) = clock.zip(test_bed.clock.as_ref())
             && begun.elapsed() > Duration::from_secs(step.after_seconds)
         {
             wall.set(step.by_seconds)?;

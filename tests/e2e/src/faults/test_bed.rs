@@ -8,7 +8,7 @@ use azure_sim::{
 };
 use rustix::process::{Signal, kill_process};
 
-use super::catalog::{Deed, Place, TOKEN_LIFETIME, Trouble};
+use super::catalog::{FaultAction, FaultInjection, Place, TOKEN_LIFETIME};
 use crate::azure::{Azure, WRITE};
 use crate::{Look, Prometheus, Protocol, Proxy, Release, eventually_ok, verdict};
 
@@ -34,7 +34,7 @@ const SETTLE: Duration = Duration::from_secs(120);
 
 /// Who plays.
 #[derive(Debug, Clone, Copy)]
-pub struct Scene {
+pub struct Setup {
     /// Which Prometheus.
     pub release: Release,
     /// Which message it sends.
@@ -46,7 +46,7 @@ pub struct Scene {
 /// Azure, the proxy and Prometheus. Fields are dropped in this order: first who sends, last who
 /// receives.
 #[derive(Debug)]
-pub struct Stage {
+pub struct TestBed {
     prometheus: Prometheus,
     proxy: Proxy,
     azure: Azure,
@@ -63,7 +63,7 @@ pub struct Stage {
 /// A fault in force.
 #[derive(Debug)]
 pub(super) struct Playing {
-    trouble: &'static Trouble,
+    injection: &'static FaultInjection,
     trace: Trace,
 }
 
@@ -80,14 +80,14 @@ enum Trace {
     Sure,
 }
 
-impl Stage {
+impl TestBed {
     /// Starts everything and waits until samples arrive.
     ///
     /// # Errors
     /// When something does not start, or no sample arrives.
-    pub fn start(scene: Scene) -> Result<Self, String> {
+    pub fn start(setup: Setup) -> Result<Self, String> {
         let azure = Azure::try_start(Options {
-            http2: scene.http2,
+            http2: setup.http2,
             // Ten minutes of samples, more than the longest fault: hours must fit into memory.
             samples_kept_per_series: 600,
             settings: Settings {
@@ -106,14 +106,14 @@ impl Stage {
             .set("ACCESS_LOG", "errors")
             .try_start()?;
         let prometheus = Prometheus::writing_to(&proxy.url(WRITE))
-            .release(scene.release)
-            .protocol(scene.protocol)
+            .release(setup.release)
+            .protocol(setup.protocol)
             .remote_timeout(REMOTE_TIMEOUT)
             .shards(SHARDS)
             .scrape("proxy", proxy.status_port())
             .scrape("proxy-again", proxy.status_port())
             .try_start()?;
-        let stage = Self {
+        let test_bed = Self {
             prometheus,
             proxy,
             azure,
@@ -123,8 +123,8 @@ impl Stage {
             played: BTreeMap::new(),
             history: Vec::new(),
         };
-        stage.flows(0)?;
-        Ok(stage)
+        test_bed.flows(0)?;
+        Ok(test_bed)
     }
 
     /// The proxy.
@@ -185,48 +185,48 @@ impl Stage {
     }
 
     /// Begins a fault.
-    pub(super) fn begin(&mut self, trouble: &'static Trouble) -> Result<Playing, String> {
-        self.note("begin", trouble);
-        *self.played.entry(trouble.name).or_default() += 1;
+    pub(super) fn begin(&mut self, injection: &'static FaultInjection) -> Result<Playing, String> {
+        self.note("begin", injection);
+        *self.played.entry(injection.name).or_default() += 1;
         let mut trace = Trace::Sure;
-        match trouble.deed {
-            Deed::Azure(fault) => {
+        match injection.action {
+            FaultAction::Azure(fault) => {
                 let id = self.azure.inject(fault());
                 trace = Trace::Fault(id.map_err(|error| error.to_string())?);
             }
-            Deed::Close(service) => {
+            FaultAction::Close(service) => {
                 trace = Trace::RefusedConnections(self.refused_connections());
                 self.azure.set_open(service, false);
             }
-            Deed::Revoke(cached) => {
+            FaultAction::Revoke(cached) => {
                 trace = self.refusals(TokenRefusal::Revoked);
                 self.azure
                     .change_settings(|settings| settings.cache = cached == CachedTokens::Keep);
                 self.azure.revoke(cached);
             }
-            Deed::TakeRole => {
+            FaultAction::TakeRole => {
                 trace = self.refusals(TokenRefusal::MissingRole);
                 self.azure.remove_role(self.role());
             }
-            Deed::Stall => {
+            FaultAction::Stall => {
                 self.silent = true;
                 signal(self.proxy.envoy()?, Signal::STOP)?;
                 self.stood_still = true;
             }
-            Deed::Drain => {
+            FaultAction::Drain => {
                 self.silent = true;
                 self.proxy.process().signal(Signal::TERM);
             }
-            Deed::KillLauncher => {
+            FaultAction::KillLauncher => {
                 self.silent = true;
                 self.proxy.process().signal(Signal::KILL);
             }
-            Deed::KillEnvoy => {
+            FaultAction::KillEnvoy => {
                 self.silent = true;
                 signal(self.proxy.envoy()?, Signal::KILL)?;
             }
         }
-        Ok(Playing { trouble, trace })
+        Ok(Playing { injection, trace })
     }
 
     /// Has the fault met a request?
@@ -249,29 +249,31 @@ impl Stage {
     /// Does again what passes by itself, until it meets a request: a token that was revoked may have
     /// been replaced before a request carried it.
     pub(super) fn repeat(&self, playing: &Playing) {
-        if let Deed::Revoke(CachedTokens::Forget) = playing.trouble.deed {
+        if let FaultAction::Revoke(CachedTokens::Forget) = playing.injection.action {
             self.azure.revoke(CachedTokens::Forget);
         }
     }
 
     /// Ends a fault.
     pub(super) fn end(&mut self, playing: &Playing) -> Result<(), String> {
-        self.note("end  ", playing.trouble);
-        match playing.trouble.deed {
-            Deed::Azure(_) => {
+        self.note("end  ", playing.injection);
+        match playing.injection.action {
+            FaultAction::Azure(_) => {
                 if let Trace::Fault(id) = playing.trace {
                     self.azure.end_fault(id);
                 }
             }
-            Deed::Close(service) => self.azure.set_open(service, true),
-            Deed::Revoke(_) => self
+            FaultAction::Close(service) => self.azure.set_open(service, true),
+            FaultAction::Revoke(_) => self
                 .azure
                 .change_settings(|settings| settings.cache = false),
-            Deed::TakeRole => self.azure.grant_role(self.role()),
-            Deed::Stall => signal(self.proxy.envoy()?, Signal::CONT)?,
-            Deed::Drain | Deed::KillLauncher | Deed::KillEnvoy => self.proxy.start_again()?,
+            FaultAction::TakeRole => self.azure.grant_role(self.role()),
+            FaultAction::Stall => signal(self.proxy.envoy()?, Signal::CONT)?,
+            FaultAction::Drain | FaultAction::KillLauncher | FaultAction::KillEnvoy => {
+                self.proxy.start_again()?;
+            }
         }
-        if playing.trouble.place == Place::Proxy {
+        if playing.injection.place == Place::Proxy {
             self.silent = false;
         }
         Ok(())
@@ -338,10 +340,10 @@ impl Stage {
         }
     }
 
-    fn note(&mut self, what: &str, trouble: &Trouble) {
+    fn note(&mut self, what: &str, injection: &FaultInjection) {
         let at = self.started.elapsed().as_secs_f64();
         self.history
-            .push(format!("{at:7.1} s  {what} {}", trouble.name));
+            .push(format!("{at:7.1} s  {what} {}", injection.name));
     }
 }
 

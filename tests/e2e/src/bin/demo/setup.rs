@@ -13,7 +13,7 @@ const TOKEN_LIFETIME: i64 = 120;
 
 /// The players. Fields are dropped in this order: first who sends, last who receives.
 #[derive(Debug)]
-pub(crate) struct Scene {
+pub(crate) struct Setup {
     pub(crate) prometheus: Prometheus,
     pub(crate) proxy: Proxy,
     pub(crate) azure: Azure,
@@ -21,7 +21,7 @@ pub(crate) struct Scene {
     pub(crate) token: TokenSummary,
 }
 
-impl Scene {
+impl Setup {
     /// Starts everything and waits until a first request has come through; `stop` ends it early.
     pub(crate) fn start(stop: &AtomicBool) -> Result<Self, String> {
         let going = || match stop.load(Ordering::Relaxed) {

@@ -1,4 +1,4 @@
-//! Whether a service can be reached: behind a closed door connections are refused, and those that
+//! Whether a service can be reached: while it is closed, connections are refused, and those that
 //! were open have ended.
 
 use std::io;
@@ -15,16 +15,16 @@ use crate::held_port::HeldPort;
 /// The system may be short of something for a moment.
 const LISTEN_AGAIN: Duration = Duration::from_millis(50);
 
-/// The door of a service, which may have several listeners: is it open?
+/// Whether a service, which may have several listeners, is open.
 #[derive(Debug)]
-pub(crate) struct Door {
+pub(crate) struct Availability {
     open: watch::Sender<bool>,
     listeners: Mutex<Listeners>,
     /// Told of each change of `listeners`.
     changed: Condvar,
 }
 
-/// The listeners behind a door.
+/// The listeners of a service.
 #[derive(Debug, Default)]
 struct Listeners {
     all: usize,
@@ -32,7 +32,7 @@ struct Listeners {
     listening: usize,
 }
 
-impl Default for Door {
+impl Default for Availability {
     fn default() -> Self {
         Self {
             open: watch::Sender::new(true),
@@ -42,7 +42,7 @@ impl Default for Door {
     }
 }
 
-impl Door {
+impl Availability {
     /// Opens or closes it, and waits until every listener has begun or has ceased to listen; or until
     /// somebody else has decided otherwise.
     pub(crate) fn set_open(&self, open: bool) {
@@ -54,7 +54,7 @@ impl Door {
         drop(listeners);
     }
 
-    /// Ends when the door is closed.
+    /// Ends when the service is closed.
     pub(crate) async fn closed(&self) {
         // The sender lives as long as `self`.
         drop(self.open.subscribe().wait_for(|open| !open).await);
@@ -76,20 +76,20 @@ impl Door {
     }
 }
 
-/// A listener that listens while a door is open.
-pub(crate) struct Entrance {
-    /// Its port, which nobody else gets while the door is closed.
+/// A listener that listens while its service is open.
+pub(crate) struct SwitchedListener {
+    /// Its port, which nobody else gets while the service is closed.
     _port: HeldPort,
     address: SocketAddr,
     listener: Option<TcpListener>,
 }
 
-impl Entrance {
-    pub(crate) async fn at(address: SocketAddr, door: &Door) -> io::Result<Self> {
+impl SwitchedListener {
+    pub(crate) async fn at(address: SocketAddr, availability: &Availability) -> io::Result<Self> {
         let port = HeldPort::at(address)?;
         let address = port.address()?;
         let listener = TcpListener::bind(address).await?;
-        door.change(|listeners| {
+        availability.change(|listeners| {
             listeners.all += 1;
             listeners.listening += 1;
         });
@@ -105,23 +105,23 @@ impl Entrance {
         self.address
     }
 
-    /// The next connection. While the door is closed nothing listens.
-    pub(crate) async fn accept(&mut self, door: &Door) -> io::Result<TcpStream> {
+    /// The next connection. While the service is closed nothing listens.
+    pub(crate) async fn accept(&mut self, availability: &Availability) -> io::Result<TcpStream> {
         loop {
             let Some(listener) = &self.listener else {
-                door.opened().await;
+                availability.opened().await;
                 self.listener = TcpListener::bind(self.address).await.ok();
                 match self.listener {
-                    Some(_) => door.change(|listeners| listeners.listening += 1),
+                    Some(_) => availability.change(|listeners| listeners.listening += 1),
                     None => sleep(LISTEN_AGAIN).await,
                 }
                 continue;
             };
             tokio::select! {
                 accepted = listener.accept() => return accepted.map(|(stream, _)| stream),
-                () = door.closed() => {
+                () = availability.closed() => {
                     self.listener = None;
-                    door.change(|listeners| listeners.listening -= 1);
+                    availability.change(|listeners| listeners.listening -= 1);
                 }
             }
         }

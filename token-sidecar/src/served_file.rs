@@ -9,14 +9,14 @@ use crate::text;
 
 /// A file that may be handed out, or the setting that would name one.
 #[derive(Debug)]
-pub struct Handout {
+pub struct ServedFile {
     /// The variable's name.
     pub setting: &'static str,
     /// The file, if the variable is set.
     pub file: Option<FileName>,
 }
 
-impl Handout {
+impl ServedFile {
     /// The file's text without the white space around it, read anew; `None` where no file is
     /// named. What a token or a secret cannot hold is refused here rather than by Entra.
     #[must_use]
@@ -51,11 +51,11 @@ mod tests {
         let path = directory.path().join("token");
         std::fs::write(&path, content).unwrap();
         let setting = "AZURE_FEDERATED_TOKEN_FILE";
-        let handout = Handout {
+        let served_file = ServedFile {
             setting,
             file: Some(FileName { setting, path }),
         };
-        match handout.content().unwrap() {
+        match served_file.content().unwrap() {
             Ok(text) => Ok(text.to_string()),
             Err(mistake) => Err(mistake.to_string()),
         }

@@ -15,7 +15,7 @@ use crate::scenario::{ELSEWHERE, Reply, Scenario, WireFault};
 /// Far beyond what the proxy reads of an answer.
 const OVERSIZED: u64 = 5_000_000;
 
-pub(super) struct Stage {
+pub(super) struct TestBed {
     pub(super) azure: Azure,
     pub(super) clock: Option<WallClock>,
     elsewhere: Elsewhere,
@@ -23,7 +23,7 @@ pub(super) struct Stage {
     last_fault: Option<u64>,
 }
 
-impl Stage {
+impl TestBed {
     pub(super) fn set(scenario: &Scenario) -> Result<Self, String> {
         let lifetime = i64::try_from(scenario.token_seconds).unwrap_or(i64::MAX);
         let renewed_at = i64::try_from(scenario.renewed_at_seconds()).unwrap_or(i64::MAX);
@@ -33,7 +33,7 @@ impl Stage {
             ..Settings::default()
         });
         let refused = |reply: &Reply| reply.wire == Some(WireFault::Refused);
-        let mut stage = Self {
+        let mut test_bed = Self {
             azure,
             clock: scenario.clock.map(|_| WallClock::make()).transpose()?,
             elsewhere: Elsewhere::new().map_err(|error| error.to_string())?,
@@ -42,20 +42,20 @@ impl Stage {
         };
         // The scenario's environment leads to no server.
         let no_name = |reply: &Reply| reply.wire == Some(WireFault::NoName);
-        if stage.refusing.is_none() && !scenario.reply.iter().any(no_name) {
+        if test_bed.refusing.is_none() && !scenario.reply.iter().any(no_name) {
             for (index, reply) in scenario.reply.iter().enumerate() {
                 let is_last = index + 1 == scenario.reply.len();
-                let mut fault = Fault::new(Service::Imds, stage.fault(reply)?);
+                let mut fault = Fault::new(Service::Imds, test_bed.fault(reply)?);
                 // The run ends the last one, when it has seen enough.
                 fault.times = reply.times.filter(|_| !is_last);
-                let id = stage
+                let id = test_bed
                     .azure
                     .inject(fault)
                     .map_err(|error| error.to_string())?;
-                stage.last_fault = Some(id);
+                test_bed.last_fault = Some(id);
             }
         }
-        Ok(stage)
+        Ok(test_bed)
     }
 
     pub(super) fn proxy(&self, scenario: &Scenario) -> ProxyBuilder {

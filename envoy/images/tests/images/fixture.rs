@@ -44,7 +44,7 @@ pub(crate) fn write(path: &Path, content: &[u8]) {
 }
 
 /// A folder with everything that images are made from, written in one order or the other.
-pub(crate) fn kitchen(library_folder: &str, backwards: bool) -> TempDir {
+pub(crate) fn fixture(library_folder: &str, backwards: bool) -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let program = fs::read(PROGRAM).expect("a program");
     let root = folder.path().join("debian/root");
@@ -97,8 +97,8 @@ pub(crate) fn kitchen(library_folder: &str, backwards: bool) -> TempDir {
     folder
 }
 
-pub(crate) fn ingredients(kitchen: &TempDir, arch: Arch) -> Ingredients {
-    let at = |path: &str| kitchen.path().join(path);
+pub(crate) fn ingredients(fixture: &TempDir, arch: Arch) -> Ingredients {
+    let at = |path: &str| fixture.path().join(path);
     Ingredients {
         arch,
         programs: at("dist"),
@@ -117,8 +117,8 @@ pub(crate) fn ingredients(kitchen: &TempDir, arch: Arch) -> Ingredients {
     }
 }
 
-pub(crate) fn made(kitchen: &TempDir) -> Vec<Made> {
-    let ingredients = ingredients(kitchen, this_arch());
+pub(crate) fn made(fixture: &TempDir) -> Vec<Made> {
+    let ingredients = ingredients(fixture, this_arch());
     let [image, artifact] = ingredients.modules().expect("the module");
     let proxy = ingredients.proxy().expect("the proxy's image");
     let sidecar = ingredients.sidecar().expect("the sidecar's image");

@@ -27,7 +27,7 @@ pub(crate) enum Upstream {
 }
 
 /// All of it.
-pub(crate) struct Stage {
+pub(crate) struct TestBed {
     pub(crate) cores: Cores,
     pub(crate) azure: Azure,
     pub(crate) target: Target,
@@ -40,7 +40,7 @@ pub(crate) struct Stage {
     stop: Arc<AtomicBool>,
 }
 
-impl Stage {
+impl TestBed {
     pub(crate) fn set(audiences: Vec<String>) -> Result<Self, String> {
         let stop = stop_signal()?;
         let cores = Cores::take()?;
@@ -72,7 +72,7 @@ impl Stage {
         })
     }
 
-    /// A folder that goes with the stage.
+    /// A folder that is removed with the test bed.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
