@@ -11,7 +11,6 @@ use hyper::StatusCode;
 
 use crate::Service;
 use crate::applications::{Application, FederatedCredential};
-use crate::arc::KeyFiles;
 use crate::availability::Availability;
 use crate::directory::{Directory, Identity, RoleAssignment};
 use crate::entra::EntraState;
@@ -19,7 +18,7 @@ use crate::faults::FaultBook;
 use crate::imds::RecentRequests;
 use crate::issuers::{FederatedClaims, Issuers};
 use crate::options::Options;
-use crate::refusals::{AppServiceRefusal, ArcRefusal, ImdsRefusal, TokenRefusal, TsiamRefusal};
+use crate::refusals::{AppServiceRefusal, ImdsRefusal, TokenRefusal, TsiamRefusal};
 use crate::register::{HandedOut, Register};
 use crate::report::{ProbeReport, RequestRecord, StateReport, TargetReport, WriteReport};
 use crate::requests::RequestLog;
@@ -41,8 +40,6 @@ pub(crate) struct Cloud {
     pub(crate) imds: TokenSource<ImdsRefusal>,
     pub(crate) recent_imds_requests: RecentRequests,
     pub(crate) app_service: TokenSource<AppServiceRefusal>,
-    pub(crate) arc: TokenSource<ArcRefusal>,
-    pub(crate) key_files: KeyFiles,
     pub(crate) tsiam: TokenSource<TsiamRefusal>,
     pub(crate) entra: EntraState,
     pub(crate) target: TargetState,
@@ -98,8 +95,6 @@ impl Cloud {
             imds: TokenSource::default(),
             recent_imds_requests: RecentRequests::default(),
             app_service: TokenSource::default(),
-            arc: TokenSource::default(),
-            key_files: KeyFiles::new()?,
             tsiam: TokenSource::default(),
             entra: EntraState::new(options.cloud, options.other_tenants.clone()),
             target: TargetState {
@@ -251,7 +246,6 @@ impl Cloud {
         match service {
             Service::Imds => Some(&self.imds.traffic),
             Service::AppService => Some(&self.app_service.traffic),
-            Service::Arc => Some(&self.arc.traffic),
             Service::Tsiam => Some(&self.tsiam.traffic),
             Service::Entra => Some(&self.entra.endpoint.traffic),
             Service::Target => None,
@@ -265,7 +259,6 @@ impl Cloud {
             Listener::TargetTls => &self.target.tls_connections,
             Listener::Imds => &self.imds.traffic.connections,
             Listener::AppService => &self.app_service.traffic.connections,
-            Listener::Arc => &self.arc.traffic.connections,
             Listener::TsiamPlain | Listener::TsiamTls => &self.tsiam.traffic.connections,
             Listener::EntraPlain | Listener::EntraTls => &self.entra.endpoint.traffic.connections,
         }
@@ -277,7 +270,6 @@ impl Cloud {
             Listener::Admin => &self.admin_door,
             Listener::Imds => &self.imds.traffic.availability,
             Listener::AppService => &self.app_service.traffic.availability,
-            Listener::Arc => &self.arc.traffic.availability,
             Listener::TsiamPlain | Listener::TsiamTls => &self.tsiam.traffic.availability,
             Listener::EntraPlain | Listener::EntraTls => &self.entra.endpoint.traffic.availability,
         }
@@ -311,7 +303,6 @@ impl Cloud {
             tenant_id: self.tenant.id.clone(),
             imds: self.imds.report(),
             app_service: self.app_service.report(),
-            arc: self.arc.report(),
             tsiam: self.tsiam.report(),
             entra: self.entra.report(),
             tokens,

@@ -5,7 +5,6 @@
 //! |---|---|
 //! | IMDS | a machine, by being asked on it |
 //! | App Service | an app, by `X-IDENTITY-HEADER` |
-//! | Azure Arc | a machine, by reading a key file |
 //! | tsiam | a Tailscale node; its tokens are assertions for Entra |
 //! | Entra | an application, by a secret, a certificate or a federated token |
 //! | target | whoever has a token, by it |
@@ -35,7 +34,6 @@
 mod admin;
 mod app_service;
 mod applications;
-mod arc;
 mod availability;
 mod cloud;
 mod diagnostics;
@@ -81,7 +79,7 @@ pub use held_port::HeldPort;
 pub use issuers::FederatedClaims;
 pub use options::{AZURE_MONITOR, AzureCloud, Options, OtherTenant};
 pub use placeholders::fill_in;
-pub use refusals::{AppServiceRefusal, ArcRefusal, ImdsRefusal, TokenRefusal, TsiamRefusal};
+pub use refusals::{AppServiceRefusal, ImdsRefusal, TokenRefusal, TsiamRefusal};
 pub use report::{
     ConnectionReport, EchoReport, EntraReport, FaultReport, ProbeReport, RequestIdReport,
     RequestRecord, SampleCounts, SamplePoint, SeriesQuery, SeriesReport, SourceReport, StateReport,
@@ -102,8 +100,6 @@ pub enum Service {
     Imds,
     /// App Service's identity endpoint: the same.
     AppService,
-    /// The agent of Azure Arc: the same for machines elsewhere.
-    Arc,
     /// tsiam: federated tokens for Tailscale nodes.
     Tsiam,
     /// Entra: tokens for applications.

@@ -29,9 +29,6 @@ struct Arguments {
     /// What a request to App Service's identity endpoint must carry; a random one if not given.
     #[arg(long, env = "AZURE_SIM_IDENTITY_HEADER", hide_env_values = true)]
     identity_header: Option<String>,
-    /// Port of the agent of Azure Arc.
-    #[arg(long, env = "AZURE_SIM_ARC_PORT", default_value_t = 0)]
-    arc_port: u16,
     /// Port of tsiam with TLS.
     #[arg(long, env = "AZURE_SIM_TSIAM_TLS_PORT", default_value_t = 0)]
     tsiam_tls_port: u16,
@@ -79,7 +76,6 @@ impl Arguments {
         Options {
             imds: at(self.imds_port),
             app_service: at(self.app_service_port),
-            arc: at(self.arc_port),
             tsiam_tls: at(self.tsiam_tls_port),
             tsiam_plain: at(self.tsiam_plain_port),
             entra_tls: at(self.entra_tls_port),

@@ -82,8 +82,6 @@ pub struct Options {
     pub imds: SocketAddr,
     /// Where App Service's identity endpoint listens (plain HTTP).
     pub app_service: SocketAddr,
-    /// Where the agent of Azure Arc listens (plain HTTP).
-    pub arc: SocketAddr,
     /// Where tsiam listens with TLS.
     pub tsiam_tls: SocketAddr,
     /// Where the same tsiam listens without TLS.
@@ -139,7 +137,6 @@ impl Default for Options {
         Self {
             imds: free_port,
             app_service: free_port,
-            arc: free_port,
             tsiam_tls: free_port,
             tsiam_plain: free_port,
             entra_tls: free_port,

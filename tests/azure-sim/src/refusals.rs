@@ -101,36 +101,6 @@ pub enum AppServiceRefusal {
     IdentityNotFound,
 }
 
-/// The rule that a request to the agent of Azure Arc broke.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ArcRefusal {
-    /// No such path.
-    UnknownPath,
-    /// Another method than GET.
-    MethodNotAllowed,
-    /// `Metadata: true` was missing, doubled or different.
-    MissingMetadataHeader,
-    /// A query parameter came twice.
-    DuplicateParameter,
-    /// `api-version` was missing.
-    MissingApiVersion,
-    /// `api-version` was not one that has tokens.
-    UnknownApiVersion,
-    /// `resource` was missing or empty.
-    MissingResource,
-    /// `resource` ended in `/.default`: that is a scope.
-    ScopeInsteadOfResource,
-    /// The tenant has no such resource.
-    UnknownResource,
-    /// An identity was named: a machine has its system-assigned one and no other.
-    IdentityNamed,
-    /// The machine has no identity.
-    IdentityNotFound,
-    /// `Authorization` did not hold a key of a challenge, or one that was used already.
-    WrongKey,
-}
-
 /// The rule that a request to tsiam broke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -11,7 +11,7 @@ use crate::applications::ApplicationReport;
 use crate::directory::Identity;
 use crate::entra::EntraRefusal;
 use crate::faults::Fault;
-use crate::refusals::{AppServiceRefusal, ArcRefusal, ImdsRefusal, TokenRefusal, TsiamRefusal};
+use crate::refusals::{AppServiceRefusal, ImdsRefusal, TokenRefusal, TsiamRefusal};
 use crate::settings::Settings;
 
 /// Everything counted so far.
@@ -25,8 +25,6 @@ pub struct StateReport {
     pub imds: SourceReport<ImdsRefusal>,
     /// App Service's identity endpoint.
     pub app_service: SourceReport<AppServiceRefusal>,
-    /// The agent of Azure Arc.
-    pub arc: SourceReport<ArcRefusal>,
     /// tsiam.
     pub tsiam: SourceReport<TsiamRefusal>,
     /// Entra.

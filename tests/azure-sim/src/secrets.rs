@@ -31,8 +31,6 @@ pub enum SecretKind {
     AccessToken,
     /// The value of `IDENTITY_HEADER` of App Service, or one that was sent as such.
     IdentityHeader,
-    /// The key of a challenge of Azure Arc.
-    ArcKey,
 }
 
 /// A secret that a text holds: what it is, not its value.

@@ -26,7 +26,7 @@ use crate::imds::Imds;
 use crate::report::ConnectionReport;
 use crate::source::serve as serve_source;
 use crate::tsiam::Tsiam;
-use crate::{admin, arc, entra, target};
+use crate::{admin, entra, target};
 
 /// The most that a request header may take, in bytes: an 8 kB query beside a token fits well.
 const MAX_HEADER: u32 = 256 * 1024;
@@ -36,7 +36,6 @@ const MAX_HEADER: u32 = 256 * 1024;
 pub(crate) enum Listener {
     Imds,
     AppService,
-    Arc,
     TsiamPlain,
     TsiamTls,
     EntraPlain,
@@ -164,10 +163,6 @@ async fn respond(
         Listener::AppService => (
             Service::AppService,
             serve_source::<AppService>(&cloud, &connection, request).await,
-        ),
-        Listener::Arc => (
-            Service::Arc,
-            serve_source::<arc::Arc>(&cloud, &connection, request).await,
         ),
         Listener::TsiamPlain | Listener::TsiamTls => (
             Service::Tsiam,

@@ -77,7 +77,7 @@ pub struct Settings {
     pub federation_errors: FederationErrors,
     /// The form of `expires_on`.
     pub expires_on: ExpiresOnForm,
-    /// The form of `expires_in` of IMDS and Azure Arc.
+    /// The form of `expires_in` of IMDS.
     pub expires_in: ExpiresInForm,
     /// The form of `expires_in` of App Service, which leaves it out.
     pub app_service_expires_in: ExpiresInForm,

@@ -36,8 +36,6 @@ pub struct Addresses {
     pub imds: SocketAddr,
     /// App Service's identity endpoint, plain HTTP.
     pub app_service: SocketAddr,
-    /// The agent of Azure Arc, plain HTTP.
-    pub arc: SocketAddr,
     /// tsiam with TLS.
     pub tsiam_tls: SocketAddr,
     /// tsiam without TLS.
@@ -267,12 +265,6 @@ impl AzureSim {
         Ok(token)
     }
 
-    /// The folder of the key files of Azure Arc.
-    #[must_use]
-    pub fn arc_key_folder(&self) -> &Path {
-        self.cloud.key_files.folder()
-    }
-
     /// The secrets that a text holds: of all that the stand-in was given, was sent or issued.
     #[must_use]
     pub fn secrets_in(&self, text: &str) -> Vec<FoundSecret> {
@@ -364,7 +356,6 @@ async fn serve(options: &Options) -> Started {
     let addresses = Addresses {
         imds: listen(Listener::Imds, options.imds, None).await?,
         app_service: listen(Listener::AppService, options.app_service, None).await?,
-        arc: listen(Listener::Arc, options.arc, None).await?,
         tsiam_tls: listen(Listener::TsiamTls, options.tsiam_tls, with_tls()).await?,
         tsiam_plain: listen(Listener::TsiamPlain, options.tsiam_plain, None).await?,
         entra_tls: listen(Listener::EntraTls, options.entra_tls, with_tls()).await?,

@@ -184,7 +184,6 @@ fn dropping_the_handle_frees_the_ports_and_ends_the_connections() {
     let options = Options {
         imds: address,
         app_service: address,
-        arc: address,
         tsiam_tls: address,
         tsiam_plain: address,
         entra_tls: address,
@@ -201,7 +200,6 @@ fn dropping_the_handle_frees_the_ports_and_ends_the_connections() {
     for address in [
         addresses.imds,
         addresses.app_service,
-        addresses.arc,
         addresses.tsiam_tls,
         addresses.tsiam_plain,
         addresses.entra_tls,

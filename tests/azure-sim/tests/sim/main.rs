@@ -3,7 +3,6 @@
 
 mod admin;
 mod app_service;
-mod arc;
 mod assertions;
 mod availability;
 mod client;

@@ -32,19 +32,6 @@ async fn used(sim: &AzureSim, app: &Application) -> Vec<(String, SecretKind)> {
     ask_target(sim, "/echo", &foreign).await;
     let imds = token(sim).await;
 
-    let arc =
-        "/metadata/identity/oauth2/token?api-version=2020-06-01&resource=https://vault.azure.net";
-    let request = without_body(get(arc).header("metadata", "true"));
-    let reply = call(sim.addresses().arc, request).await.unwrap();
-    let challenge = reply.headers["www-authenticate"].to_str().unwrap();
-    let key = std::fs::read_to_string(challenge.split_once('=').unwrap().1).unwrap();
-    let request = get(arc)
-        .header("metadata", "true")
-        .header("authorization", format!("Basic {key}"));
-    call(sim.addresses().arc, without_body(request))
-        .await
-        .unwrap();
-
     let tsiam = get("/token?resource=api://AzureADTokenExchange").method(Method::POST);
     let request = without_body(tsiam.header("x-tsiam", "1"));
     let tsiam = access(
@@ -74,7 +61,6 @@ async fn used(sim: &AzureSim, app: &Application) -> Vec<(String, SecretKind)> {
         (app_service, SecretKind::AccessToken),
         (foreign, SecretKind::AccessToken),
         (sim.identity_header().to_owned(), SecretKind::IdentityHeader),
-        (key, SecretKind::ArcKey),
     ]
 }
 
@@ -153,7 +139,6 @@ async fn nothing_that_the_stand_in_shows_holds_a_secret() {
     for service in [
         Service::Imds,
         Service::AppService,
-        Service::Arc,
         Service::Tsiam,
         Service::Entra,
         Service::Target,
