@@ -114,7 +114,7 @@
 {{- end }}
 {{- end }}
 
-{{/* As the launcher has it (README.md, "Settings"). */}}
+{{/* As the launcher has it (docs/reference/settings.md). */}}
 {{- define "entra-auth-envoy.checkHeaders" -}}
 {{- $headers := . | default dict }}
 {{- if kindIs "string" $headers }}

@@ -1,4 +1,4 @@
-{{/* The launcher's environment: README.md, "Settings". An empty value leaves the variable out. */}}
+{{/* The launcher's environment: docs/reference/settings.md. An empty value leaves the variable out. */}}
 {{- define "entra-auth-envoy.env" -}}
 {{- $v := .Values }}
 {{- $env := list
