@@ -181,7 +181,7 @@ pub(crate) fn reap(child: Option<Pid>, sidecars: &mut [SupervisedProcess]) -> Op
     while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
         if Some(pid) == child {
             ended = Some(status);
-        } else if let Some(sidecar) = sidecars.iter_mut().find(|c| c.is(pid)) {
+        } else if let Some(sidecar) = sidecars.iter_mut().find(|sidecar| sidecar.is(pid)) {
             sidecar.ended(status);
         }
     }

@@ -1,11 +1,12 @@
 //! The proxy-wasm plugin: adapters between Envoy's callbacks and `entra-token-core`.
 //!
 //! One module serves as the bootstrap singleton service, as the HTTP filter of workers and as
-//! the filter that answers `/ready`. Nothing is decided here: [`root`] turns ticks and answers
+//! the filter that answers `/ready`. Nothing about tokens is decided here: [`root`] turns ticks and answers
 //! into inputs of the core, [`streams`] is where requests come in, [`request`] puts the token on
 //! one or parks it where [`clusters`] lets it, [`status`] answers for the proxy, [`invalid_config`] for a
-//! configuration that is wrong, [`local_slot`] holds what all contexts of one VM share, and [`host`] is the
-//! only file that calls Envoy.
+//! configuration that is wrong, [`local_slot`] holds what all contexts of one VM share, [`active`] is a configuration in use,
+//! [`last_good_config`] tells whether a wrong one can be refused, [`responses`] are our own responses, and
+//! [`host`] is the only file that calls Envoy.
 //!
 //! A panic kills the VM and every request in it, so nothing here may panic. Should it happen all
 //! the same, [`panic_response`] answers those that would wait for ever.

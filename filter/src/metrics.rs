@@ -151,7 +151,7 @@ impl TokenMetrics {
 
 impl Drop for TokenMetrics {
     /// No configuration names the token any more: 0 means none. What has shown nothing takes
-    /// nothing back: the throw-away VM that tries a configuration must not wipe the gauges of
+    /// nothing back: the temporary VM that tries a configuration must not wipe the gauges of
     /// those in use.
     fn drop(&mut self) {
         if self.shown.get() {

@@ -236,6 +236,7 @@ impl Request {
         if waiting.refused != Generation::default() && header.generation > waiting.refused {
             target.metrics.unauthorized_refreshed.count();
         }
+        drop(header);
         // If the stream has ended meanwhile, there is nothing to resume.
         let _ = host::resume_request();
     }

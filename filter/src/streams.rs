@@ -73,7 +73,8 @@ pub(crate) fn others_are_configured(root: u32) -> bool {
     })
 }
 
-/// Calls `use_it` with a stream, if the stream still exists.
+/// Calls `use_it` with a stream, if the stream still exists. The streams are borrowed meanwhile, so no host call
+/// in `use_it` may call back at once. Envoy resumes and answers streams after the callback.
 pub(crate) fn with(context: u32, use_it: impl FnOnce(&mut Request)) {
     STREAMS.with_borrow_mut(|streams| streams.get_mut(&context).map(use_it));
 }

@@ -3,7 +3,7 @@
 //!
 //! Envoy runs a singleton service on the main thread, in the VM that all root contexts of that
 //! thread share, and configures it before its first timer runs. So that VM is told for sure, and
-//! every other VM of the same id is a worker's, from the first tick on. (A throw-away VM in which
+//! every other VM of the same id is a worker's, from the first tick on. (A temporary VM in which
 //! Envoy tries a configuration does not tick.) That holds where the service and the filters have one
 //! and the same `vm_config`: with two, the main thread has two VMs, and the filters' takes itself for a
 //! worker's. It then fails now and then, and the workers get the token nevertheless. Where there is no

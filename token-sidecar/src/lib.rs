@@ -1,4 +1,4 @@
-//! The companion that holds a certificate's private key and signs client assertions with it.
+//! The process beside the proxy that holds a certificate's private key and signs client assertions with it.
 //!
 //! It has no network: the filter fetches the assertion through a Unix socket and calls Entra
 //! itself. A reader begins with [`answer`]: what each request gets; then [`signer`], [`store`]

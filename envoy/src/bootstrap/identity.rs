@@ -154,8 +154,8 @@ impl Writer<'_> {
         }
     }
 
-    fn cluster(&self, called: TokenService<'_>) -> ClusterName {
-        parsed(&called.cluster(self.settings))
+    fn cluster(&self, token_service: TokenService<'_>) -> ClusterName {
+        parsed(&token_service.cluster(self.settings))
     }
 }
 

@@ -71,8 +71,8 @@ fn services_of(identity: &Identity) -> Vec<TokenService<'_>> {
         Identity::Managed(managed) => vec![TokenService::metadata_service(&managed.service)],
         Identity::Tsiam(tsiam) => vec![TokenService::tsiam(tsiam)],
         Identity::Application(application) => {
-            let mut called = vec![TokenService::Entra(&application.entra)];
-            called.extend(match &application.proof {
+            let mut services = vec![TokenService::Entra(&application.entra)];
+            services.extend(match &application.proof {
                 Proof::ManagedIdentity { imds, .. } => Some(TokenService::Imds(imds)),
                 Proof::Tsiam(tsiam) => Some(TokenService::tsiam(tsiam)),
                 Proof::Certificate(sidecar) => Some(TokenService::sidecar(application, sidecar)),
@@ -80,7 +80,7 @@ fn services_of(identity: &Identity) -> Vec<TokenService<'_>> {
                     None
                 }
             });
-            called
+            services
         }
     }
 }
@@ -89,9 +89,9 @@ fn services_of(identity: &Identity) -> Vec<TokenService<'_>> {
 fn all(settings: &Settings) -> Vec<TokenService<'_>> {
     let mut all = Vec::new();
     for named in &settings.identities {
-        for called in services_of(&named.identity) {
-            if !all.contains(&called) {
-                all.push(called);
+        for token_service in services_of(&named.identity) {
+            if !all.contains(&token_service) {
+                all.push(token_service);
             }
         }
     }
@@ -102,9 +102,9 @@ fn all(settings: &Settings) -> Vec<TokenService<'_>> {
 pub(super) fn remotes(settings: &Settings) -> Vec<(String, &Endpoint)> {
     all(settings)
         .into_iter()
-        .filter_map(|called| match called {
+        .filter_map(|token_service| match token_service {
             TokenService::Entra(service) | TokenService::Tsiam(service) => {
-                Some((called.cluster(settings), &service.endpoint))
+                Some((token_service.cluster(settings), &service.endpoint))
             }
             TokenService::Imds(_)
             | TokenService::AppService(_)
@@ -119,7 +119,7 @@ pub(super) fn remotes(settings: &Settings) -> Vec<(String, &Endpoint)> {
 pub(super) fn calls_through_tunnel(identity: &Identity, settings: &Settings) -> bool {
     services_of(identity)
         .into_iter()
-        .any(|called| match called {
+        .any(|token_service| match token_service {
             TokenService::Entra(service) | TokenService::Tsiam(service) => {
                 settings.proxy_to(&service.endpoint).is_some()
             }
@@ -133,10 +133,12 @@ pub(super) fn calls_through_tunnel(identity: &Identity, settings: &Settings) -> 
 /// The applications for which the launcher starts a token-sidecar, each with the sidecar's socket.
 #[must_use]
 pub fn sidecars<'a>(settings: &'a Settings, run_dir: &Path) -> Vec<(&'a Application, PathBuf)> {
-    let own = all(settings).into_iter().filter_map(|called| match called {
-        TokenService::OwnSidecar(application) => Some(application),
-        _ => None,
-    });
+    let own = all(settings)
+        .into_iter()
+        .filter_map(|token_service| match token_service {
+            TokenService::OwnSidecar(application) => Some(application),
+            _ => None,
+        });
     own.enumerate()
         .map(|(before, application)| {
             let name = format!("{}.sock", numbered("sidecar", before));
@@ -157,9 +159,9 @@ pub(super) fn clusters(settings: &Settings, run_dir: &Path) -> Vec<Value> {
             .find(|(signed_for, _)| *signed_for == application)
             .map(|(_, socket)| socket.as_path())
     };
-    let cluster = |called: TokenService<'_>| {
-        let name = called.cluster(settings);
-        Some(match called {
+    let cluster = |token_service: TokenService<'_>| {
+        let name = token_service.cluster(settings);
+        Some(match token_service {
             TokenService::Imds(service) | TokenService::AppService(service) => {
                 in_the_host(&name, service, settings)
             }

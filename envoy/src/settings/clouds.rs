@@ -19,11 +19,11 @@ pub struct CloudHint {
 ///
 /// # Errors
 /// When two hints name different clouds.
-pub fn agreed(said: &[CloudHint]) -> Result<Option<CloudHint>, Mistake> {
-    let Some(first) = said.first() else {
+pub fn agreed(hints: &[CloudHint]) -> Result<Option<CloudHint>, Mistake> {
+    let Some(first) = hints.first() else {
         return Ok(None);
     };
-    match said.iter().find(|other| other.cloud != first.cloud) {
+    match hints.iter().find(|other| other.cloud != first.cloud) {
         None => Ok(Some(first.clone())),
         Some(other) => Err(Problem::new(
             format!(
@@ -200,17 +200,17 @@ mod tests {
 
     #[test]
     fn variables_that_mean_different_clouds_are_a_mistake() {
-        let said = |variable: &'static str, cloud| CloudHint {
+        let hint = |variable: &'static str, cloud| CloudHint {
             place: variable.into(),
             cloud,
         };
-        let public = said("AZURE_CLOUD", Cloud::Public);
+        let public = hint("AZURE_CLOUD", Cloud::Public);
         assert_eq!(agreed(&[]), Ok(None));
         assert_eq!(
-            agreed(&[public.clone(), said("TARGET_HOST", Cloud::Public)]),
+            agreed(&[public.clone(), hint("TARGET_HOST", Cloud::Public)]),
             Ok(Some(public.clone()))
         );
-        let mistake = agreed(&[public, said("AUDIENCE", Cloud::China)]).unwrap_err();
+        let mistake = agreed(&[public, hint("AUDIENCE", Cloud::China)]).unwrap_err();
         assert!(
             mistake
                 .to_string()

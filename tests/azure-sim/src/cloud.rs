@@ -51,7 +51,7 @@ pub(crate) struct Cloud {
     faults: Mutex<FaultBook>,
     admin_connections: Arc<ConnectionCount>,
     /// Never closed.
-    admin_door: Availability,
+    admin_availability: Availability,
 }
 
 pub(crate) struct TargetState {
@@ -117,7 +117,7 @@ impl Cloud {
             register: Mutex::default(),
             faults: Mutex::default(),
             admin_connections: Arc::default(),
-            admin_door: Availability::default(),
+            admin_availability: Availability::default(),
         };
         cloud.secrets().add(
             SecretKind::IdentityHeader,
@@ -267,7 +267,7 @@ impl Cloud {
     pub(crate) fn availability(&self, listener: Listener) -> &Availability {
         match listener {
             Listener::TargetPlain | Listener::TargetTls => &self.target.availability,
-            Listener::Admin => &self.admin_door,
+            Listener::Admin => &self.admin_availability,
             Listener::Imds => &self.imds.traffic.availability,
             Listener::AppService => &self.app_service.traffic.availability,
             Listener::TsiamPlain | Listener::TsiamTls => &self.tsiam.traffic.availability,

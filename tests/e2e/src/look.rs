@@ -24,7 +24,7 @@ pub struct ProxyLook {
     /// Whether it has a valid token.
     pub ready: bool,
     /// Why the last attempt to get a token failed, if it did.
-    pub injection: Option<String>,
+    pub failure: Option<String>,
 }
 
 impl Look {
@@ -49,12 +49,12 @@ impl ProxyLook {
     fn at(proxy: &Proxy) -> Result<Self, String> {
         let ready = proxy.ready()?.status == 200;
         let status: Value = http::get(&proxy.status_url("/status"))?.json()?;
-        let injection = status
+        let failure = status
             .pointer("/slots/0/lastError/message")
             .and_then(Value::as_str);
         Ok(Self {
             ready,
-            injection: injection.map(str::to_owned),
+            failure: failure.map(str::to_owned),
         })
     }
 }

@@ -30,7 +30,7 @@ pub struct Table {
     lines: usize,
     received: u64,
     generation: u64,
-    injection: Option<String>,
+    failure: Option<String>,
 }
 
 impl Table {
@@ -49,7 +49,7 @@ impl Table {
         let waiting = (look.sent.scraped - look.sent.distinct()).max(0.0) as u64;
         let (style, proxy) = match &look.proxy {
             None => (CARE, "stands still"),
-            Some(proxy) => match (proxy.ready, &proxy.injection) {
+            Some(proxy) => match (proxy.ready, &proxy.failure) {
                 (true, None) => (GOOD, "ready"),
                 (true, Some(_)) => (CARE, "ready, renewal fails"),
                 (false, _) => (BAD, "no token"),
@@ -81,15 +81,12 @@ impl Table {
             }
             self.generation = token.generation;
         }
-        let injection = look
-            .proxy
-            .as_ref()
-            .and_then(|proxy| proxy.injection.as_ref());
-        if injection != self.injection.as_ref() {
-            if let Some(injection) = injection {
-                println!("  {CARE}no new token: {injection}{CARE:#}");
+        let failure = look.proxy.as_ref().and_then(|proxy| proxy.failure.as_ref());
+        if failure != self.failure.as_ref() {
+            if let Some(failure) = failure {
+                println!("  {CARE}no new token: {failure}{CARE:#}");
             }
-            self.injection = injection.cloned();
+            self.failure = failure.cloned();
         }
     }
 }

@@ -42,7 +42,7 @@ fn run(setup: Setup, play: impl FnOnce(&mut TestBed) -> Result<(), String>) -> R
     }
 }
 
-/// The setup was what it says: remote write of this version over this HTTP.
+/// Checks that the samples came by the setup's version of remote write and of HTTP.
 fn check_protocol(setup: Setup, look: &Look) -> Result<(), String> {
     let target = &look.state.target;
     let (wanted, other) = match setup.protocol {
@@ -57,13 +57,13 @@ fn check_protocol(setup: Setup, look: &Look) -> Result<(), String> {
     }
 }
 
-/// Runs scenes side by side: most of each is waiting.
-fn side_by_side<const N: usize>(scenes: [&(dyn Fn() -> Result<(), String> + Sync); N]) {
+/// Runs several at the same time: each one waits for most of its time.
+fn side_by_side<const N: usize>(runs: [&(dyn Fn() -> Result<(), String> + Sync); N]) {
     let failures: Vec<String> = thread::scope(|scope| {
-        let running = scenes.map(|setup| scope.spawn(setup));
+        let running = runs.map(|run| scope.spawn(run));
         running
             .into_iter()
-            .filter_map(|setup| setup.join().expect("no panic").err())
+            .filter_map(|run| run.join().expect("no panic").err())
             .collect()
     });
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));

@@ -97,9 +97,9 @@ impl ErrorDetails {
 
     /// In the words of IMDS and in those of App Service.
     pub(super) fn finds_no_identity(&self) -> bool {
-        let details = format!("{} {}", self.name, self.text).to_ascii_lowercase();
-        details.contains("identity not found")
-            || details.contains("managed identity found for specified")
+        let words = format!("{} {}", self.name, self.text).to_ascii_lowercase();
+        words.contains("identity not found")
+            || words.contains("managed identity found for specified")
     }
 
     pub(super) fn trace(&self) -> Box<Trace> {
@@ -112,11 +112,11 @@ impl ErrorDetails {
     /// apart.
     pub(super) fn detail(&self, sent: Option<&Secret>) -> String {
         let (text, _) = Trace::cut_off(&self.text);
-        let details = match (self.name.as_str(), text) {
-            (details, "") | ("", details) => details.to_owned(),
+        let line = match (self.name.as_str(), text) {
+            (one, "") | ("", one) => one.to_owned(),
             (name, text) => format!("{name}: {text}"),
         };
-        let line = without_secrets(&details, sent).replace(|c| invisible::name(c).is_some(), " ");
+        let line = without_secrets(&line, sent).replace(|c| invisible::name(c).is_some(), " ");
         bounded(line.trim()).to_owned()
     }
 }

@@ -1,5 +1,5 @@
 //! What it takes to open what is encrypted: the file itself says how often its password is hashed,
-//! and a file that says too much would keep the companion busy for hours, or take its memory.
+//! and a file that says too much would keep the token-sidecar busy for hours, or take its memory.
 
 use pkcs8::pkcs5::pbes2::{Kdf, Parameters, ScryptParams};
 

@@ -126,10 +126,10 @@ impl Reader<'_> {
     }
 
     /// `AZURE_AUTHORITY_HOST`, else the Entra of the cloud.
-    fn entra(&mut self, said: Option<&CloudHint>) -> Option<(Service, Cloud)> {
+    fn entra(&mut self, hint: Option<&CloudHint>) -> Option<(Service, Cloud)> {
         let entra = match self.variables.value(AUTHORITY_HOST) {
-            Some(value) => entra_at(value, said),
-            None => entra_of(said),
+            Some(value) => entra_at(value, hint),
+            None => entra_of(hint),
         };
         self.note(AUTHORITY_HOST, entra)
     }
@@ -210,34 +210,34 @@ fn not_labelled() -> Problem {
 }
 
 /// The Entra of the cloud.
-pub(in crate::settings) fn entra_of(said: Option<&CloudHint>) -> Result<(Service, Cloud), Problem> {
-    let cloud = said.map_or(Cloud::Public, |said| said.cloud);
-    entra_at(cloud.authority(), said)
+pub(in crate::settings) fn entra_of(hint: Option<&CloudHint>) -> Result<(Service, Cloud), Problem> {
+    let cloud = hint.map_or(Cloud::Public, |hint| hint.cloud);
+    entra_at(cloud.authority(), hint)
 }
 
 /// Entra by its host. A host of nobody knows which cloud is in the cloud that the other variables
 /// speak of.
 pub(in crate::settings) fn entra_at(
     value: &str,
-    said: Option<&CloudHint>,
+    hint: Option<&CloudHint>,
 ) -> Result<(Service, Cloud), Problem> {
     let Authority { scheme, host, port } = Authority::parse(value)?;
     let scheme = scheme.unwrap_or(Scheme::Https);
     let its_cloud = Cloud::of_authority(&host.to_string());
-    let cloud = match (its_cloud, said) {
-        (Some(its), Some(said)) if its != said.cloud => {
+    let cloud = match (its_cloud, hint) {
+        (Some(its), Some(hint)) if its != hint.cloud => {
             return Err(Problem::new(
                 format!(
                     "is {}, the Entra of {its}, but {} means {}",
                     quoted(value),
-                    said.place,
-                    said.cloud
+                    hint.place,
+                    hint.cloud
                 ),
                 "Correct one of the two: a token of one cloud is worth nothing in another.",
             ));
         }
         (Some(cloud), _) => cloud,
-        (None, Some(said)) => said.cloud,
+        (None, Some(hint)) => hint.cloud,
         (None, None) => Cloud::Public,
     };
     let endpoint = Endpoint {

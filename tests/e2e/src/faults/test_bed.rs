@@ -32,7 +32,7 @@ const RESUME: Duration = Duration::from_secs(60);
 /// How long everything that waits may take to be sent after the last fault.
 const SETTLE: Duration = Duration::from_secs(120);
 
-/// Who plays.
+/// Which clients and protocols a run has.
 #[derive(Debug, Clone, Copy)]
 pub struct Setup {
     /// Which Prometheus.

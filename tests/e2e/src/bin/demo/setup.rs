@@ -1,4 +1,4 @@
-//! Everything that plays: the simulated Azure in this process, the launcher with its Envoy, and
+//! The processes of the demo: the simulated Azure in this process, the launcher with its Envoy, and
 //! Prometheus. Dropping it ends all of them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use e2e::{Look, Prometheus, Proxy, eventually_ok, free_port, http, is_free};
 /// Short enough for a person to see tokens being renewed, in seconds.
 const TOKEN_LIFETIME: i64 = 120;
 
-/// The players. Fields are dropped in this order: first who sends, last who receives.
+/// The processes of the demo. Fields are dropped in this order: first who sends, last who receives.
 #[derive(Debug)]
 pub(crate) struct Setup {
     pub(crate) prometheus: Prometheus,
