@@ -101,31 +101,25 @@ mod tests {
 
     #[test]
     fn each_cluster_is_reported_once_for_each_change() {
+        use ClusterReport::{IsInClearText, IsProtectedNow};
+        use Transport::{ClearText, InsideMesh, Tls};
         let mut reported = ReportedClusters::default();
         assert!(reported.is_empty());
-        let clear = Transport::ClearText;
-        assert_eq!(
-            reported.update(b"one", clear),
-            Some(ClusterReport::IsInClearText)
-        );
-        assert_eq!(reported.update(b"one", clear), None);
-        assert_eq!(
-            reported.update(b"two", clear),
-            Some(ClusterReport::IsInClearText),
-            "another one"
-        );
-        for protected in [Transport::Tls, Transport::InsideMesh] {
-            assert_eq!(reported.update(b"three", protected), None);
-            assert_eq!(
-                reported.update(b"one", protected),
-                Some(ClusterReport::IsProtectedNow)
-            );
-            assert_eq!(reported.update(b"one", protected), None);
-            assert_eq!(
-                reported.update(b"one", clear),
-                Some(ClusterReport::IsInClearText)
-            );
+        for (cluster, transport, report) in [
+            ("one", ClearText, Some(IsInClearText)),
+            ("one", ClearText, None),
+            ("two", ClearText, Some(IsInClearText)),
+            ("three", Tls, None),
+            ("one", Tls, Some(IsProtectedNow)),
+            ("one", Tls, None),
+            ("one", ClearText, Some(IsInClearText)),
+            ("one", InsideMesh, Some(IsProtectedNow)),
+            ("two", ClearText, None),
+        ] {
+            let seen = reported.update(cluster.as_bytes(), transport);
+            assert_eq!(seen, report, "{cluster}, {transport:?}");
         }
+        assert!(!reported.is_empty());
     }
 
     #[test]

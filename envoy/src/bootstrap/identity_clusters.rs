@@ -45,6 +45,14 @@ impl<'a> TokenService<'a> {
         }
     }
 
+    /// The endpoint of a service outside of this machine.
+    fn remote(self) -> Option<&'a Endpoint> {
+        match self {
+            Self::Entra(service) | Self::Tsiam(service) => Some(&service.endpoint),
+            Self::Imds(_) | Self::AppService(_) | Self::OwnSidecar(_) | Self::Sidecar(_) => None,
+        }
+    }
+
     fn kind(self) -> &'static str {
         match self {
             Self::Imds(_) => "imds",
@@ -102,14 +110,8 @@ fn all(settings: &Settings) -> Vec<TokenService<'_>> {
 pub(super) fn remotes(settings: &Settings) -> Vec<(String, &Endpoint)> {
     all(settings)
         .into_iter()
-        .filter_map(|token_service| match token_service {
-            TokenService::Entra(service) | TokenService::Tsiam(service) => {
-                Some((token_service.cluster(settings), &service.endpoint))
-            }
-            TokenService::Imds(_)
-            | TokenService::AppService(_)
-            | TokenService::OwnSidecar(_)
-            | TokenService::Sidecar(_) => None,
+        .filter_map(|token_service| {
+            Some((token_service.cluster(settings), token_service.remote()?))
         })
         .collect()
 }
@@ -119,15 +121,8 @@ pub(super) fn remotes(settings: &Settings) -> Vec<(String, &Endpoint)> {
 pub(super) fn calls_through_tunnel(identity: &Identity, settings: &Settings) -> bool {
     services_of(identity)
         .into_iter()
-        .any(|token_service| match token_service {
-            TokenService::Entra(service) | TokenService::Tsiam(service) => {
-                settings.proxy_to(&service.endpoint).is_some()
-            }
-            TokenService::Imds(_)
-            | TokenService::AppService(_)
-            | TokenService::OwnSidecar(_)
-            | TokenService::Sidecar(_) => false,
-        })
+        .filter_map(TokenService::remote)
+        .any(|endpoint| settings.proxy_to(endpoint).is_some())
 }
 
 /// The applications for which the launcher starts a token-sidecar, each with the sidecar's socket.

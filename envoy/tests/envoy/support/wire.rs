@@ -209,16 +209,16 @@ impl Connection {
     }
 }
 
-/// Sends a request without a body on a new connection and reads the response.
-///
-/// # Errors
-/// When the connection ends before the response has come whole.
-pub(crate) fn try_exchange(port: u16, request: &[u8]) -> io::Result<Message> {
+/// Sends a GET on a new connection and reads the response; none if no byte of it comes in time.
+pub(crate) fn exchange_within(patience: Duration, port: u16, request: &[u8]) -> Option<Message> {
     let mut connection = Connection::to(port);
-    connection.stream.write_all(request)?;
-    let mut message = connection.head()?;
-    connection.body(&mut message)?;
-    Ok(message)
+    connection.stream.set_read_timeout(Some(patience)).unwrap();
+    connection.send(request);
+    match connection.read_more() {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+        // The end of the connection is no response, either: the next read says so.
+        _ => Some(connection.response("GET")),
+    }
 }
 
 /// Sends a request on a new connection and reads the response.

@@ -259,9 +259,9 @@ fn a_healthy_start_is_silent_and_makes_one_call_for_the_token() {
     e2e::starts::all_are_silent(3, 4).unwrap_or_else(|why| panic!("{why}"));
 }
 
-/// Envoy's main thread can make no connection to an internal listener. Did it take its turn after the
-/// quiet first seconds, attempts would never leave the process, and the log would tell their failure in
-/// place of Entra's.
+/// Envoy's main thread cannot connect to an internal listener, so it must not make these calls. If it did,
+/// some attempts would never leave the process, and the log would report their failure in place of Entra's.
+/// The attempts here go on beyond the first seconds, in which such a failure is not reported.
 #[test]
 fn while_entra_fails_each_attempt_reaches_it_and_only_its_own_failure_is_told() {
     const SECRET: &str = "Zx8Q~s3cret-of-the-starts_a.b";
@@ -288,7 +288,7 @@ fn while_entra_fails_each_attempt_reaches_it_and_only_its_own_failure_is_told() 
         let metrics = proxy.metrics()?;
         let failures = metrics.sum_with("entra_auth_token_requests_total", &failed);
         let failures = failures.unwrap_or_default();
-        // Read after the metrics: an attempt that has failed has been there.
+        // Read after the metrics, so that each failure that they count has reached Entra.
         let calls = azure.state().entra.token_endpoint.calls as f64;
         assert!(failures <= calls, "{failures} failures, {calls} calls");
         if failures >= ATTEMPTS {
