@@ -317,7 +317,7 @@ impl LocalSlot {
 
     /// Logs, at most now and then, that the target refuses the identity and that no fresh token would help.
     pub(crate) fn denied(&self, status: u64, now: Mono) {
-        if self.denials.borrow_mut().is_news(status, now) {
+        if self.denials.borrow_mut().should_report(status, now) {
             let (identity, audience) = (&self.identity, &self.audience);
             let advice = audience.role_advice();
             log::warn!(
@@ -335,7 +335,7 @@ impl LocalSlot {
             |event: &Event| matches!(event, Event::Acquired { .. } | Event::Unchanged { .. });
         if outcome.events.iter().any(got_token) {
             let mut events = outcome.events.iter();
-            let off = events.any(|event| matches!(event, Event::ClockOff(_)));
+            let off = events.any(|event| matches!(event, Event::ClockSkew(_)));
             self.clock_is_off.set(off);
             let ignored = outcome.events.contains(&Event::LifetimeIgnored);
             self.lifetime_is_ignored.set(ignored);
@@ -385,7 +385,7 @@ impl LocalSlot {
                 self.report_recovery(*after_failures);
             }
             Event::Unchanged { after_failures } => self.report_recovery(*after_failures),
-            Event::ClockOff(by) if !self.clock_is_off.get() => {
+            Event::ClockSkew(by) if !self.clock_is_off.get() => {
                 let by = by.as_secs();
                 log::warn!(
                     "identity `{identity}`: this machine's clock and the token endpoint's differ by {by} s; set the clock"
@@ -394,7 +394,7 @@ impl LocalSlot {
             Event::Failed {
                 failure,
                 retry_in,
-                is_news: true,
+                is_new: true,
                 ..
             } => {
                 // As integers: the code that formats floats is larger than this whole file.
@@ -418,7 +418,7 @@ impl LocalSlot {
                     "identity `{identity}`: the token endpoint gives a lifetime (`expires_in`) of zero or less beside an end (`expires_on`) to come; the end is believed"
                 );
             }
-            Event::ClockOff(_) | Event::LifetimeIgnored | Event::Failed { .. } => {}
+            Event::ClockSkew(_) | Event::LifetimeIgnored | Event::Failed { .. } => {}
         }
     }
 

@@ -132,7 +132,7 @@ impl TokenMetrics {
                 self.last_success.set(wall_seconds);
             }
             Event::Failed { .. } => self.failed.add(1),
-            Event::ClockOff(_) | Event::LifetimeIgnored => {}
+            Event::ClockSkew(_) | Event::LifetimeIgnored => {}
         }
     }
 

@@ -281,7 +281,7 @@ impl Request {
 
 /// The target that a request is for.
 fn addressed(active: &Active) -> Option<(usize, ActiveTarget<'_>)> {
-    let index = match active.plugin.hosts.of_every_request() {
+    let index = match active.plugin.hosts.for_every_request() {
         Some(index) => index,
         None => active.find(&host::header_bytes(
             MapType::HttpRequestHeaders,

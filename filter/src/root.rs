@@ -172,7 +172,7 @@ impl Context for Root {
                 let body = host::buffer(BufferType::HttpCallResponseBody).unwrap_or_default();
                 // Envoy's own responses to a call are all errors.
                 if status >= 400 && header(local_reply::UPSTREAM_SERVICE_TIME).is_none() {
-                    slot.call_failed(now, id, local_reply::read(status, &body));
+                    slot.call_failed(now, id, local_reply::classify(status, &body));
                     None
                 } else {
                     let response = Response {

@@ -12,34 +12,34 @@ use crate::Wall;
 
 /// Reads `yyyy-MM-dd` or `M/d/yyyy`, `T` or a space, `H:mm:ss` with or without a fraction, AM or PM
 /// and a zone. A moment without a zone is UTC, one before 1970 is the Unix epoch.
-pub(crate) fn read(text: &str) -> Option<Wall> {
+pub(crate) fn parse(text: &str) -> Option<Wall> {
     let (date, rest) = text.split_once(['T', 't', ' '])?;
     let clock_end = rest.find(|c: char| !c.is_ascii_digit() && !matches!(c, ':' | '.'));
     let (clock, rest) = rest.split_at_checked(clock_end.unwrap_or(rest.len()))?;
     let (half, zone) = half_of_day(rest.trim_start());
-    let moment = PrimitiveDateTime::new(read_date(date)?, read_clock(clock, half)?)
-        .assume_offset(read_zone(zone)?);
+    let moment = PrimitiveDateTime::new(parse_date(date)?, parse_clock(clock, half)?)
+        .assume_offset(parse_zone(zone)?);
     let millis = moment.unix_timestamp() * 1000 + i64::from(moment.millisecond());
     Some(Wall(u64::try_from(millis).unwrap_or(0)))
 }
 
 /// RFC 3339 in UTC, to the second; `None` after the year 9999.
 pub(crate) fn rfc3339(moment: Wall) -> Option<String> {
-    written(moment, 'T')
+    format_utc(moment, 'T')
 }
 
 /// The time of day in UTC, `HH:mm:ss`; `None` after the year 9999.
 pub(crate) fn time_of_day(moment: Wall) -> Option<String> {
-    let text = written(moment, 'T')?;
+    let text = format_utc(moment, 'T')?;
     text.get(11..19).map(str::to_owned)
 }
 
 /// As Entra writes its times: RFC 3339 with a space.
-pub(crate) fn as_entra_writes(moment: Wall) -> Option<String> {
-    written(moment, ' ')
+pub(crate) fn entra_timestamp(moment: Wall) -> Option<String> {
+    format_utc(moment, ' ')
 }
 
-fn written(moment: Wall, separator: char) -> Option<String> {
+fn format_utc(moment: Wall, separator: char) -> Option<String> {
     let seconds = i64::try_from(moment.0 / 1000).ok()?;
     let moment = OffsetDateTime::from_unix_timestamp(seconds).ok()?;
     let (year, month, day) = moment.to_calendar_date();
@@ -50,7 +50,7 @@ fn written(moment: Wall, separator: char) -> Option<String> {
     ))
 }
 
-fn read_date(text: &str) -> Option<Date> {
+fn parse_date(text: &str) -> Option<Date> {
     let (year, month, day) = match text.split_once('/') {
         Some((month, rest)) => {
             let (day, year) = rest.split_once('/')?;
@@ -69,21 +69,21 @@ fn read_date(text: &str) -> Option<Date> {
 
 /// The half of the day that a clock of twelve hours names.
 #[derive(Clone, Copy)]
-enum Half {
+enum HalfOfDay {
     Morning,
     Afternoon,
 }
 
-fn half_of_day(text: &str) -> (Option<Half>, &str) {
+fn half_of_day(text: &str) -> (Option<HalfOfDay>, &str) {
     let rest = text.get(2..).unwrap_or_default().trim_start();
     match text.get(..2) {
-        Some(half) if half.eq_ignore_ascii_case("am") => (Some(Half::Morning), rest),
-        Some(half) if half.eq_ignore_ascii_case("pm") => (Some(Half::Afternoon), rest),
+        Some(half) if half.eq_ignore_ascii_case("am") => (Some(HalfOfDay::Morning), rest),
+        Some(half) if half.eq_ignore_ascii_case("pm") => (Some(HalfOfDay::Afternoon), rest),
         _ => (None, text),
     }
 }
 
-fn read_clock(text: &str, half: Option<Half>) -> Option<Time> {
+fn parse_clock(text: &str, half: Option<HalfOfDay>) -> Option<Time> {
     let (text, fraction) = match text.split_once('.') {
         Some((text, fraction)) => (text, millis(fraction)?),
         None => (text, 0),
@@ -96,11 +96,11 @@ fn read_clock(text: &str, half: Option<Half>) -> Option<Time> {
     let hour = match half {
         None => hour,
         // Some formats write the half beside a clock of 24 hours, where it says nothing new.
-        Some(Half::Morning) if hour == 0 => hour,
-        Some(Half::Afternoon) if (13..24).contains(&hour) => hour,
+        Some(HalfOfDay::Morning) if hour == 0 => hour,
+        Some(HalfOfDay::Afternoon) if (13..24).contains(&hour) => hour,
         Some(_) if !(1..=12).contains(&hour) => return None,
-        Some(Half::Morning) => hour % 12,
-        Some(Half::Afternoon) => hour % 12 + 12,
+        Some(HalfOfDay::Morning) => hour % 12,
+        Some(HalfOfDay::Afternoon) => hour % 12 + 12,
     };
     // A leap second is the one before it.
     let second = if second == 60 { 59 } else { second };
@@ -115,7 +115,7 @@ fn millis(digits: &str) -> Option<u16> {
 }
 
 /// `Z`, `+hh:mm`, `-hh:mm`, the same without colon or minutes, or nothing at all.
-fn read_zone(text: &str) -> Option<UtcOffset> {
+fn parse_zone(text: &str) -> Option<UtcOffset> {
     if matches!(text, "" | "Z" | "z") {
         return Some(UtcOffset::UTC);
     }
@@ -169,7 +169,7 @@ mod tests {
     ];
 
     fn wall(text: &str) -> Option<u64> {
-        read(text).map(|Wall(millis)| millis)
+        parse(text).map(|Wall(millis)| millis)
     }
 
     proptest! {
@@ -200,14 +200,14 @@ mod tests {
             let wall = Wall(seconds as u64 * 1000 + 999);
             prop_assert_eq!(rfc3339(wall), Some(moment.to_string()));
             let entra = moment.strftime("%Y-%m-%d %H:%M:%SZ").to_string();
-            prop_assert_eq!(as_entra_writes(wall), Some(entra));
+            prop_assert_eq!(entra_timestamp(wall), Some(entra));
         }
 
         #[test]
         fn no_text_is_too_strange_to_be_looked_at(
             text in "[0-9TZ:/.+ aAmMpP-]{0,32}|\\PC{0,32}",
         ) {
-            read(&text);
+            parse(&text);
         }
     }
 

@@ -30,8 +30,8 @@ impl Cloud {
     /// the dot that ends a fully qualified name (RFC 1034 §3.1).
     #[must_use]
     pub fn of_authority(authority: &str) -> Option<Self> {
-        let plainest = plainest(authority);
-        match plainest.split(':').next().unwrap_or_default() {
+        let canonical_authority = canonical_authority(authority);
+        match canonical_authority.split(':').next().unwrap_or_default() {
             "login.microsoftonline.com"
             | "login.microsoft.com"
             | "login.windows.net"
@@ -59,7 +59,7 @@ impl Cloud {
 /// stands in an assertion's audience, which is compared letter by letter (RFC 7523 §3), and in the key
 /// of a slot.
 #[must_use]
-pub fn plainest(authority: &str) -> String {
+pub fn canonical_authority(authority: &str) -> String {
     let text = authority.to_ascii_lowercase();
     let text = text.strip_suffix(":443").unwrap_or(&text);
     match text.split_once(':') {

@@ -169,7 +169,7 @@ pub struct HostTable<T> {
     /// Of `*` without a port: whatever the request says.
     everything: Option<T>,
     /// The same, if no other pattern leads elsewhere.
-    of_every_request: Option<T>,
+    for_every_request: Option<T>,
 }
 
 /// What each port of a host leads to; rarely more than one.
@@ -183,7 +183,7 @@ impl<T: Copy + PartialEq> HostTable<T> {
             suffix: HashMap::new(),
             any: Vec::new(),
             everything: None,
-            of_every_request: None,
+            for_every_request: None,
         };
         for (HostPattern { kind, port }, value) in patterns {
             let ports = match (kind, port) {
@@ -197,7 +197,7 @@ impl<T: Copy + PartialEq> HostTable<T> {
             };
             ports.push((port, value));
         }
-        table.of_every_request = table
+        table.for_every_request = table
             .everything
             .filter(|all| table.named().all(|v| v == *all));
         table
@@ -212,8 +212,8 @@ impl<T: Copy + PartialEq> HostTable<T> {
     /// What every request leads to, where all patterns lead to the same and one of them is `*`:
     /// then `:authority` need not be looked at.
     #[must_use]
-    pub fn of_every_request(&self) -> Option<T> {
-        self.of_every_request
+    pub fn for_every_request(&self) -> Option<T> {
+        self.for_every_request
     }
 
     /// What this `:authority` leads to.

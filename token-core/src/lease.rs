@@ -177,7 +177,7 @@ impl LeaseParticipant {
 
     /// Reads the record; then starts a call, goes on with one or gives it up.
     pub fn step(&mut self, now: Now, shared: &impl SharedData) -> Outcome {
-        self.slot.begin_at(now.mono);
+        self.slot.start_at(now.mono);
         let cas = self.sync(shared);
         if self.slot.is_calling() {
             self.machine().handle(now, Input::Tick);

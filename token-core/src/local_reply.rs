@@ -7,7 +7,7 @@
 //!
 //! The texts are Envoy's (`source/common/router/router.cc`, `source/common/http/utility.cc`). Envoy 1.40
 //! leaves out why a connection failed, and 1.36 does not; in the launcher's Envoy the runtime key
-//! [`HIDES_REASONS`] is false.
+//! [`HIDE_REASONS_RUNTIME_KEY`] is false.
 
 use crate::failure::NoAnswer;
 
@@ -15,7 +15,7 @@ use crate::failure::NoAnswer;
 pub const UPSTREAM_SERVICE_TIME: &str = "x-envoy-upstream-service-time";
 
 /// The runtime key by which Envoy leaves out why a connection failed.
-pub const HIDES_REASONS: &str =
+pub const HIDE_REASONS_RUNTIME_KEY: &str =
     "envoy.reloadable_features.hide_transport_failure_reason_in_response_body";
 
 /// The longest reason that is kept, in characters.
@@ -23,7 +23,7 @@ const MAX_REASON: usize = 200;
 
 /// Why Envoy answered by itself.
 #[must_use]
-pub fn read(status: u16, body: &[u8]) -> NoAnswer {
+pub fn classify(status: u16, body: &[u8]) -> NoAnswer {
     let text = String::from_utf8_lossy(body);
     if status == 504 {
         return NoAnswer::TimedOut;
@@ -84,7 +84,7 @@ mod tests {
     const RESET: &str = "upstream connect error or disconnect/reset before headers. reset reason: ";
 
     fn reset(rest: &str) -> NoAnswer {
-        read(503, format!("{RESET}{rest}").as_bytes())
+        classify(503, format!("{RESET}{rest}").as_bytes())
     }
 
     fn failed(reason: &str) -> NoAnswer {
@@ -95,8 +95,11 @@ mod tests {
 
     #[test]
     fn each_of_envoys_own_answers_is_told_apart() {
-        assert_eq!(read(504, b"upstream request timeout"), NoAnswer::TimedOut);
-        assert_eq!(read(503, b"no healthy upstream"), NoAnswer::NoAddress);
+        assert_eq!(
+            classify(504, b"upstream request timeout"),
+            NoAnswer::TimedOut
+        );
+        assert_eq!(classify(503, b"no healthy upstream"), NoAnswer::NoAddress);
         assert_eq!(
             failed("delayed connect error: Connection refused"),
             NoAnswer::Refused
@@ -138,7 +141,7 @@ mod tests {
     #[test]
     fn what_is_none_of_its_texts_is_a_call_that_broke_off_and_reasons_are_bounded() {
         for text in ["", "\u{fffd}\u{0}", "reset reason: ", RESET] {
-            assert_eq!(read(503, text.as_bytes()), NoAnswer::Broken, "{text:?}");
+            assert_eq!(classify(503, text.as_bytes()), NoAnswer::Broken, "{text:?}");
         }
         let NoAnswer::Tls(reason) = failed(&format!("TLS_error:|\u{1b}[31m{}", "é".repeat(999)))
         else {

@@ -1,9 +1,10 @@
-//! What the VMs of one Envoy process share about a slot: one record, one key, one
-//! compare-and-swap for both the lease and the token, so that a context whose lease was taken
-//! over cannot publish.
+//! The record of a slot in Envoy's shared data.
 //!
-//! Layout: version byte, postcard body, CRC-32 (little endian) of what precedes it. A record
-//! that is unknown or damaged counts as absent.
+//! One record holds both the lease and the token, so that one compare-and-swap covers both: a VM
+//! whose lease was taken over cannot publish a token.
+//!
+//! Layout: a version byte, the postcard body, and the CRC-32 (little endian) of both. A record of
+//! another version, or a damaged one, counts as absent.
 
 use core::fmt::Write;
 use core::time::Duration;
@@ -19,16 +20,16 @@ use crate::state::State;
 const VERSION: u8 = 3;
 const CHECKSUM_BYTES: usize = 4;
 
-/// By one small table: records are short, and a faster sum brings tables of 16 KiB.
+/// Uses one small table: records are short, and the faster variants need 16 KiB of tables.
 static CHECKSUM: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
 
-/// Names a slot's record. The hash covers every input that changes what the token is, so two
-/// configurations never read each other's token.
+/// The key of a slot's record. It contains a hash of every input that determines the token, so that
+/// two configurations never read each other's token.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SlotKey(String);
 
 impl SlotKey {
-    /// The key of the slot that this plan fills.
+    /// The key of the slot with this plan.
     #[must_use]
     pub fn of(plan: &Plan) -> Self {
         let digest = Sha256::digest(plan.fingerprint().as_bytes());
@@ -52,22 +53,22 @@ impl SlotKey {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnerId(pub u64);
 
-/// Who may call the endpoint, and until when nobody else may.
+/// The exclusive right to call the endpoint for a slot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
-    /// The holder, or the last one.
+    /// The holder, or the last holder once the lease has ended.
     pub owner: OwnerId,
-    /// When it ends; in the past once the call is over.
+    /// When the lease ends; in the past once the call is complete.
     pub until: Mono,
 }
 
 impl Lease {
-    /// How much longer than the lease's end everybody but the last holder waits, so that the
-    /// same context goes on refreshing as long as it lives.
+    /// How long other VMs let the last holder go first, so that one VM makes all calls as long as it
+    /// lives.
     const AFFINITY: Duration = Duration::from_secs(2);
 
-    /// From when on `me` may take the lease for work that is due at `due`. `urgent` work, which
-    /// requests wait for or which has just failed, waits for nobody but a call in flight.
+    /// When `me` may take the lease for a call that is due at `due`. An `urgent` call, for which
+    /// requests wait or which retries a failure, does not wait for the last holder to go first.
     #[must_use]
     pub fn opens_to(&self, me: OwnerId, due: Mono, urgent: bool) -> Mono {
         let is_usual = self.owner == me || self.owner == OwnerId::default();
@@ -83,14 +84,14 @@ impl Lease {
 /// The shared record of a slot.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// Who is calling.
+    /// Which VM may call the endpoint.
     pub lease: Lease,
     /// Token, schedule and last failure.
     pub state: State,
 }
 
 impl Record {
-    /// The record's bytes; empty (which reads as absent) should it not be representable.
+    /// Encodes the record. If that fails, the result is empty, which [`Record::decode`] reads as absent.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let Ok(mut bytes) = postcard::to_extend(self, vec![VERSION]) else {
@@ -100,7 +101,7 @@ impl Record {
         bytes
     }
 
-    /// Reads a record; `None` when it is of another version or damaged.
+    /// Decodes a record; `None` if it is of another version or damaged.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (content, checksum) = bytes.split_last_chunk::<CHECKSUM_BYTES>()?;

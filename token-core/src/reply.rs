@@ -1,7 +1,7 @@
-//! What a token endpoint answered, parsed into types or into an error that says what was wrong.
+//! Parses the replies of token endpoints (RFC 6749 §5.1).
 //!
-//! Nothing here trusts the server: a malformed, short or absurd reply is an error that the
-//! slot retries, never a panic and never a token.
+//! The server is not trusted: a malformed, truncated or implausible reply is an error, which the slot
+//! retries.
 
 use core::fmt;
 use core::time::Duration;
@@ -10,31 +10,34 @@ use serde_json::{Map, Value};
 
 use crate::expiry::{self, BadTime};
 use crate::invisible;
-use crate::schedule::MAX_LIFETIME;
 use crate::{Mono, Now, Secret, Token, Wall};
 
-/// Far beyond any token (those with many groups have 8 KiB), and half of what Envoy takes of
-/// headers in a request by default (60 KiB).
+/// The largest accepted token. The largest tokens of Entra, with many groups, have 8 KiB; Envoy accepts
+/// 60 KiB of request headers by default.
 pub const MAX_TOKEN_BYTES: usize = 32 * 1024;
 
-/// When a reply's two statements about the end of the token differ by more than this, the
-/// wall clock of this machine is wrong and only the lifetime is believed.
+/// Longer lifetimes are reduced to this one. No token of Entra lives longer than 28 h; the limit keeps
+/// the arithmetic from overflowing.
+pub const MAX_LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// If `expires_in` and `expires_on` differ by more than this, the wall clock of this machine is wrong,
+/// and only `expires_in` is used.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(300);
 
-/// A successful reply of a token endpoint (RFC 6749 §5.1, and IMDS, which sends strings).
+/// A successful reply of a token endpoint.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// The access token, checked to be an RFC 6750 `b64token`.
+    /// The access token, a valid `b64token` (RFC 6750 §2.1).
     pub secret: Secret,
-    /// Life left at the time of the answer.
+    /// The remaining lifetime when the server replied.
     pub expires_in: Option<Duration>,
-    /// The absolute end.
+    /// The time at which the token expires.
     pub expires_on: Option<Wall>,
-    /// After how long the endpoint wants to be asked again.
+    /// The server's recommended time until the next request.
     pub refresh_in: Option<Duration>,
 }
 
-/// Why a reply with status 200 is no token.
+/// Why a reply with status 200 does not yield a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReplyError {
     /// The body is not one JSON object.
@@ -43,7 +46,7 @@ pub enum ReplyError {
     Missing(&'static str),
     /// The named field has a value that cannot be used.
     Invalid(&'static str, String),
-    /// The token was over before its reply arrived.
+    /// The token had expired when the reply arrived.
     OverOnArrival,
 }
 
@@ -61,7 +64,7 @@ impl fmt::Display for ReplyError {
 /// Parses the body of a reply with status 200.
 ///
 /// # Errors
-/// [`ReplyError`] names the field that is missing or wrong. It never quotes the token.
+/// [`ReplyError`] names the missing or invalid field. It never quotes the token.
 pub fn parse(body: &[u8]) -> Result<Reply, ReplyError> {
     let mut fields: Map<String, Value> = serde_json::from_slice(invisible::without_mark(body))
         .map_err(|e| ReplyError::NotJson(json_reason(&e)))?;
@@ -70,13 +73,13 @@ pub fn parse(body: &[u8]) -> Result<Reply, ReplyError> {
     bearer(&field("token_type"))?;
     let expires_in = expiry::seconds(&field("expires_in")).map_err(invalid("expires_in"));
     let expires_on = expiry::moment(&field("expires_on")).map_err(invalid("expires_on"));
-    // One of the two is enough, whatever the other says.
+    // One valid field of the two is enough.
     let (expires_in, expires_on) = match (expires_in, expires_on) {
         (Err(error), Err(_) | Ok(None)) | (Ok(None), Err(error)) => return Err(error),
         (Ok(None), Ok(None)) => return Err(ReplyError::Missing("expires_in")),
         (expires_in, expires_on) => (expires_in.unwrap_or(None), expires_on.unwrap_or(None)),
     };
-    // A hint: when it makes no sense it is as good as absent.
+    // A hint only: an invalid value is ignored.
     let refresh_in = expiry::seconds(&field("refresh_in")).unwrap_or(None);
     Ok(Reply {
         secret,
@@ -86,7 +89,7 @@ pub fn parse(body: &[u8]) -> Result<Reply, ReplyError> {
     })
 }
 
-/// serde_json's message quotes values of the wrong type, and one of them may be a token.
+/// Describes a JSON error. `serde_json`'s own message may quote a value, which may be the token.
 fn json_reason(error: &serde_json::Error) -> String {
     let what = match error.classify() {
         serde_json::error::Category::Eof => "it ends too early",
@@ -131,47 +134,47 @@ fn bearer(value: &Value) -> Result<(), ReplyError> {
     }
 }
 
-/// A token's end on both clocks.
+/// When a token expires, on both clocks.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Ends {
-    /// Life counted from when the call was sent.
+pub struct Expiry {
+    /// The lifetime, counted from when the request was sent.
     pub lifetime: Duration,
-    /// Its end on the monotonic clock.
+    /// The expiry on the monotonic clock.
     pub mono: Mono,
-    /// Its end on the wall clock of this machine.
+    /// The expiry on the wall clock of this machine.
     pub wall: Wall,
-    /// How far this machine's wall clock seems to be off, when it is.
-    pub clock_off_by: Option<Duration>,
-    /// Whether the reply's lifetime cannot be, so that its end alone is believed.
+    /// By how much this machine's wall clock and the server's differ, if they do.
+    pub clock_skew: Option<Duration>,
+    /// Whether `expires_in` was zero or less and was ignored in favour of `expires_on`.
     pub lifetime_ignored: bool,
 }
 
 impl Reply {
-    /// Both ends of the token, counted from when the call was **sent**: the answer's way back
-    /// is part of its life.
+    /// When the token expires. The lifetime counts from when the request was **sent**, so that a slow
+    /// reply does not prolong the token.
     ///
     /// # Errors
-    /// A token that is over, or as good as over, when it arrives.
-    pub fn ends(&self, sent: Now) -> Result<Ends, ReplyError> {
-        let by_clock = self.expires_on.map(|end| end.since(sent.wall));
-        // Some caches count the lifetime down to zero and below while the token still has hours.
-        let ends_later = by_clock.is_some_and(|left| !left.is_zero());
-        let lifetime_ignored = ends_later && self.expires_in == Some(Duration::ZERO);
+    /// If the token has expired, or expires within [`Token::slack`].
+    pub fn expiry(&self, sent: Now) -> Result<Expiry, ReplyError> {
+        let until_expires_on = self.expires_on.map(|end| end.since(sent.wall));
+        // Some caches count `expires_in` down to zero and below while the token is still valid.
+        let is_in_future = until_expires_on.is_some_and(|left| !left.is_zero());
+        let lifetime_ignored = is_in_future && self.expires_in == Some(Duration::ZERO);
         let expires_in = self.expires_in.filter(|_| !lifetime_ignored);
-        let off_by = |life, end: Wall| {
-            let expected = sent.wall.after(life);
+        let skew = |lifetime, end: Wall| {
+            let expected = sent.wall.after(lifetime);
             expected.since(end).max(end.since(expected))
         };
-        let (field, lifetime, clock_off_by) = match (expires_in, self.expires_on) {
-            (Some(life), Some(end)) if off_by(life, end) > CLOCK_TOLERANCE => {
-                ("expires_in", life, Some(off_by(life, end)))
+        let (field, lifetime, clock_skew) = match (expires_in, self.expires_on) {
+            (Some(lifetime), Some(end)) if skew(lifetime, end) > CLOCK_TOLERANCE => {
+                ("expires_in", lifetime, Some(skew(lifetime, end)))
             }
-            (Some(life), _) => (
+            (Some(lifetime), _) => (
                 "expires_in",
-                by_clock.map_or(life, |end| life.min(end)),
+                until_expires_on.map_or(lifetime, |left| lifetime.min(left)),
                 None,
             ),
-            (None, _) => ("expires_on", by_clock.unwrap_or_default(), None),
+            (None, _) => ("expires_on", until_expires_on.unwrap_or_default(), None),
         };
         let lifetime = lifetime.min(MAX_LIFETIME);
         if lifetime <= Token::slack(lifetime) {
@@ -180,11 +183,11 @@ impl Reply {
                 "says that the token is over already".into(),
             ));
         }
-        Ok(Ends {
+        Ok(Expiry {
             lifetime,
             mono: sent.mono.after(lifetime),
             wall: sent.wall.after(lifetime),
-            clock_off_by,
+            clock_skew,
             lifetime_ignored,
         })
     }

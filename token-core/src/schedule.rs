@@ -1,4 +1,4 @@
-//! When to ask next: pure functions of lifetimes, failures and a source of randomness.
+//! When the next call is due: pure functions of lifetimes, failures and a random number generator.
 
 use core::time::Duration;
 
@@ -7,32 +7,30 @@ use fastrand::Rng;
 use crate::failure::NoAnswer;
 use crate::{Now, Token};
 
-/// After a success no call comes sooner than this, whatever a server says of lifetimes; a first
-/// failure is retried after half of it at the earliest.
+/// The shortest time between a success and the next call, whatever lifetime the server gives. The
+/// first failure is retried after at least half of it.
 pub const MIN_INTERVAL: Duration = Duration::from_secs(1);
-
-/// A lifetime beyond this is taken as this: no Entra token lives longer than 28 h, and the
-/// arithmetic must not overflow on what a server makes up.
-pub const MAX_LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
 
 const BACKOFF_CAP: Duration = Duration::from_secs(60);
 const RETRY_AFTER_CAP: Duration = Duration::from_secs(600);
-const PERMANENT: core::ops::RangeInclusive<u64> = 30_000..=60_000;
+/// The back-off after a permanent failure, in milliseconds.
+const PERMANENT_BACKOFF: core::ops::RangeInclusive<u64> = 30_000..=60_000;
 const SAME_TOKEN_CAP: Duration = Duration::from_secs(300);
 
-/// For so long after a slot got its configuration, a cluster that Envoy does not have is no failure:
-/// a control plane sends the clusters in its own time, often after the listeners.
-const CLUSTERS_COME_WITHIN: Duration = Duration::from_secs(5);
+/// How long after a slot's configuration a missing cluster is not a failure: a control plane often
+/// sends the clusters after the listeners.
+const CLUSTER_STARTUP_GRACE: Duration = Duration::from_secs(5);
 
-/// As long for a name that DNS has not answered for: Envoy opens its listeners without waiting for it.
-const NAMES_RESOLVE_WITHIN: Duration = Duration::from_secs(2);
+/// How long after a slot's configuration a cluster without addresses is not a failure: Envoy opens
+/// its listeners without waiting for DNS.
+const DNS_STARTUP_GRACE: Duration = Duration::from_secs(2);
 
-/// How soon after such an attempt the next one is made.
-pub const NEXT_LOOK: Duration = Duration::from_millis(200);
+/// The interval between attempts during the startup grace.
+pub const STARTUP_RETRY: Duration = Duration::from_millis(200);
 
-/// How long after a token was asked for the next one is asked for: `percent` of its life
-/// before its end or at `refresh_in`, whichever is earlier, up to a tenth of the shorter side
-/// earlier still so that a fleet does not ask as one.
+/// The wait after a new token: until `percent` of its lifetime is left, or until `refresh_in`,
+/// whichever is earlier. Up to a tenth of the shorter part is subtracted as jitter, so that the
+/// proxies of a fleet do not refresh at the same time.
 #[must_use]
 pub fn refresh_after(
     lifetime: Duration,
@@ -47,9 +45,9 @@ pub fn refresh_after(
     (due - jitter).max(MIN_INTERVAL)
 }
 
-/// The wait after the endpoint returned the token that is already held: until its refresh is
-/// due anyway, and from then on more often as the end comes closer (a tenth of what is left, at
-/// least a second), because IMDS gives the next one only shortly before.
+/// The wait after the endpoint returned the token that the slot already has: until its refresh is
+/// due, and after that a tenth of the remaining lifetime (at least 1 s, at most 5 min), because IMDS
+/// issues the next token only shortly before the expiry.
 #[must_use]
 pub fn recheck_after(token: &Token, now: Now, percent: u8, rng: &mut Rng) -> Duration {
     let left = token.until_expiry(now);
@@ -58,9 +56,9 @@ pub fn recheck_after(token: &Token, now: Now, percent: u8, rng: &mut Rng) -> Dur
     (wait - random_up_to(wait / 10, rng)).max(MIN_INTERVAL)
 }
 
-/// The wait after the `failures`-th failure in a row (1 = the first): between half and all of
-/// 1 s, 2 s, 4 s … 60 s; never less than the server asked for (RFC 9110 §10.2.3), except that
-/// more than 10 min is not believed.
+/// The wait after the `failures`-th consecutive failure (1 = the first): a random time between half
+/// and all of 1 s, 2 s, 4 s … 60 s, but at least the server's `Retry-After` (RFC 9110 §10.2.3), which is
+/// capped at 10 min.
 #[must_use]
 pub fn backoff(failures: u32, retry_after: Option<Duration>, rng: &mut Rng) -> Duration {
     let doublings = failures.saturating_sub(1).min(16);
@@ -72,12 +70,12 @@ pub fn backoff(failures: u32, retry_after: Option<Duration>, rng: &mut Rng) -> D
     }
 }
 
-/// For how long after a slot got its configuration it is no failure that a call got no answer for this reason.
+/// How long after a slot's configuration a call without a response, for this reason, is not a failure.
 #[must_use]
-pub fn grace(why: &NoAnswer) -> Duration {
+pub fn startup_grace(why: &NoAnswer) -> Duration {
     match why {
-        NoAnswer::NoCluster => CLUSTERS_COME_WITHIN,
-        NoAnswer::NoAddress => NAMES_RESOLVE_WITHIN,
+        NoAnswer::NoCluster => CLUSTER_STARTUP_GRACE,
+        NoAnswer::NoAddress => DNS_STARTUP_GRACE,
         NoAnswer::Refused
         | NoAnswer::NoConnection(_)
         | NoAnswer::Tls(_)
@@ -86,11 +84,11 @@ pub fn grace(why: &NoAnswer) -> Duration {
     }
 }
 
-/// The wait after an error that only a person can mend: 30 s to 60 s, because somebody may be
-/// granting the role or fixing the identity right now.
+/// The wait after a failure that needs a person: 30 s to 60 s. It is not longer, because somebody may
+/// be correcting the cause right now.
 #[must_use]
 pub fn permanent_backoff(rng: &mut Rng) -> Duration {
-    Duration::from_millis(rng.u64(PERMANENT))
+    Duration::from_millis(rng.u64(PERMANENT_BACKOFF))
 }
 
 fn random_up_to(limit: Duration, rng: &mut Rng) -> Duration {

@@ -1,25 +1,25 @@
-//! Text that no log may ever hold.
+//! Secret text, which must not appear in logs.
 
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A token, secret or assertion. `Debug` hides it, `Display` does not exist.
+/// A token, secret or assertion. `Debug` does not show the text, and there is no `Display`.
 ///
-/// Serialization exists for the record in shared data (`record`), whose bytes never leave
-/// the Envoy process.
+/// `Serialize` is for the record in shared data ([`crate::record`]), which does not leave the Envoy
+/// process.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes `text` out of sight.
+    /// Wraps a text.
     #[must_use]
     pub fn new(text: String) -> Self {
         Self(text)
     }
 
-    /// The text itself, for the one place that sends it.
+    /// The text, to be sent.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

@@ -1,5 +1,5 @@
-//! What is known of a slot beyond a single call: its newest token, when the next call is due,
-//! and what the target thought of the token. All VMs of a process share it through the record.
+//! The state of a slot that outlives a single call: the newest token, when the next call is due, and
+//! whether the target accepts the token. All VMs of a process share it through the record.
 
 use core::time::Duration;
 
@@ -9,43 +9,43 @@ use crate::failure::Failure;
 use crate::schedule::MIN_INTERVAL;
 use crate::{Generation, Mono, Now, Token};
 
-/// At most this often is a token asked for because the target refused one that it had never
-/// accepted: a target that refuses every token must not cost a call a request.
+/// The shortest interval between two refreshes that the target forces by refusing a token that it
+/// never accepted. Without it, a target that refuses every token would cause a call for each request.
 pub const FORCED_REFRESH_INTERVAL: Duration = Duration::from_secs(30);
 
-/// A call that is due within this time is worth waiting for.
+/// A refused request waits for a call that is due within this time.
 const SOON: Duration = Duration::from_secs(1);
 
-/// Everything about a slot that outlives a call and is shared between the VMs of a process.
+/// The state of a slot that the VMs of a process share.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
-    /// The newest token, which may be over.
+    /// The newest token, which may have expired.
     pub token: Option<Token>,
     /// When the next call is due.
     pub next_attempt: Mono,
-    /// Failures in a row since the last success.
+    /// The number of consecutive failures since the last success.
     pub failures: u32,
-    /// Why the last attempt failed; absent after a success.
+    /// Why the last attempt failed; `None` after a success.
     pub last_failure: Option<Failure>,
     /// Whether the target has accepted the newest token.
     pub accepted: bool,
-    /// Whether the endpoint has given the newest token more than once: it has no other yet.
+    /// Whether the endpoint has returned the newest token more than once, because it caches tokens.
     pub repeated: bool,
-    /// When a refusal by the target last made a call due.
+    /// The `next_attempt` that a refusal by the target set last.
     pub forced_at: Option<Mono>,
 }
 
-/// People are told of one kind of refusal by the target at most this often: an identity may well
-/// have its role for one request and lack it for the next.
+/// The shortest interval between two log messages about the same refusal. A target may refuse an
+/// identity for some requests only, so refusals and successes may alternate.
 pub const DENIAL_INTERVAL: Duration = Duration::from_secs(600);
 
-/// When people were told last that the target refuses an identity, by status.
+/// When a target's refusal of an identity was last reported, by status.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Denials(Vec<(u64, Mono)>);
 
 impl Denials {
-    /// Whether to tell people of this refusal, which then counts as told.
-    pub fn is_news(&mut self, status: u64, now: Mono) -> bool {
+    /// Whether to report this refusal. If so, it is recorded as reported.
+    pub fn should_report(&mut self, status: u64, now: Mono) -> bool {
         let known = |(of, at): &(u64, Mono)| *of == status && now.since(*at) < DENIAL_INTERVAL;
         if self.0.iter().any(known) {
             return false;
@@ -59,11 +59,11 @@ impl Denials {
 /// What to do with a request whose token the target refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// There is a newer token: send the request again with it.
+    /// The slot has a newer token: retry the request with it.
     Outdated,
-    /// A newer one may come soon: wait for it.
+    /// A refresh is under way or due: wait for its outcome.
     Refreshing,
-    /// No newer one is to be had now: the target's answer stands.
+    /// No refresh is due: pass on the target's response.
     Final,
 }
 
@@ -83,24 +83,22 @@ impl State {
         self.forced_at == Some(self.next_attempt)
     }
 
-    /// Whether a call is due so soon, or already tried again so often, that waiting for its
-    /// outcome is better than the token in hand.
+    /// Whether a refused request should wait for the next call: it is due within a second, or
+    /// attempts are failing and are retried with back-off.
     #[must_use]
     pub fn is_refreshing(&self, now: Now) -> bool {
         self.failures > 0 || self.next_attempt.since(now.mono) <= SOON
     }
 
-    /// Takes in that the target accepted a token. Says whether that is news.
-    pub(crate) fn accept(&mut self, generation: Generation) -> bool {
-        let news = self.generation() == generation && !self.accepted;
-        self.accepted |= news;
-        news
+    /// Notes that the target accepted the token of this generation.
+    pub(crate) fn accept(&mut self, generation: Generation) {
+        self.accepted |= self.generation() == generation;
     }
 
-    /// Takes in that the target refused a token. Only the current one is worth replacing: at
-    /// once if the target had accepted it, so that it was revoked; otherwise, and when the
-    /// endpoint only repeats itself, every [`FORCED_REFRESH_INTERVAL`]. A back-off is not cut
-    /// short.
+    /// Notes that the target refused the token of this generation. If it is the newest token, a
+    /// refresh becomes due: at once if the target had accepted the token, which therefore was revoked;
+    /// otherwise, or if the endpoint only repeats the same token, at most every
+    /// [`FORCED_REFRESH_INTERVAL`]. A back-off after failures is not shortened.
     pub(crate) fn refuse(&mut self, generation: Generation, now: Now) {
         if self.generation() != generation || self.failures > 0 {
             return;
@@ -122,7 +120,7 @@ impl State {
         }
     }
 
-    /// What to do with a request whose token of this generation was refused.
+    /// What to do with a request whose token, of this generation, was refused.
     #[must_use]
     pub fn refusal(&self, generation: Generation, now: Now) -> Refusal {
         if self.generation() != generation {

@@ -1,7 +1,7 @@
-//! Two clocks, always read together and never read here.
+//! Points in time on two clocks. The caller reads the clocks, always both together.
 //!
-//! Lifetimes and deadlines count on the monotonic clock; the moments that a server names
-//! (`expires_on`) lie on the wall clock. A token is over when either clock says so.
+//! Lifetimes and deadlines use the monotonic clock; the times in a server's reply (`expires_on`) use
+//! the wall clock. A token has expired when it has expired on either clock.
 
 use core::time::Duration;
 
@@ -15,16 +15,16 @@ pub struct Mono(pub u64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Wall(pub u64);
 
-/// The two clocks at one moment.
+/// A reading of both clocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {
-    /// For lifetimes, deadlines and waits.
+    /// The monotonic clock, for lifetimes, deadlines and waits.
     pub mono: Mono,
-    /// For what servers say of absolute time.
+    /// The wall clock, for the times in servers' replies.
     pub wall: Wall,
 }
 
-/// A duration in whole milliseconds; what does not fit is as good as for ever.
+/// A duration in whole milliseconds; saturates.
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
@@ -32,19 +32,19 @@ pub(crate) fn millis(duration: Duration) -> u64 {
 macro_rules! clock {
     ($name:ident) => {
         impl $name {
-            /// The moment `wait` later; saturates.
+            /// This time plus `wait`; saturates.
             #[must_use]
             pub fn after(self, wait: Duration) -> Self {
                 Self(self.0.saturating_add(millis(wait)))
             }
 
-            /// The moment `span` earlier; saturates at the clock's start.
+            /// This time minus `span`; saturates at the clock's start.
             #[must_use]
             pub fn before(self, span: Duration) -> Self {
                 Self(self.0.saturating_sub(millis(span)))
             }
 
-            /// How long from `earlier` until this moment; zero when it lies ahead.
+            /// The time from `earlier` to this time; zero if `earlier` is later.
             #[must_use]
             pub fn since(self, earlier: Self) -> Duration {
                 Duration::from_millis(self.0.saturating_sub(earlier.0))

@@ -1,4 +1,4 @@
-//! A token and the only rule that says whether it may be sent.
+//! A token, and when it may be sent.
 
 use core::time::Duration;
 
@@ -6,9 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Mono, Now, Secret, Wall};
 
-/// Counts the distinct tokens of a slot; 0 means that there was none yet.
-///
-/// A byte-identical answer of the endpoint is no newer generation.
+/// The sequence number of a slot's token; 0 means that there was none yet. An endpoint that returns
+/// the same token again does not start a new generation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Generation(pub u64);
 
@@ -18,51 +17,51 @@ impl Generation {
     }
 }
 
-/// An access token with both its ends.
+/// An access token and its expiry on both clocks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {
-    /// Which of the slot's tokens this is.
+    /// The token's number within its slot.
     pub generation: Generation,
-    /// What goes behind `Bearer `.
+    /// The access token itself.
     pub secret: Secret,
-    /// Its end on the monotonic clock, counted from when the call was sent.
+    /// The expiry on the monotonic clock, counted from when the request was sent.
     pub expires_mono: Mono,
-    /// Its end on the wall clock.
+    /// The expiry on the wall clock.
     pub expires_wall: Wall,
-    /// Life left when it was asked for, in milliseconds.
+    /// The lifetime in milliseconds, counted from when the request was sent.
     pub lifetime_ms: u64,
 }
 
-/// The longest slack: a token this close to its end may be over when it reaches the target.
+/// The longest slack. It covers the time that a request takes to reach the target.
 const MAX_SLACK: Duration = Duration::from_secs(5);
 
 impl Token {
-    /// How long before its end the token counts as over: a twentieth of its life, at most 5 s.
+    /// How long before its expiry a token is no longer sent: a twentieth of its lifetime, at most 5 s.
     #[must_use]
     pub fn slack(lifetime: Duration) -> Duration {
         (lifetime / 20).min(MAX_SLACK)
     }
 
-    /// Life left when the token was asked for.
+    /// The lifetime, counted from when the request was sent.
     #[must_use]
     pub fn lifetime(&self) -> Duration {
         Duration::from_millis(self.lifetime_ms)
     }
 
-    /// Whether the token may be sent at `now`: both clocks must agree.
+    /// Whether the token may be sent at `now`: it must be valid on both clocks.
     #[must_use]
     pub fn is_valid(&self, now: Now) -> bool {
         !self.remaining(now).is_zero()
     }
 
-    /// How long the token may still be sent, by the clock that ends it first.
+    /// How long the token may still be sent: the time until its expiry, less the slack.
     #[must_use]
     pub fn remaining(&self, now: Now) -> Duration {
         self.until_expiry(now)
             .saturating_sub(Self::slack(self.lifetime()))
     }
 
-    /// How long until the token's true end, by the clock that ends it first.
+    /// The time until the token expires, on the clock on which it expires first.
     #[must_use]
     pub fn until_expiry(&self, now: Now) -> Duration {
         self.expires_mono
@@ -70,15 +69,15 @@ impl Token {
             .min(self.expires_wall.since(now.wall))
     }
 
-    /// Whether only the wall clock says that the token is over: it was set forward, or the
-    /// machine slept while the monotonic clock stood still. Asking again tells which.
+    /// Whether the token has expired on the wall clock only: the clock was set forward, or the machine
+    /// was suspended while the monotonic clock stood still. A refresh resolves both.
     #[must_use]
-    pub fn is_stranded(&self, now: Now) -> bool {
+    pub fn is_over_by_wall_clock_only(&self, now: Now) -> bool {
         !self.is_valid(now) && self.expires_mono.since(now.mono) > Self::slack(self.lifetime())
     }
 
-    /// The wall-clock moment until which the token may be sent, as both clocks see it from
-    /// `now`. A request compares one clock reading with this and needs no second one.
+    /// Until when, on the wall clock, the token may be sent, considering both clocks. With this a
+    /// request needs to read the wall clock only.
     #[must_use]
     pub fn sendable_until(&self, now: Now) -> Wall {
         now.wall.after(self.remaining(now))

@@ -31,7 +31,7 @@ pub struct Trace {
 impl Trace {
     /// What stands in the fields of an error. What is no printable text of a sane length is as
     /// good as absent.
-    pub(crate) fn of_fields(trace_id: &Value, correlation_id: &Value, timestamp: &Value) -> Self {
+    pub(crate) fn from_fields(trace_id: &Value, correlation_id: &Value, timestamp: &Value) -> Self {
         let kept = |value: &Value| value.as_str().and_then(kept);
         Self {
             trace_id: kept(trace_id),
@@ -43,7 +43,7 @@ impl Trace {
 
     /// Cuts an error's description into its words and the ids that Entra writes after them,
     /// `Trace ID: … Correlation ID: … Timestamp: …`, on lines of their own or not.
-    pub(crate) fn cut_off(description: &str) -> (&str, Self) {
+    pub(crate) fn split_from(description: &str) -> (&str, Self) {
         let whole = (description, Self::default());
         let Some((words, ids)) = description.split_once("Trace ID:") else {
             return whole;
@@ -83,7 +83,7 @@ impl Trace {
         }
         self.or(Self {
             client_request_id: Some(client_request_id.to_owned()),
-            timestamp: calendar::as_entra_writes(now),
+            timestamp: calendar::entra_timestamp(now),
             ..Self::default()
         })
     }

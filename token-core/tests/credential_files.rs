@@ -122,7 +122,7 @@ fn a_file_that_becomes_unusable_fails_the_renewal_and_keeps_the_token() {
     assert!(slot.token(now).is_some());
     let failure = slot.state().last_failure.clone().expect("failed");
     assert_eq!(failure.code, FailureCode::CredentialUnusable);
-    assert!(failure.renewal);
+    assert!(failure.had_valid_token);
     let told = spec.terms.explain(&failure).to_string();
     for part in [
         "a no-break space (U+00A0)",

@@ -155,14 +155,14 @@ fn the_retry_after_of_a_failure_does_not_outlive_it() {
 #[test]
 fn the_same_failure_again_is_no_news_and_another_one_is() {
     let mut slot = slot();
-    let mut is_news = |now, status| {
+    let mut is_new = |now, status| {
         let outputs = exchange(&mut slot, at(now), answer(status, ""));
-        matches!(events(&outputs)[..], [Event::Failed { is_news: true, .. }])
+        matches!(events(&outputs)[..], [Event::Failed { is_new: true, .. }])
     };
-    assert!(is_news(0.0, 500));
-    assert!(!is_news(100.0, 500));
-    assert!(is_news(200.0, 429));
-    assert!(!is_news(300.0, 429));
+    assert!(is_new(0.0, 500));
+    assert!(!is_new(100.0, 500));
+    assert!(is_new(200.0, 429));
+    assert!(!is_new(300.0, 429));
 }
 
 /// A renewal that fails is one thing, and no token at all another.
@@ -175,9 +175,9 @@ fn that_the_token_in_hand_has_ended_is_news() {
         match &events(&outputs)[..] {
             [
                 Event::Failed {
-                    failure, is_news, ..
+                    failure, is_new, ..
                 },
-            ] => (failure.renewal, *is_news),
+            ] => (failure.had_valid_token, *is_new),
             other => panic!("{other:?}"),
         }
     };
@@ -191,16 +191,16 @@ fn that_the_token_in_hand_has_ended_is_news() {
 #[test]
 fn what_differs_in_every_answer_makes_no_news_and_another_number_does() {
     let mut slot = slot();
-    let mut is_news = |now, number, trace| {
+    let mut is_new = |now, number, trace| {
         let body = format!(
             r#"{{"error":"invalid_client","error_description":"AADSTS{number}: no.\r\nTrace ID: {trace}\r\nTimestamp: 2026-09-21 14:13:{trace}Z"}}"#
         );
         let outputs = exchange(&mut slot, at(now), answer(401, &body));
-        matches!(events(&outputs)[..], [Event::Failed { is_news: true, .. }])
+        matches!(events(&outputs)[..], [Event::Failed { is_new: true, .. }])
     };
-    assert!(is_news(0.0, 50_001, 10));
-    assert!(!is_news(100.0, 50_001, 11));
-    assert!(is_news(200.0, 50_002, 12));
+    assert!(is_new(0.0, 50_001, 10));
+    assert!(!is_new(100.0, 50_001, 11));
+    assert!(is_new(200.0, 50_002, 12));
 }
 
 #[test]

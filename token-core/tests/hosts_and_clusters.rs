@@ -45,14 +45,14 @@ fn the_host_makes_no_difference_only_where_all_patterns_lead_where_star_leads() 
     let table = |patterns: &[(&str, u8)]| {
         HostTable::new(patterns.iter().map(|(text, to)| (pattern(text), *to)))
     };
-    assert_eq!(table(&[("*", 1)]).of_every_request(), Some(1));
+    assert_eq!(table(&[("*", 1)]).for_every_request(), Some(1));
     let all_alike = [("a.example.com", 1), ("*.b.example.com", 1), ("*:8080", 1)];
-    assert_eq!(table(&all_alike).of_every_request(), None);
+    assert_eq!(table(&all_alike).for_every_request(), None);
     let with_star = [&all_alike[..], &[("*", 1)]].concat();
-    assert_eq!(table(&with_star).of_every_request(), Some(1));
+    assert_eq!(table(&with_star).for_every_request(), Some(1));
     for elsewhere in ["c.example.com", "*.c.example.com", "*:9090"] {
         let patterns = [&with_star[..], &[(elsewhere, 2)]].concat();
-        assert_eq!(table(&patterns).of_every_request(), None, "{elsewhere}");
+        assert_eq!(table(&patterns).for_every_request(), None, "{elsewhere}");
     }
 }
 

@@ -423,8 +423,8 @@ fn the_layout_of_the_record_is_that_of_its_version() {
                 code: FailureCode::Throttled,
                 message: "m".into(),
                 step: Step::Token,
-                by_proxy: true,
-                renewal: true,
+                proxy_suspected: true,
+                had_valid_token: true,
                 permanent: true,
                 retry_after: None,
                 trace: Box::new(Trace {

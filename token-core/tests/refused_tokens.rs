@@ -120,7 +120,8 @@ fn a_refusal_during_a_call_waits_for_its_answer() {
 #[test]
 fn a_refusal_of_one_kind_is_told_now_and_then_however_often_it_comes() {
     let mut denials = Denials::default();
-    let told = |denials: &mut Denials, status, seconds| denials.is_news(status, at(seconds).mono);
+    let told =
+        |denials: &mut Denials, status, seconds| denials.should_report(status, at(seconds).mono);
     assert!(told(&mut denials, 403, 0.0));
     assert!(told(&mut denials, 401, 1.0));
     for second in 2..DENIAL_INTERVAL.as_secs() {

@@ -63,7 +63,7 @@ fn every_known_form_of_expires_in_means_the_same_time() {
 fn absurd_lifetimes_are_bounded_or_refused() {
     for form in ["0", "-1", "\"-3600\"", "-1e300"] {
         let reply = with("expires_in", form).expect("a number");
-        let refused = reply.ends(common::START);
+        let refused = reply.expiry(common::START);
         assert!(
             matches!(refused, Err(ReplyError::Invalid("expires_in", _))),
             "{form}: {refused:?}"
@@ -76,7 +76,7 @@ fn absurd_lifetimes_are_bounded_or_refused() {
         "\"99999999999999999999\"",
     ] {
         let reply = with("expires_in", form).expect("a number");
-        let ends = reply.ends(common::START).expect("bounded");
+        let ends = reply.expiry(common::START).expect("bounded");
         assert_eq!(ends.lifetime, Duration::from_secs(7 * 24 * 3600), "{form}");
     }
 }
@@ -177,14 +177,14 @@ fn a_wrong_clock_does_not_refuse_a_token_that_lives_only_minutes() {
         let body = format!(r#"{{"access_token":"abc","expires_in":{life},"expires_on":{ends}}}"#);
         let reply = reply::parse(body.as_bytes()).expect("a reply");
         let ends = reply
-            .ends(common::START)
+            .expiry(common::START)
             .unwrap_or_else(|e| panic!("{life} {off}: {e}"));
         assert_eq!(
             ends.lifetime,
             Duration::from_secs(life),
             "{life} s, off by {off} s"
         );
-        assert!(ends.clock_off_by.is_some());
+        assert!(ends.clock_skew.is_some());
     }
 }
 
@@ -195,12 +195,12 @@ fn a_lifetime_that_cannot_be_is_ignored_beside_an_end_that_can() {
     let ends = |life: &str, end: u64| {
         let body = format!(r#"{{"access_token":"abc","expires_in":{life},"expires_on":"{end}"}}"#);
         let reply = reply::parse(body.as_bytes()).expect("a reply");
-        reply.ends(common::START)
+        reply.expiry(common::START)
     };
     for life in ["0", "\"0\"", "-5", "\"-5\"", "-1e300", "0.9"] {
         let ends = ends(life, now + 3600).unwrap_or_else(|error| panic!("{life}: {error}"));
         assert_eq!(ends.lifetime, Duration::from_secs(3600), "{life}");
-        assert!(ends.lifetime_ignored && ends.clock_off_by.is_none());
+        assert!(ends.lifetime_ignored && ends.clock_skew.is_none());
     }
     // Where neither can be the token is over; where both can, it ends with the earlier.
     for end in [0, now - 1, now] {
@@ -214,7 +214,7 @@ fn a_lifetime_that_cannot_be_is_ignored_beside_an_end_that_can() {
     // It alone is believed.
     with("expires_in", "0")
         .expect("a number")
-        .ends(common::START)
+        .expiry(common::START)
         .expect_err("over");
 }
 

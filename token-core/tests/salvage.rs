@@ -261,7 +261,7 @@ proptest! {
         }
         // Bytes that were changed may spell another host, but never one for everybody.
         if let Some(salvage) = config::salvage(&text) {
-            prop_assert!(salvage.hosts.of_every_request().is_none());
+            prop_assert!(salvage.hosts.for_every_request().is_none());
         }
     }
 

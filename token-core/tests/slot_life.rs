@@ -163,7 +163,7 @@ fn a_machine_whose_clock_is_off_believes_the_lifetime_and_says_so() {
         assert!(
             events(&outputs)
                 .iter()
-                .any(|e| matches!(e, Event::ClockOff(_))),
+                .any(|e| matches!(e, Event::ClockSkew(_))),
             "{off}"
         );
         assert!(slot.token(at(3590.0)).is_some(), "{off}");
@@ -188,7 +188,7 @@ fn a_token_that_a_clock_set_forward_ended_is_asked_for_again_at_once_and_is_good
     let outputs = exchange(&mut slot, set_forward, reply(3540));
     assert!(matches!(
         events(&outputs)[..],
-        [Event::ClockOff(_), Event::Unchanged { .. }]
+        [Event::ClockSkew(_), Event::Unchanged { .. }]
     ));
     assert!(slot.token(set_forward).is_some());
 }

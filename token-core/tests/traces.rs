@@ -7,7 +7,7 @@ use common::{START, answer, at, events, outputs, policy};
 use entra_token_core::config::SlotSpec;
 use entra_token_core::failure::{Failure, FailureCode, NoAnswer};
 use entra_token_core::http::Endpoint;
-use entra_token_core::identity::{Exchange, Local, Plan, Proof, Source};
+use entra_token_core::identity::{Exchange, LocalResource, Plan, Proof, Source};
 use entra_token_core::page;
 use entra_token_core::slot::{CallId, Event, Input, Output, Slot};
 use entra_token_core::status::{NoToken, Status, Unavailable, json};
@@ -35,7 +35,7 @@ fn application() -> Plan {
             endpoint: endpoint("entra"),
             tenant: "contoso.com".into(),
             client_id: "client".into(),
-            proof: Proof::Secret(Local {
+            proof: Proof::Secret(LocalResource {
                 endpoint: endpoint("files"),
                 path: "/secret".into(),
             }),
@@ -70,17 +70,17 @@ fn ask_entra(slot: &mut Slot, now: Now) -> (CallId, String) {
 fn exchange(slot: &mut Slot, now: Now, response: Response) -> (Failure, bool, String) {
     let (id, request) = ask_entra(slot, now);
     slot.handle(now, Input::HttpResponse(id, response));
-    let (failure, is_news) = failed(slot);
-    (failure, is_news, request)
+    let (failure, is_new) = failed(slot);
+    (failure, is_new, request)
 }
 
 fn failed(slot: &mut Slot) -> (Failure, bool) {
     match events(&outputs(slot)).as_slice() {
         [
             Event::Failed {
-                failure, is_news, ..
+                failure, is_new, ..
             },
-        ] => (failure.clone(), *is_news),
+        ] => (failure.clone(), *is_new),
         other => panic!("expected one failure, got {other:?}"),
     }
 }
@@ -255,8 +255,8 @@ fn other_ids_are_no_news_and_the_newest_are_kept() {
         // No digits, no common part: nothing but their place tells that these are ids.
         let id = char::from_u32(u32::from('a') + n).expect("a letter");
         let id = String::from(id).repeat(36);
-        let (failure, is_news, request) = exchange(&mut slot, now, refusal(&id, &id, &id));
-        assert_eq!(is_news, n == 0, "answer {n}");
+        let (failure, is_new, request) = exchange(&mut slot, now, refusal(&id, &id, &id));
+        assert_eq!(is_new, n == 0, "answer {n}");
         assert_eq!(failure.trace.trace_id, Some(id));
         let kept = slot.state().last_failure.as_ref().map(|it| &it.trace);
         assert_eq!(kept, Some(&failure.trace));
@@ -266,10 +266,10 @@ fn other_ids_are_no_news_and_the_newest_are_kept() {
     requests.dedup();
     assert_eq!(requests.len(), 10, "each exchange has an id of its own");
 
-    let (failure, is_news, _) = exchange(&mut slot, at(2000.0), answer(502, "<html>"));
-    assert!(is_news && failure.trace.trace_id.is_none());
-    let (_, is_news, _) = exchange(&mut slot, at(2100.0), answer(502, "<html>"));
-    assert!(!is_news, "another client-request-id is none either");
+    let (failure, is_new, _) = exchange(&mut slot, at(2000.0), answer(502, "<html>"));
+    assert!(is_new && failure.trace.trace_id.is_none());
+    let (_, is_new, _) = exchange(&mut slot, at(2100.0), answer(502, "<html>"));
+    assert!(!is_new, "another client-request-id is none either");
 }
 
 #[test]

@@ -79,7 +79,10 @@ pub fn build(settings: &Settings, run_dir: &Path) -> Value {
 /// Envoy's runtime: with these keys, and with those by which it tells the filter and `check` why a
 /// connection failed.
 fn runtime(keys: Value) -> Value {
-    let keys = with(keys, json!({ local_reply::HIDES_REASONS: false }));
+    let keys = with(
+        keys,
+        json!({ local_reply::HIDE_REASONS_RUNTIME_KEY: false }),
+    );
     json!({ "layers": [{ "name": "static", "static_layer": keys }] })
 }
 

@@ -50,7 +50,7 @@ impl Clock {
 pub(super) struct Acquired {
     pub(super) token: Token,
     /// By how much this machine's clock and the endpoint's differ, when they do.
-    pub(super) clock_off: Option<Duration>,
+    pub(super) clock_skew: Option<Duration>,
 }
 
 /// Why none came.
@@ -79,7 +79,7 @@ impl Attempts<'_> {
     /// Lets the machine go on until its first token, or until waiting is of no use.
     pub(super) fn get(&self, spec: &SlotSpec) -> Result<Acquired, Box<Failed>> {
         let mut slot = Slot::new(spec.plan.clone(), spec.policy, random());
-        let mut clock_off = None;
+        let mut clock_skew = None;
         let mut asked = None;
         loop {
             slot.handle(self.clock.now(), Input::Tick);
@@ -101,21 +101,21 @@ impl Attempts<'_> {
                     }
                     Output::Publish(token) => {
                         let token = *token;
-                        return Ok(Acquired { token, clock_off });
+                        return Ok(Acquired { token, clock_skew });
                     }
-                    Output::Report(Event::ClockOff(by)) => clock_off = Some(by),
+                    Output::Report(Event::ClockSkew(by)) => clock_skew = Some(by),
                     Output::Report(
                         Event::Acquired { .. } | Event::Unchanged { .. } | Event::LifetimeIgnored,
                     ) => {}
                     Output::Report(Event::Failed {
                         failure,
                         retry_in,
-                        is_news,
+                        is_new,
                         ..
                     }) => {
                         let in_time = self.clock.now().mono.after(retry_in) < self.deadline;
                         if in_time && (self.may_pass)(&failure) {
-                            if is_news {
+                            if is_new {
                                 (self.tell)(spec, &failure, retry_in);
                             }
                             continue;
@@ -184,7 +184,7 @@ impl Attempts<'_> {
         };
         let reason = header(check::REASON);
         if reason.is_some() {
-            let why = local_reply::read(answer.status().as_u16(), answer.body());
+            let why = local_reply::classify(answer.status().as_u16(), answer.body());
             return (Err(why), reason);
         }
         let response = Response {

@@ -16,7 +16,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use entra_token_core::config::{self, PluginConfig, SlotSpec};
-use entra_token_core::failure::{EndsBy, Failure};
+use entra_token_core::failure::{Failure, Recovery};
 
 use crate::admin::Admin;
 use crate::bootstrap;
@@ -85,7 +85,9 @@ fn try_to_check(settings: &Settings, programs: Programs) -> Result<u8, u8> {
             admin,
             clock,
             deadline: clock.now().mono.after(PATIENCE),
-            may_pass: &|failure| !failure.permanent && failure.code.ends_by() == EndsBy::Time,
+            may_pass: &|failure| {
+                !failure.permanent && failure.code.recovery() == Recovery::Automatic
+            },
             tell: &tell,
         };
         ask_for_all(&subjects, &attempts)

@@ -1,8 +1,8 @@
 //! What a person can do about a failure, beside what token-core says: what Envoy's reason means, and
 //! which commands of the Azure CLI show or mend what is wrong. As tables.
 
-use entra_token_core::config::Terms;
-use entra_token_core::failure::{Failure, FailureCode, Reached, Setting};
+use entra_token_core::config::{Setting, Terms};
+use entra_token_core::failure::{CallOutcome, Failure, FailureCode};
 
 use super::place::Place;
 
@@ -67,7 +67,7 @@ impl Verdict {
 
 /// Whether somebody answered.
 pub(super) fn was_reached(failure: &Failure) -> bool {
-    failure.code.reached() == Reached::Somebody
+    failure.code.call_outcome() == CallOutcome::Answered
 }
 
 const SECRETS: &str =
@@ -194,9 +194,9 @@ pub(super) fn remedy(
     terms: &Terms,
     place: Place,
     reason: Option<&str>,
-    by_proxy: bool,
+    via_proxy: bool,
 ) -> Remedy {
-    let cause = reason.and_then(|reason| cause(reason, by_proxy));
+    let cause = reason.and_then(|reason| cause(reason, via_proxy));
     let of_cause = cause.and_then(|cause| terms.name(cause.setting?));
     let mut settings: Vec<String> = Vec::new();
     for name in of_cause.into_iter().chain(terms.to_look_at(failure)) {
@@ -211,8 +211,8 @@ pub(super) fn remedy(
     }
 }
 
-fn cause(reason: &str, by_proxy: bool) -> Option<&'static Cause> {
-    let mut causes = by_proxy.then_some(&TUNNEL).into_iter().chain(CAUSES);
+fn cause(reason: &str, via_proxy: bool) -> Option<&'static Cause> {
+    let mut causes = via_proxy.then_some(&TUNNEL).into_iter().chain(CAUSES);
     causes.find(|cause| reason.contains(cause.mark))
 }
 
@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn a_connection_that_a_forward_proxy_ends_is_not_laid_at_the_endpoints_door() {
         let reason = "upstream_reset…TLS_error:|…Connection_reset_by_peer";
-        let meaning = |by_proxy| cause(reason, by_proxy).map(|cause| cause.meaning);
+        let meaning = |via_proxy| cause(reason, via_proxy).map(|cause| cause.meaning);
         assert!(meaning(false).is_some_and(|it| it.contains("speak TLS")));
         assert!(meaning(true).is_some_and(|it| it.contains("tunnel")));
     }

@@ -66,7 +66,7 @@ impl Report {
                 report.row("ends", format!("in {left}"));
             }
         }
-        if let Some(by) = acquired.clock_off {
+        if let Some(by) = acquired.clock_skew {
             let by = duration(by);
             report.row(
                 "clock",

@@ -4,8 +4,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use entra_token_core::config::SettingName;
-use entra_token_core::failure::Setting;
+use entra_token_core::config::{Setting, SettingName};
 use serde_json::Value;
 
 use super::identity::{Identity, Managed, MetadataService, Proof, Selector, Sidecar};

@@ -5,9 +5,9 @@ use std::time::Duration;
 use entra_token_core::config::{self, SlotSpec};
 use entra_token_core::failure::{Failure, FailureCode};
 use entra_token_core::http::{Body, Endpoint, Response};
-use entra_token_core::identity::{Exchange, Local, Plan, Proof, Source};
+use entra_token_core::identity::{Exchange, LocalResource, Plan, Proof, Source};
 use entra_token_core::reply;
-use entra_token_core::schedule::MAX_LIFETIME;
+use entra_token_core::reply::MAX_LIFETIME;
 use entra_token_core::slot::{Event, Input, Output, Policy, Slot};
 use entra_token_core::status::{NoToken, Status, Unavailable, json};
 use entra_token_core::{Mono, Now, Wall, page};
@@ -43,7 +43,7 @@ pub(crate) fn plan() -> Plan {
             endpoint: endpoint("entra"),
             tenant: "contoso.com".into(),
             client_id: "client".into(),
-            proof: Proof::Secret(Local {
+            proof: Proof::Secret(LocalResource {
                 endpoint: endpoint("files"),
                 path: "/secret".into(),
             }),
@@ -102,8 +102,8 @@ fn exchange(slot: &mut Slot, now: Now, response: Response) -> Vec<Output> {
 fn failure(outputs: &[Output]) -> Option<(&Failure, bool)> {
     outputs.iter().find_map(|output| match output {
         Output::Report(Event::Failed {
-            failure, is_news, ..
-        }) => Some((failure, *is_news)),
+            failure, is_new, ..
+        }) => Some((failure, *is_new)),
         _ => None,
     })
 }
@@ -134,7 +134,7 @@ pub(crate) fn token_reply(body: &[u8]) {
     assert!(parsed.is_ok() || slot.token(START).is_none());
     assert_eq!(slot.token(START).is_some(), failure(&outputs).is_none());
     if let Ok(reply) = &parsed
-        && let Ok(ends) = reply.ends(START)
+        && let Ok(ends) = reply.expiry(START)
     {
         assert!(ends.lifetime > Duration::ZERO && ends.lifetime <= MAX_LIFETIME);
         assert!(ends.mono > START.mono && ends.wall > START.wall);
@@ -179,8 +179,8 @@ pub(crate) fn error_reply(input: &[u8]) {
     };
     let mut slot = Slot::new(plan(), POLICY, 7);
     let outputs = exchange(&mut slot, START, response());
-    let (failure, is_news) = failure(&outputs).expect("a failure");
-    assert!(is_news && failure.code != FailureCode::Unknown);
+    let (failure, is_new) = failure(&outputs).expect("a failure");
+    assert!(is_new && failure.code != FailureCode::Unknown);
     is_fit_to_be_shown(failure);
     assert!(slot.token(START).is_none());
     let wait = slot.next_wakeup().since(START.mono);
@@ -206,8 +206,8 @@ pub(crate) fn error_reply(input: &[u8]) {
         wall: START.wall.after(next.since(START.mono)),
     };
     let again = exchange(&mut slot, now, response());
-    let (_, is_news) = self::failure(&again).expect("a failure");
-    assert!(!is_news);
+    let (_, is_new) = self::failure(&again).expect("a failure");
+    assert!(!is_new);
 }
 
 /// The value of `Retry-After`.

@@ -10,6 +10,7 @@ mod cross;
 mod identity;
 pub mod raw;
 mod salvage;
+mod settings;
 mod sources;
 mod strict;
 mod terms;
@@ -26,6 +27,7 @@ use serde::Serialize;
 pub use compile::{HoldLimits, Plugin, SlotSpec, TargetSpec, compile};
 pub use identity::{AppService, Credential, Entra, Identity, IdentityType, Imds, Selector, Tsiam};
 pub use salvage::{Salvage, SalvagedTarget, salvage};
+pub use settings::Setting;
 pub use strict::{Mistake, Mistakes, read, typed, unambiguous};
 pub use terms::{SettingName, Terms};
 pub use text::{

@@ -8,7 +8,7 @@ use super::{
 use crate::Audience;
 use crate::cloud::{self, Cloud};
 use crate::http::Endpoint;
-use crate::identity::{Exchange, Local, ManagedIdentity, MetadataService, Proof, Source};
+use crate::identity::{Exchange, LocalResource, ManagedIdentity, MetadataService, Proof, Source};
 
 /// The source of an identity; `None` where a field is missing, which [`super::read`] refuses.
 pub(super) fn of(identity: &Identity) -> Option<Source> {
@@ -72,7 +72,7 @@ fn selected(
 
 fn exchange(identity: &Identity) -> Option<Exchange> {
     let entra = identity.entra.as_ref()?;
-    let authority = cloud::plainest(entra.authority.as_str());
+    let authority = cloud::canonical_authority(entra.authority.as_str());
     let tenant = identity.tenant_id.as_ref()?.to_string();
     Some(Exchange {
         proof: proof(identity, &authority, &tenant)?,
@@ -128,9 +128,9 @@ fn exchange_audience(identity: &Identity, entra: &str) -> Audience {
     })
 }
 
-fn local(credential: &Credential, path: &str) -> Local {
+fn local(credential: &Credential, path: &str) -> LocalResource {
     let path = credential.path.as_ref().map_or(path, UrlPath::as_str);
-    Local {
+    LocalResource {
         endpoint: endpoint(&credential.cluster, &credential.authority),
         path: path.into(),
     }

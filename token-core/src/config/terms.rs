@@ -6,9 +6,10 @@ use core::fmt;
 use deserr::Deserr;
 use serde::Serialize;
 
+use super::settings::{Setting, to_look_at};
 use super::text::SettingLabel;
 use super::{Identity, IdentityType, Target};
-use crate::failure::{Failure, Setting, to_look_at};
+use crate::failure::Failure;
 
 /// What people call a setting.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]

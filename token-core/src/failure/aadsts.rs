@@ -1,12 +1,12 @@
-//! What the error numbers of Microsoft Entra (`AADSTS…`) mean for whoever waits for a token.
+//! The failure codes of Microsoft Entra's error numbers (`AADSTS…`).
 //!
-//! They come from Entra itself, and through endpoints that ask Entra on a machine's behalf, as
-//! IMDS does. Entra's texts and HTTP statuses change; these numbers are what it documents:
+//! They come from Entra, and from endpoints that call Entra on a machine's behalf, such as IMDS.
+//! Entra's texts and HTTP statuses change; the numbers are documented:
 //! <https://learn.microsoft.com/entra/identity-platform/reference-error-codes>.
 
 use super::FailureCode;
 
-/// Judges by the first number that is known: those of `error_codes`, then those of the text.
+/// The failure code of the first known number, first in `error_codes`, then in the text.
 pub(super) fn code(error_codes: &[u64], description: &str) -> Option<FailureCode> {
     error_codes
         .iter()
@@ -15,12 +15,12 @@ pub(super) fn code(error_codes: &[u64], description: &str) -> Option<FailureCode
         .find_map(meaning)
 }
 
-/// Whether a text has a number of Entra's.
+/// Whether a text contains an `AADSTS` number.
 pub(super) fn is_in(text: &str) -> bool {
     numbers(text).next().is_some()
 }
 
-/// Every `AADSTS<number>` of a text, with all of its digits: 70021 is not 700211.
+/// Every `AADSTS<number>` in a text, with all its digits: 70021 is not 700211.
 fn numbers(text: &str) -> impl Iterator<Item = u64> {
     text.split("AADSTS").skip(1).filter_map(|rest| {
         let end = rest
@@ -36,7 +36,7 @@ fn meaning(number: u64) -> Option<FailureCode> {
         7_000_222 => FailureCode::ClientSecretExpired,
         700_016 => FailureCode::ApplicationNotFound,
         90_002 => FailureCode::TenantNotFound,
-        // No certificate at all, and another one than those that are registered.
+        // No certificate was sent; the certificate is not registered.
         700_026 | 700_027 => FailureCode::CertificateRefused,
         500_011 => FailureCode::AudienceNotFound,
         70_011 => FailureCode::ScopeInvalid,
@@ -45,8 +45,8 @@ fn meaning(number: u64) -> Option<FailureCode> {
         900_023 => FailureCode::TenantIdInvalid,
         90_038 => FailureCode::WrongCloud,
         700_024 => FailureCode::AssertionNotValidNow,
-        // There is none at all (70025), or the longer numbers say which of the three does not
-        // match (7002138: the subject but for its case).
+        // 70025: the application has no federated credential. The longer numbers tell whether the
+        // issuer, the subject or the audience differs (7002138: the subject differs only in case).
         70_021 | 70_025 | 700_211 | 700_212 | 700_213 | 7_002_138 => {
             FailureCode::FederatedCredentialNotFound
         }

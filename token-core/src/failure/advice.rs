@@ -1,10 +1,10 @@
-//! What a person should do about a failure, in words of no particular place.
+//! What a person should do about a failure. The texts name no settings, whose names depend on how
+//! the filter is configured; [`crate::config::Terms`] adds them.
 
 use super::FailureCode;
 
 impl FailureCode {
-    /// One sentence in words of no particular place: what to do about it. `None` where waiting is
-    /// all there is to do.
+    /// What to do, in one sentence; `None` if there is nothing to do but wait.
     #[must_use]
     pub const fn advice(self) -> Option<&'static str> {
         Some(match self {
@@ -15,7 +15,7 @@ impl FailureCode {
             Self::ApplicationNotFound => {
                 "Correct the client id or the tenant id: the tenant has no such application."
             }
-            // A new assertion is made for each attempt, so only the clock can be at fault for long.
+            // Each attempt uses a new assertion, so a lasting failure means that the clock is wrong.
             Self::AssertionNotValidNow => {
                 "Set this machine's clock (NTP): the client assertion is not valid at this time."
             }

@@ -1,5 +1,5 @@
-//! The codes of failures, and what follows from each. Every property is an exhaustive match: a
-//! new code does not compile before all of them are decided.
+//! The failure codes and their properties. Every property is an exhaustive match, so that a new
+//! code does not compile until all its properties are defined.
 
 use core::fmt;
 use std::borrow::Cow;
@@ -8,8 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 macro_rules! failure_codes {
     ($($(#[$doc:meta])* $code:ident = $text:literal,)*) => {
-        /// Why a token could not be had. The text form is stable: it is part of `/status`, of
-        /// logs and of the record that all VMs of a process share.
+        /// Why a token could not be acquired. The text form is stable: it appears on `/status`, in
+        /// logs and in the record that all VMs of a process share.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum FailureCode {
             $($(#[$doc])* $code,)*
@@ -31,29 +31,29 @@ macro_rules! failure_codes {
 }
 
 failure_codes! {
-    /// Entra: the application has no service principal that is switched on (AADSTS7000112).
+    /// Entra: the application's service principal is disabled (AADSTS7000112).
     ApplicationDisabled = "application_disabled",
     /// Entra: the tenant has no such application (AADSTS700016).
     ApplicationNotFound = "application_not_found",
     /// Entra: the assertion is not valid at this time (AADSTS700024).
     AssertionNotValidNow = "assertion_not_valid_now",
-    /// The assertion in the file had ended before it was to be sent.
+    /// The assertion had expired before it was sent.
     AssertionOver = "assertion_over",
-    /// The tenant knows no resource of the audience's name (AADSTS500011, IMDS's `invalid_resource`).
+    /// The tenant has no resource with this name (AADSTS500011, IMDS's `invalid_resource`).
     AudienceNotFound = "audience_not_found",
     /// Entra: the certificate is not registered, or was not sent (AADSTS700026, 700027).
     CertificateRefused = "certificate_refused",
     /// Entra: the client secret has expired (AADSTS7000222).
     ClientSecretExpired = "client_secret_expired",
-    /// Entra: the client secret is another one (AADSTS7000215).
+    /// Entra: the client secret is wrong (AADSTS7000215).
     ClientSecretWrong = "client_secret_wrong",
-    /// Entra: the request had no proof of the application (AADSTS7000218).
+    /// Entra: the request had no client credential (AADSTS7000218).
     CredentialMissing = "credential_missing",
-    /// The place of a secret or an assertion did not give it out.
+    /// The secret or assertion could not be read from its file or from the token-sidecar.
     CredentialUnavailable = "credential_unavailable",
-    /// What the place of a secret or an assertion gave out must not be sent.
+    /// The content of the file, or the token-sidecar's response, is not a usable credential.
     CredentialUnusable = "credential_unusable",
-    /// The connection ended before the answer was whole, or the answer was too large.
+    /// The connection ended before the response was complete, or the response was too large.
     EndpointBrokeOff = "endpoint_broke_off",
     /// Envoy has no cluster of the configured name.
     EndpointClusterMissing = "endpoint_cluster_missing",
@@ -61,35 +61,35 @@ failure_codes! {
     EndpointFailed = "endpoint_failed",
     /// The endpoint's name does not resolve, or Envoy has ejected all of its addresses.
     EndpointNameUnknown = "endpoint_name_unknown",
-    /// The endpoint answered 404 or 410, which IMDS does while it is updated.
+    /// The endpoint answered 404 or 410, as IMDS does during an update.
     EndpointNotReady = "endpoint_not_ready",
     /// The endpoint answered 3xx; a redirect is never followed.
     EndpointRedirects = "endpoint_redirects",
     /// The endpoint did not answer in time.
     EndpointTimeout = "endpoint_timeout",
-    /// There is a connection to the endpoint, and TLS comes to no agreement.
+    /// The TLS handshake with the endpoint failed.
     EndpointTlsFailed = "endpoint_tls_failed",
-    /// There is no connection to the endpoint.
+    /// No connection to the endpoint could be made.
     EndpointUnreachable = "endpoint_unreachable",
-    /// Entra says that it is in trouble (AADSTS90033 and others, `temporarily_unavailable`).
+    /// Entra is temporarily unavailable (AADSTS90033 and others, `temporarily_unavailable`).
     EntraUnavailable = "entra_unavailable",
     /// Entra: no federated credential matches the assertion (AADSTS70021 and others).
     FederatedCredentialNotFound = "federated_credential_not_found",
-    /// The metadata service knows no such managed identity.
+    /// The metadata service has no such managed identity.
     IdentityNotFound = "identity_not_found",
-    /// An answer with status 200 that is no token.
+    /// A response with status 200 that does not contain a valid token.
     MalformedReply = "malformed_reply",
-    /// Another answer 4xx.
+    /// Any other 4xx response.
     RequestRefused = "request_refused",
-    /// Entra: the scope is no resource's (AADSTS70011).
+    /// Entra: the scope is invalid (AADSTS70011).
     ScopeInvalid = "scope_invalid",
-    /// Entra: the tenant's name is none (AADSTS900023).
+    /// Entra: the tenant id is neither a GUID nor a domain name (AADSTS900023).
     TenantIdInvalid = "tenant_id_invalid",
     /// Entra: there is no such tenant in this cloud (AADSTS90002).
     TenantNotFound = "tenant_not_found",
-    /// Too much is asked (429, AADSTS90055).
+    /// Too many requests (429, AADSTS90055).
     Throttled = "throttled",
-    /// A success that is not 200.
+    /// A 1xx or 2xx response other than 200.
     UnexpectedStatus = "unexpected_status",
     /// A code that another version of the module wrote into the shared record.
     Unknown = "unknown",
@@ -98,8 +98,8 @@ failure_codes! {
 }
 
 impl FailureCode {
-    /// Whether asking again soon is useless, because a person has to act first. (The status of an
-    /// answer may still ask for another try: [`Failure::permanent`](super::Failure::permanent).)
+    /// Whether a retry is useless until a person acts. The status of a response may still ask for a
+    /// retry, see [`Failure::permanent`](super::Failure::permanent).
     #[must_use]
     pub const fn is_permanent(self) -> bool {
         match self {
@@ -116,8 +116,8 @@ impl FailureCode {
             | Self::TenantIdInvalid
             | Self::TenantNotFound
             | Self::WrongCloud => true,
-            // A file is read anew for each attempt; a redirect is what a captive proxy answers,
-            // and it may go away; a new federated credential takes minutes to reach all of Entra.
+            // Files are read again for each attempt. A redirect may come from a captive portal. A
+            // new federated credential takes minutes to reach all of Entra.
             Self::AssertionNotValidNow
             | Self::AssertionOver
             | Self::CredentialUnavailable
@@ -140,9 +140,9 @@ impl FailureCode {
         }
     }
 
-    /// What ends the failure: time alone may, or somebody has to change something.
+    /// Whether a retry may succeed without any change.
     #[must_use]
-    pub const fn ends_by(self) -> EndsBy {
+    pub const fn recovery(self) -> Recovery {
         match self {
             Self::CredentialUnavailable
             | Self::EndpointBrokeOff
@@ -158,7 +158,7 @@ impl FailureCode {
             | Self::MalformedReply
             | Self::Throttled
             | Self::UnexpectedStatus
-            | Self::Unknown => EndsBy::Time,
+            | Self::Unknown => Recovery::Automatic,
             Self::ApplicationDisabled
             | Self::ApplicationNotFound
             | Self::AssertionNotValidNow
@@ -175,21 +175,21 @@ impl FailureCode {
             | Self::ScopeInvalid
             | Self::TenantIdInvalid
             | Self::TenantNotFound
-            | Self::WrongCloud => EndsBy::Person,
+            | Self::WrongCloud => Recovery::Manual,
         }
     }
 
-    /// Who gave an answer.
+    /// How far the call got.
     #[must_use]
-    pub const fn reached(self) -> Reached {
+    pub const fn call_outcome(self) -> CallOutcome {
         match self {
-            Self::EndpointClusterMissing => Reached::NotAsked,
-            Self::CredentialUnavailable => Reached::NoCredential,
+            Self::EndpointClusterMissing => CallOutcome::NotMade,
+            Self::CredentialUnavailable => CallOutcome::NoCredential,
             Self::EndpointBrokeOff
             | Self::EndpointNameUnknown
             | Self::EndpointTimeout
             | Self::EndpointTlsFailed
-            | Self::EndpointUnreachable => Reached::Nobody,
+            | Self::EndpointUnreachable => CallOutcome::NoAnswer,
             Self::ApplicationDisabled
             | Self::ApplicationNotFound
             | Self::AssertionNotValidNow
@@ -214,31 +214,31 @@ impl FailureCode {
             | Self::Throttled
             | Self::UnexpectedStatus
             | Self::Unknown
-            | Self::WrongCloud => Reached::Somebody,
+            | Self::WrongCloud => CallOutcome::Answered,
         }
     }
 }
 
 /// What ends a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EndsBy {
-    /// Time may: the next attempt comes soon, and it may well succeed.
-    Time,
-    /// Somebody has to change a setting, a file, the clock or something in Azure.
-    Person,
+pub enum Recovery {
+    /// A retry may succeed.
+    Automatic,
+    /// A person has to change a setting, a file, the clock or something in Azure.
+    Manual,
 }
 
-/// Who gave an answer.
+/// How far a call got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reached {
-    /// Nobody was asked: the call could not be made.
-    NotAsked,
-    /// Nobody: the endpoint itself said nothing.
-    Nobody,
-    /// The place of a secret or an assertion did not give it out, so the endpoint was not asked.
+pub enum CallOutcome {
+    /// The call could not be made.
+    NotMade,
+    /// The endpoint did not respond.
+    NoAnswer,
+    /// The credential could not be read, so the endpoint was not called.
     NoCredential,
-    /// The endpoint, or the place of a secret or an assertion.
-    Somebody,
+    /// The endpoint, or the source of the credential, responded.
+    Answered,
 }
 
 impl fmt::Display for FailureCode {
@@ -253,9 +253,9 @@ impl Serialize for FailureCode {
     }
 }
 
-/// By its text. A text that this version does not know is [`FailureCode::Unknown`]: two versions of
-/// the module may share a record, and a reason that is half understood must not cost the token in
-/// the same record. So a new code needs no new version of the record.
+/// Reads the text form. An unknown text becomes [`FailureCode::Unknown`]: two versions of the module
+/// may share a record, and a code that one of them does not know must not invalidate the token in the
+/// same record. So a new code needs no new record version.
 impl<'de> Deserialize<'de> for FailureCode {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<str>::deserialize(deserializer)?;
@@ -271,7 +271,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn the_text_of_a_code_is_read_back_and_an_unknown_one_does_no_harm() {
+    fn codes_survive_a_round_trip_and_an_unknown_text_is_accepted() {
         for code in FailureCode::ALL {
             let bytes = postcard::to_allocvec(code).expect("bytes");
             assert_eq!(postcard::from_bytes(&bytes), Ok(*code));
@@ -283,11 +283,11 @@ mod tests {
     }
 
     #[test]
-    fn whoever_must_act_gets_one_sentence_of_advice_that_names_no_setting() {
+    fn a_failure_that_needs_a_person_has_one_sentence_of_advice_without_setting_names() {
         for code in FailureCode::ALL {
             let advice = code.advice();
             assert!(
-                advice.is_some() || code.ends_by() == EndsBy::Time,
+                advice.is_some() || code.recovery() == Recovery::Automatic,
                 "{code}: no advice"
             );
             let advice = advice.unwrap_or("Wait.");
@@ -299,10 +299,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_permanent_takes_a_person() {
+    fn a_permanent_failure_needs_a_person() {
         for code in FailureCode::ALL {
             assert!(
-                !code.is_permanent() || code.ends_by() == EndsBy::Person,
+                !code.is_permanent() || code.recovery() == Recovery::Manual,
                 "{code}"
             );
         }

@@ -1,11 +1,11 @@
-//! What another Envoy answers that stands on the way to the endpoint, such as a mesh's egress gateway.
-//! The answers of the Envoy that we run in are told apart before: see [`crate::local_reply`].
+//! Local replies of another Envoy on the way to the endpoint, such as a mesh's egress gateway. The
+//! local replies of the Envoy that hosts the filter are handled by [`crate::local_reply`].
 
 use crate::http::Response;
 
-/// How the texts begin that Envoy's router answers with when it has no answer to pass on
-/// (`source/common/router/router.cc`, `source/common/http/utility.cc`; the same in 1.36 and 1.40).
-const BEGINNINGS: [&str; 6] = [
+/// How the bodies of the router's local replies begin (`source/common/router/router.cc`,
+/// `source/common/http/utility.cc`; the same in Envoy 1.36 and 1.40).
+const PREFIXES: [&str; 6] = [
     "upstream connect error or disconnect/reset before headers",
     "no healthy upstream",
     "upstream request timeout",
@@ -14,10 +14,10 @@ const BEGINNINGS: [&str; 6] = [
     "envoy overloaded",
 ];
 
-/// Whether another Envoy answered because it has no answer of the endpoint's.
-pub(super) fn is_of_another(response: &Response) -> bool {
+/// Whether this is a local reply of another Envoy that got no response from the endpoint.
+pub(super) fn is_from_other_envoy(response: &Response) -> bool {
     matches!(response.status, 502..=504)
-        && BEGINNINGS
+        && PREFIXES
             .iter()
-            .any(|beginning| response.body.0.starts_with(beginning.as_bytes()))
+            .any(|prefix| response.body.0.starts_with(prefix.as_bytes()))
 }

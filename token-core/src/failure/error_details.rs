@@ -1,5 +1,5 @@
-//! What an endpoint says of itself in an answer that is no token: the many forms of an error,
-//! as one short line that may be shown.
+//! Parses the error responses of token endpoints, which have many forms, into one short line
+//! without secrets.
 
 use serde_json::{Map, Value};
 
@@ -8,20 +8,19 @@ use crate::Secret;
 use crate::invisible;
 use crate::trace::Trace;
 
-/// The longest part of a server's own words that is kept for logs and `/status`, in characters.
-const MAX_DETAIL: usize = 400;
+/// The longest summary for logs and `/status`, in characters.
+const MAX_SUMMARY: usize = 400;
 
-/// The fields that hold an error's text, the best first: of OAuth (RFC 6749 §5.2) as Entra and
-/// IMDS write it, of ASP.NET, of App Service and Azure Resource Manager, of RFC 9457.
+/// The fields that may hold the error's text, in order of preference: OAuth (RFC 6749 §5.2, used by
+/// Entra and IMDS), ASP.NET, App Service and Azure Resource Manager, RFC 9457.
 const TEXTS: [&str; 4] = ["error_description", "exceptionMessage", "message", "detail"];
-/// Those that hold its short name.
+/// The fields that may hold the error's short name.
 const NAMES: [&str; 3] = ["error", "code", "title"];
 
-/// An error as its sender describes it. Of a body that is half understood the other half is kept:
-/// half a reason is better than none.
+/// The parts of an error response. Any of them may be empty.
 #[derive(Debug, Default)]
 pub(super) struct ErrorDetails {
-    /// Its short name, as `invalid_request`.
+    /// The short name, such as `invalid_request`.
     pub(super) name: String,
     text: String,
     error_codes: Vec<u64>,
@@ -30,15 +29,15 @@ pub(super) struct ErrorDetails {
 
 impl ErrorDetails {
     /// Reads an error in JSON.
-    pub(super) fn in_json(body: &[u8]) -> Option<Self> {
+    pub(super) fn from_json(body: &[u8]) -> Option<Self> {
         let fields: Map<String, Value> =
             serde_json::from_slice(invisible::without_mark(body)).ok()?;
-        let details = Self::of_fields(&fields);
+        let details = Self::from_fields(&fields);
         (!details.is_empty()).then_some(details)
     }
 
-    /// Takes a body as text: a plain one, a page, a string of JSON, or JSON of an unknown form.
-    pub(super) fn in_words(body: &[u8]) -> Option<Self> {
+    /// Reads a body as text: plain text, HTML, a JSON string, or JSON of an unknown form.
+    pub(super) fn from_text(body: &[u8]) -> Option<Self> {
         let body = invisible::without_mark(body);
         let text: String = serde_json::from_slice(body)
             .unwrap_or_else(|_| String::from_utf8_lossy(body).into_owned());
@@ -54,18 +53,18 @@ impl ErrorDetails {
         (!details.is_empty()).then_some(details)
     }
 
-    fn of_fields(fields: &Map<String, Value>) -> Self {
+    fn from_fields(fields: &Map<String, Value>) -> Self {
         // Azure Resource Manager nests it: `{"error":{"code":…,"message":…}}`.
         let nested = field(fields, "error").and_then(Value::as_object);
         let it = nested.unwrap_or(fields);
         let text_of = |name: &&str| field(it, name).and_then(Value::as_str);
         let filled = |text: &&str| !text.is_empty();
         let name = NAMES.iter().find_map(text_of).unwrap_or_default();
-        // The text with Entra's number says most, wherever it stands.
+        // A text with an AADSTS number is the most specific one, in whichever field it is.
         let texts = || TEXTS.iter().filter_map(text_of).filter(filled);
         let text = texts()
             .find(|text| aadsts::is_in(text))
-            .or_else(|| anywhere(fields).filter(|text| *text != name))
+            .or_else(|| find_aadsts_text(fields).filter(|text| *text != name))
             .or_else(|| texts().next());
         let value = |name| {
             let value = field(it, name).or_else(|| field(fields, name));
@@ -75,7 +74,7 @@ impl ErrorDetails {
             name: name.to_owned(),
             text: text.unwrap_or_default().to_owned(),
             error_codes: numbers(value("error_codes")),
-            trace: Trace::of_fields(
+            trace: Trace::from_fields(
                 value("trace_id"),
                 value("correlation_id"),
                 value("timestamp"),
@@ -84,10 +83,10 @@ impl ErrorDetails {
     }
 
     fn is_empty(&self) -> bool {
-        self.detail(None).is_empty()
+        self.summary(None).is_empty()
     }
 
-    /// The code of the failure, where Entra's number or name tells it.
+    /// The failure code, if the AADSTS number or the name determines it.
     pub(super) fn code(&self) -> Option<FailureCode> {
         let unavailable = self.name == "temporarily_unavailable";
         aadsts::code(&self.error_codes, &self.text)
@@ -95,23 +94,23 @@ impl ErrorDetails {
             .or(unavailable.then_some(FailureCode::EntraUnavailable))
     }
 
-    /// In the words of IMDS and in those of App Service.
-    pub(super) fn finds_no_identity(&self) -> bool {
+    /// Whether IMDS or App Service reports that the managed identity does not exist.
+    pub(super) fn is_identity_not_found(&self) -> bool {
         let words = format!("{} {}", self.name, self.text).to_ascii_lowercase();
         words.contains("identity not found")
             || words.contains("managed identity found for specified")
     }
 
     pub(super) fn trace(&self) -> Box<Trace> {
-        let (_, in_text) = Trace::cut_off(&self.text);
+        let (_, in_text) = Trace::split_from(&self.text);
         Box::new(self.trace.clone().or(in_text))
     }
 
-    /// The sender's words on one line, bounded, without what cannot be seen, without the credential
-    /// that was `sent` and without anything that looks like a secret. The ids after them are told
-    /// apart.
-    pub(super) fn detail(&self, sent: Option<&Secret>) -> String {
-        let (text, _) = Trace::cut_off(&self.text);
+    /// The error on one line, at most [`MAX_SUMMARY`] characters, without invisible characters, without
+    /// the credential that was `sent`, without anything that looks like a secret, and without the ids
+    /// that [`Self::trace`] returns.
+    pub(super) fn summary(&self, sent: Option<&Secret>) -> String {
+        let (text, _) = Trace::split_from(&self.text);
         let line = match (self.name.as_str(), text) {
             (one, "") | ("", one) => one.to_owned(),
             (name, text) => format!("{name}: {text}"),
@@ -121,7 +120,7 @@ impl ErrorDetails {
     }
 }
 
-/// A field by its name, in whatever case.
+/// A field by its name, ignoring case.
 fn field<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     fields.get(name).or_else(|| {
         let mut fields = fields.iter();
@@ -131,8 +130,8 @@ fn field<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     })
 }
 
-/// The first text with a number of Entra's in it, at any depth.
-fn anywhere(fields: &Map<String, Value>) -> Option<&str> {
+/// The first text that contains an AADSTS number, at any depth.
+fn find_aadsts_text(fields: &Map<String, Value>) -> Option<&str> {
     fn in_value(value: &Value) -> Option<&str> {
         match value {
             Value::String(text) => aadsts::is_in(text).then_some(text),
@@ -144,8 +143,7 @@ fn anywhere(fields: &Map<String, Value>) -> Option<&str> {
     fields.values().find_map(in_value)
 }
 
-/// Every number in `error_codes`: a list of numbers by Entra's documentation, and text behind some
-/// gateways.
+/// Every number in `error_codes`. Entra documents a list of numbers; some gateways turn it into text.
 fn numbers(value: &Value) -> Vec<u64> {
     match value {
         Value::Number(number) => number.as_u64().into_iter().collect(),
@@ -158,7 +156,7 @@ fn numbers(value: &Value) -> Vec<u64> {
     }
 }
 
-/// The words of a page.
+/// The text of an HTML page.
 fn without_tags(page: &str) -> String {
     let mut words = String::new();
     for part in page.split('<') {
@@ -168,7 +166,7 @@ fn without_tags(page: &str) -> String {
     words
 }
 
-/// The fields of requests and replies whose values are secret.
+/// The fields of requests and responses whose values are secret.
 const SECRET_FIELDS: [&str; 7] = [
     "access_token",
     "authorization",
@@ -178,24 +176,25 @@ const SECRET_FIELDS: [&str; 7] = [
     "refresh_token",
     "x-identity-header",
 ];
-/// How every JWT begins (base64url of `{"`), and from which length on it is worth anything.
+/// How every JWT begins (base64url of `{"`), and the length from which a text is taken for one.
 const JWT: &str = "eyJ";
-const LEAST_JWT: usize = 20;
+const MIN_JWT_LENGTH: usize = 20;
 
-/// From which length on the credential that was sent is looked for: a shorter one would be found in
-/// ordinary words.
-const LEAST_CREDENTIAL: usize = 6;
+/// The length from which the sent credential is searched for: a shorter one may occur in ordinary
+/// words.
+const MIN_CREDENTIAL_LENGTH: usize = 6;
 
-/// A text up to where it gives the credential back that was `sent`, as it is or encoded, or where it seems to give another secret back: some servers echo the request.
+/// Cuts a text before the first occurrence of the `sent` credential, plain or URL-encoded, or of
+/// anything that looks like a secret. Some servers echo the request.
 fn without_secrets(text: &str, sent: Option<&Secret>) -> String {
     let sent = sent.map(Secret::expose).unwrap_or_default();
     let lower = text.to_ascii_lowercase();
     let form: String = form_urlencoded::byte_serialize(sent.as_bytes()).collect();
-    // A URL's encoding leaves the tilde, which Entra's secrets have, as it is (RFC 3986 §2.3).
+    // URL encoding keeps the tilde (RFC 3986 §2.3), which Entra's secrets contain; form encoding does not.
     let url = form.replace("%7E", "~");
     let of_sent = [sent, &form, &url]
         .into_iter()
-        .filter(|credential| credential.len() >= LEAST_CREDENTIAL)
+        .filter(|credential| credential.len() >= MIN_CREDENTIAL_LENGTH)
         .filter_map(|credential| lower.find(&credential.to_ascii_lowercase()));
     let of_fields = SECRET_FIELDS.iter().filter_map(|field| {
         lower.match_indices(field).find_map(|(at, _)| {
@@ -207,7 +206,7 @@ fn without_secrets(text: &str, sent: Option<&Secret>) -> String {
     let of_jwts = text.match_indices(JWT).filter_map(|(at, _)| {
         let is_of_it = |b: &u8| b.is_ascii_alphanumeric() || b"-_.".contains(b);
         let length = text.get(at..)?.bytes().take_while(is_of_it).count();
-        (length >= LEAST_JWT).then_some(at)
+        (length >= MIN_JWT_LENGTH).then_some(at)
     });
     match of_sent.chain(of_fields).chain(of_jwts).min() {
         None => text.to_owned(),
@@ -215,9 +214,9 @@ fn without_secrets(text: &str, sent: Option<&Secret>) -> String {
     }
 }
 
-/// The line up to [`MAX_DETAIL`] characters, without the word that is cut there.
+/// The first [`MAX_SUMMARY`] characters of a line, up to a word boundary.
 fn bounded(line: &str) -> &str {
-    let Some((end, _)) = line.char_indices().nth(MAX_DETAIL) else {
+    let Some((end, _)) = line.char_indices().nth(MAX_SUMMARY) else {
         return line;
     };
     let kept = line.get(..end).unwrap_or_default();

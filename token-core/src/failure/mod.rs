@@ -1,4 +1,4 @@
-//! Why a token could not be had, whether asking again helps, and what a person should do.
+//! Why a token could not be acquired, whether a retry helps, and what a person should do.
 
 mod aadsts;
 mod advice;
@@ -6,7 +6,6 @@ mod code;
 mod envoy_reply;
 mod error_details;
 mod no_answer;
-mod settings;
 
 use core::fmt;
 use core::time::Duration;
@@ -14,83 +13,83 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-pub use code::{EndsBy, FailureCode, Reached};
+pub use code::{CallOutcome, FailureCode, Recovery};
 use error_details::ErrorDetails;
 pub use no_answer::NoAnswer;
-pub use settings::Setting;
-pub(crate) use settings::to_look_at;
 
 use crate::http::Response;
 use crate::reply::ReplyError;
 use crate::trace::Trace;
 use crate::{Now, Secret, Wall};
 
-/// What to do where no answer came through a forward proxy.
-const ADVICE_ON_THE_PROXY: &str = "Check that the proxy is up, wants no other credentials and \
+/// Advice for a call that got no response through a forward proxy.
+const PROXY_ADVICE: &str = "Check that the proxy is up, wants no other credentials and \
                                    lets CONNECT to the token endpoint pass; Envoy's log has its \
                                    answers.";
 
-/// One failed attempt, in a form that can be shared between VMs and shown to a person.
+/// A failed attempt, in a form that the VMs share and that people can read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// What it is, for programs.
+    /// The stable code.
     pub code: FailureCode,
-    /// One sentence: what happened, in the server's words where it had some.
+    /// One sentence on what happened, which quotes the server's error if there is one.
     pub message: String,
     /// Which call of the attempt failed.
     pub step: Step,
-    /// Whether the call led through a forward proxy, which may be the reason that no answer came.
-    pub by_proxy: bool,
-    /// Whether a token was in hand that could still be sent: then requests go on.
-    pub renewal: bool,
-    /// Whether asking again soon is useless: a person has to act.
+    /// Whether the forward proxy on the way may be the cause.
+    pub proxy_suspected: bool,
+    /// Whether the slot still had a valid token, so that requests are not affected.
+    pub had_valid_token: bool,
+    /// Whether a retry is useless until a person acts.
     pub permanent: bool,
-    /// What the server asked for in `Retry-After`.
+    /// The server's `Retry-After`.
     #[serde(skip)]
     pub retry_after: Option<Duration>,
-    /// By what the endpoint's support finds the exchange; another one each time.
+    /// The ids by which Microsoft's support finds the exchange. They differ for each attempt.
     pub trace: Box<Trace>,
 }
 
-/// The calls of an attempt, one after the other.
+/// The calls of an attempt, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Step {
-    /// For what the token is asked for with: a secret, an assertion, a key.
+    /// The call for the credential: a secret, an assertion or a key.
     Credential,
-    /// For the token.
+    /// The call for the token.
     Token,
 }
 
 impl Failure {
-    pub(crate) fn malformed(error: &ReplyError) -> Self {
+    pub(crate) fn malformed_reply(error: &ReplyError) -> Self {
         Self::new(FailureCode::MalformedReply, error.to_string())
     }
 
-    /// Judges an answer whose status is not 200. `sent` is the credential that went out with the
-    /// request, which an endpoint may give back.
-    pub(crate) fn refused(response: &Response, now: Now, sent: Option<&Secret>) -> Self {
+    /// Classifies a response whose status is not 200. `sent` is the credential in the request; it is
+    /// removed from the message, because some endpoints echo it.
+    pub(crate) fn from_response(response: &Response, now: Now, sent: Option<&Secret>) -> Self {
         let body = &response.body.0;
         let status = response.status;
         let retry_after = response
             .retry_after
             .as_deref()
             .and_then(|v| retry_after(v, now.wall));
-        let has_words = status >= 400;
-        let details = ErrorDetails::in_json(body)
-            .or_else(|| has_words.then(|| ErrorDetails::in_words(body)).flatten());
-        // A gateway on the way that reached nobody.
-        let is_of_a_gateway = response.retry_after.is_none()
-            && (details.is_none() || envoy_reply::is_of_another(response));
+        let may_be_text = status >= 400;
+        let details = ErrorDetails::from_json(body)
+            .or_else(|| may_be_text.then(|| ErrorDetails::from_text(body)).flatten());
+        // A gateway answered, because it could not reach the endpoint.
+        let from_gateway = response.retry_after.is_none()
+            && (details.is_none() || envoy_reply::is_from_other_envoy(response));
         let code = match (status, &details) {
             (400.., Some(details)) if let Some(code) = details.code() => code,
-            (400, Some(details)) if details.finds_no_identity() => FailureCode::IdentityNotFound,
+            (400, Some(details)) if details.is_identity_not_found() => {
+                FailureCode::IdentityNotFound
+            }
             (400, Some(details)) if details.name == "invalid_resource" => {
                 FailureCode::AudienceNotFound
             }
             (404 | 410, _) => FailureCode::EndpointNotReady,
             (408, _) => FailureCode::EndpointTimeout,
-            (504, _) if is_of_a_gateway => FailureCode::EndpointTimeout,
-            (502 | 503, _) if is_of_a_gateway => FailureCode::EndpointUnreachable,
+            (504, _) if from_gateway => FailureCode::EndpointTimeout,
+            (502 | 503, _) if from_gateway => FailureCode::EndpointUnreachable,
             (429, _) => FailureCode::Throttled,
             (300..=399, _) => FailureCode::EndpointRedirects,
             (500.., _) => FailureCode::EndpointFailed,
@@ -104,12 +103,12 @@ impl Failure {
         let message = match details {
             Some(details) => format!(
                 "the token endpoint answered {status}: {}",
-                details.detail(sent)
+                details.summary(sent)
             ),
             None => format!("the token endpoint answered {status}"),
         };
         Self {
-            // A status that asks for another try is believed, whatever the code.
+            // A status that asks for a retry takes precedence over the code.
             permanent: code.is_permanent() && is_permanent(status),
             retry_after,
             trace,
@@ -117,17 +116,17 @@ impl Failure {
         }
     }
 
-    /// The place of a secret or an assertion answered with another status than 200.
-    pub(crate) fn no_credential(response: &Response) -> Self {
+    /// The file server or the token-sidecar answered with a status other than 200.
+    pub(crate) fn credential_unavailable(response: &Response) -> Self {
         let status = response.status;
-        // Not as words: what is served there is secret.
-        let details = ErrorDetails::in_json(&response.body.0);
+        // Only a JSON error is quoted: any other body may be the secret itself.
+        let details = ErrorDetails::from_json(&response.body.0);
         let trace = details
             .as_ref()
             .map(ErrorDetails::trace)
             .unwrap_or_default();
         let message = match details {
-            Some(details) => format!("no credential ({status}): {}", details.detail(None)),
+            Some(details) => format!("no credential ({status}): {}", details.summary(None)),
             None => format!("no credential: its place answered {status}"),
         };
         Self {
@@ -136,53 +135,52 @@ impl Failure {
         }
     }
 
-    /// What came in place of a secret or an assertion must not be sent.
+    /// The content is not a secret or an assertion that may be sent.
     pub(crate) fn unusable_credential(message: String) -> Self {
         Self::new(FailureCode::CredentialUnusable, message)
     }
 
-    /// The assertion ended this long ago.
-    pub(crate) fn over(ago: Duration) -> Self {
+    /// The assertion expired `ago`.
+    pub(crate) fn assertion_expired(ago: Duration) -> Self {
         let message = format!("the assertion ended {} s ago", ago.as_secs());
         Self::new(FailureCode::AssertionOver, message)
     }
 
-    /// What to do about it, in one sentence; `None` where waiting is all there is to do.
+    /// What to do, in one sentence; `None` if there is nothing to do but wait.
     #[must_use]
     pub fn advice(&self) -> Option<&'static str> {
-        if self.by_proxy {
-            Some(ADVICE_ON_THE_PROXY)
+        if self.proxy_suspected {
+            Some(PROXY_ADVICE)
         } else {
             self.code.advice()
         }
     }
 
-    /// Says which call failed. Names the forward proxy on its way, where no answer of the endpoint's
-    /// came: then the proxy, which Envoy got no connection from, is as likely to be the reason.
-    pub(crate) fn of_call(mut self, step: Step, forward_proxy: Option<&str>) -> Self {
+    /// Adds which call failed. If the endpoint did not respond, this also names the forward proxy on the
+    /// way, which may be the cause.
+    pub(crate) fn with_call(mut self, step: Step, forward_proxy: Option<&str>) -> Self {
         self.step = step;
         if let Some(proxy) = forward_proxy
-            && self.code.reached() == Reached::Nobody
+            && self.code.call_outcome() == CallOutcome::NoAnswer
         {
             self.message
                 .push_str(&format!(", by way of the proxy {proxy}"));
-            // Where a certificate was shown, the proxy let the tunnel pass, or showed one of its own
-            // to inspect TLS: then the trust store is to be looked at.
-            self.by_proxy = self.code != FailureCode::EndpointTlsFailed;
+            // A TLS failure means that the tunnel works. The certificate is the endpoint's, or that
+            // of a proxy that inspects TLS, so the trust store has to be checked.
+            self.proxy_suspected = self.code != FailureCode::EndpointTlsFailed;
         }
         self
     }
 
-    /// Whether people have been told this already by `before`, the failure of the attempt before:
-    /// the code is the same, and so are the words but for what differs each time (times, positions,
-    /// and the ids that Entra gives its answers). That the token in hand has ended meanwhile is
-    /// another thing to tell.
-    pub(crate) fn is_told_by(&self, before: &Self) -> bool {
-        let has_ended = before.renewal && !self.renewal;
-        self.code == before.code && self.lasting_words().eq(before.lasting_words()) && !has_ended
+    /// Whether this failure says the same as `before`, the failure of the previous attempt, so that it
+    /// need not be reported again. Words with digits (times, positions, ids) are not compared, except
+    /// Entra's error numbers. A failure is new if the token has expired since `before`.
+    pub(crate) fn repeats(&self, before: &Self) -> bool {
+        let token_expired = before.had_valid_token && !self.had_valid_token;
+        self.code == before.code && self.stable_words().eq(before.stable_words()) && !token_expired
     }
 
-    fn lasting_words(&self) -> impl Iterator<Item = &str> {
+    fn stable_words(&self) -> impl Iterator<Item = &str> {
         let has_digits = |word: &str| word.contains(|c: char| c.is_ascii_digit());
         self.message
             .split_whitespace()
@@ -194,8 +192,8 @@ impl Failure {
             code,
             message,
             step: Step::Token,
-            by_proxy: false,
-            renewal: false,
+            proxy_suspected: false,
+            had_valid_token: false,
             permanent: code.is_permanent(),
             retry_after: None,
             trace: Box::default(),
@@ -216,13 +214,14 @@ impl fmt::Display for Failure {
     }
 }
 
-/// IMDS: retry 404, 408, 410 (it comes back within 70 s), 429 and 5xx; other 4xx need a person.
-/// A redirect is none of these: it is what a captive proxy answers, and it may go away.
+/// Whether a status means that a retry is useless. IMDS documents that 404, 408, 410 (it is updated
+/// within 70 s), 429 and 5xx are to be retried; other 4xx need a person. A 3xx is retried, because it
+/// may come from a captive portal.
 fn is_permanent(status: u16) -> bool {
     matches!(status, 400..=499) && !matches!(status, 404 | 408 | 410 | 429)
 }
 
-/// RFC 9110 §10.2.3: a count of seconds or an HTTP date.
+/// Parses `Retry-After` (RFC 9110 §10.2.3): a number of seconds or an HTTP date.
 fn retry_after(value: &str, now: Wall) -> Option<Duration> {
     let value = value.trim();
     if let Ok(seconds) = value.parse::<u64>() {

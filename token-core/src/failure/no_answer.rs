@@ -1,32 +1,32 @@
-//! Why no answer of an endpoint came, and how that is told.
+//! Why a call got no response, and the failure that follows.
 
 use super::{Failure, FailureCode};
 use crate::http::Endpoint;
 
-/// Why no answer came at all.
+/// Why a call got no response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoAnswer {
-    /// The call could not be made: the cluster is unknown to Envoy (yet).
+    /// The call could not be made: Envoy does not have the cluster (yet).
     NoCluster,
-    /// The cluster has no address: its name does not resolve (yet).
+    /// The cluster has no healthy address: its name does not resolve (yet).
     NoAddress,
     /// The connection was refused.
     Refused,
-    /// There was no connection for this other reason, in Envoy's or the system's words; empty where
-    /// Envoy keeps it to itself.
+    /// The connection failed for another reason, as Envoy or the system describes it; empty if Envoy
+    /// hides the reason.
     NoConnection(String),
-    /// There was a connection, and TLS came to no agreement for this reason, in Envoy's words.
+    /// The TLS handshake failed, for the reason that Envoy gives.
     Tls(String),
-    /// The call broke off before the answer was whole, or the answer was too large.
+    /// The call ended before the response was complete, or the response was too large.
     Broken,
-    /// Nothing came within the call's own deadline.
+    /// The call timed out.
     TimedOut,
 }
 
 impl Failure {
-    /// No answer came from this endpoint. `is_place`: it is not one that gives tokens, but the place of
-    /// a secret or an assertion.
-    pub(crate) fn no_answer(why: NoAnswer, from: &Endpoint, is_place: bool) -> Self {
+    /// The failure of a call to this endpoint. `is_local` tells that the call was for a local secret or
+    /// assertion, not for a token.
+    pub(crate) fn no_answer(why: NoAnswer, from: &Endpoint, is_local: bool) -> Self {
         let Endpoint {
             cluster, authority, ..
         } = from;
@@ -55,8 +55,8 @@ impl Failure {
                 FailureCode::EndpointUnreachable,
                 format!("no connection to {authority}: {reason}"),
             ),
-            // A forward proxy that makes no tunnel ends the connection, which is TLS's to notice. Only
-            // a certificate is the endpoint's for sure.
+            // A forward proxy that refuses the tunnel closes the connection, which Envoy reports as a TLS
+            // error. Only a certificate error proves that TLS reached the endpoint.
             NoAnswer::Tls(reason)
                 if from.forward_proxy.is_some() && !reason.contains("CERTIFICATE") =>
             {
@@ -78,7 +78,7 @@ impl Failure {
                 "the token endpoint did not answer in time".into(),
             ),
         };
-        if is_place {
+        if is_local {
             let message = match code {
                 FailureCode::EndpointBrokeOff => "it broke the connection off".into(),
                 FailureCode::EndpointTimeout => "it did not answer in time".into(),
@@ -91,7 +91,7 @@ impl Failure {
     }
 }
 
-/// Whether the host of an authority is an IP address, or this machine: no name is looked up for it.
+/// Whether the host of an authority is an IP address or `localhost`, so that DNS is not used.
 fn is_known_without_dns(authority: &str) -> bool {
     let host = authority
         .rsplit_once(':')

@@ -16,13 +16,13 @@ const MAX_BYTES: usize = 32 * 1024;
 
 pub(super) fn read(kind: CredentialKind, response: &Response, now: Now) -> Result<Secret, Failure> {
     if response.status != 200 {
-        return Err(Failure::no_credential(response));
+        return Err(Failure::credential_unavailable(response));
     }
     let text = credential_text(kind, &response.body.0).map_err(|what| {
         Failure::unusable_credential(format!("the credential {what}, and is not sent"))
     })?;
     if let Some(ended) = end_of(kind, text).filter(|ended| *ended <= now.wall) {
-        return Err(Failure::over(now.wall.since(ended)));
+        return Err(Failure::assertion_expired(now.wall.since(ended)));
     }
     Ok(Secret::new(text.to_owned()))
 }

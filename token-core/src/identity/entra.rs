@@ -4,7 +4,7 @@
 
 use form_urlencoded::Serializer;
 
-use super::{Local, MetadataService};
+use super::{LocalResource, MetadataService};
 use crate::http::{Body, CLIENT_REQUEST_ID, Endpoint, Request};
 use crate::{Audience, Secret};
 
@@ -28,10 +28,10 @@ pub struct Exchange {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Proof {
     /// A password.
-    Secret(Local),
+    Secret(LocalResource),
     /// A signed statement: of the token-sidecar, of Kubernetes, of another issuer that Entra was
     /// told to trust.
-    Assertion(Local),
+    Assertion(LocalResource),
     /// The token of a managed identity or of tsiam, for the exchange audience of the cloud.
     ManagedIdentity(MetadataService, Audience),
 }

@@ -5,7 +5,7 @@ use core::fmt::Write;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::Local;
+use super::LocalResource;
 use crate::http::{Endpoint, Request};
 use crate::{Audience, Secret};
 
@@ -51,7 +51,7 @@ pub enum MetadataService {
         /// The path of `IDENTITY_ENDPOINT`.
         path: String,
         /// Where the value of `IDENTITY_HEADER` is served.
-        key: Local,
+        key: LocalResource,
         /// Whose token is wanted.
         identity: ManagedIdentity,
     },
@@ -74,7 +74,7 @@ impl MetadataService {
     }
 
     /// Where the key is served that the service asks for.
-    pub(super) fn key(&self) -> Option<&Local> {
+    pub(super) fn key(&self) -> Option<&LocalResource> {
         match self {
             Self::AppService { key, .. } => Some(key),
             Self::Imds { .. } | Self::Tsiam { .. } => None,

@@ -42,7 +42,7 @@ pub enum Source {
 /// A text that is served inside this Envoy or by the token-sidecar: a file's content, or an
 /// assertion signed for this occasion.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Local {
+pub struct LocalResource {
     /// Where it is served.
     pub endpoint: Endpoint,
     /// Path and query, percent-encoded.
@@ -58,7 +58,7 @@ pub enum CredentialKind {
     Assertion,
 }
 
-impl Local {
+impl LocalResource {
     fn request(&self) -> Request {
         Request::get(self.path.clone(), Vec::new())
     }
@@ -102,13 +102,13 @@ impl Plan {
                 Proof::Secret(_) => CredentialKind::Secret,
                 Proof::Assertion(_) => CredentialKind::Assertion,
                 Proof::ManagedIdentity(..) if response.status != 200 => {
-                    return Err(Failure::refused(response, now, None));
+                    return Err(Failure::from_response(response, now, None));
                 }
                 Proof::ManagedIdentity(..) => {
                     let reply = reply::parse(&response.body.0);
                     return reply
                         .map(|reply| reply.secret)
-                        .map_err(|error| Failure::malformed(&error));
+                        .map_err(|error| Failure::malformed_reply(&error));
                 }
             },
         };

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use entra_token_core::cloud::{Cloud, plainest};
+use entra_token_core::cloud::{Cloud, canonical_authority};
 use entra_token_core::identity::Exchange;
 use http::uri::{Authority, Scheme};
 
@@ -70,7 +70,7 @@ fn base_of_host(value: &str, setting: &'static str) -> Result<String, Mistake> {
     }
     // As the filter names it in what it asks for, whatever its spelling.
     let authority = if scheme == Scheme::HTTPS {
-        plainest(authority.as_str())
+        canonical_authority(authority.as_str())
     } else {
         authority.as_str().to_ascii_lowercase()
     };

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use entra_token_core::cloud::{Cloud, plainest};
+use entra_token_core::cloud::{Cloud, canonical_authority};
 use entra_token_core::config::{Tenant, Uuid};
 use entra_token_core::identity::CredentialKind;
 
@@ -76,7 +76,7 @@ impl Application {
         match self.entra.endpoint.scheme {
             Scheme::Http => format!("http://{authority}"),
             // One spelling for the token-sidecar, which gets this, and for what it is asked for.
-            Scheme::Https => format!("https://{}", plainest(authority)),
+            Scheme::Https => format!("https://{}", canonical_authority(authority)),
         }
     }
 }

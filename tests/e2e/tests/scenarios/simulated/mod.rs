@@ -63,7 +63,7 @@ struct Failed {
     at: Duration,
     failure: Failure,
     attempt: u32,
-    is_news: bool,
+    is_new: bool,
 }
 
 /// The token that the slot has.
@@ -208,7 +208,7 @@ impl<'a> Run<'a> {
                 Event::Failed {
                     failure,
                     attempt,
-                    is_news,
+                    is_new,
                     ..
                 } => {
                     if self.recovered_at.is_some() {
@@ -218,13 +218,13 @@ impl<'a> Run<'a> {
                         at: self.at,
                         failure,
                         attempt,
-                        is_news,
+                        is_new,
                     });
                 }
                 Event::Acquired { after_failures, .. } | Event::Unchanged { after_failures } => {
                     self.got_token(participant, after_failures)?;
                 }
-                Event::ClockOff(_) | Event::LifetimeIgnored => {}
+                Event::ClockSkew(_) | Event::LifetimeIgnored => {}
             }
         }
         match outcome.call {
@@ -358,11 +358,11 @@ impl<'a> Run<'a> {
         if !told.contains(advice) {
             return Err(format!("the advice is not in the log: {told}"));
         }
-        let news = self.failed.iter().filter(|failed| failed.is_news).count();
+        let news = self.failed.iter().filter(|failed| failed.is_new).count();
         // That the token in hand has ended is told once more.
         let ends = self.failed.windows(2).filter(|pair| {
             let (before, after) = (&pair[0].failure, &pair[1].failure);
-            before.renewal && !after.renewal && before.code == after.code
+            before.had_valid_token && !after.had_valid_token && before.code == after.code
         });
         if news != expect.reasons + ends.count() {
             let attempts = self.failed.len();

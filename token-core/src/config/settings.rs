@@ -1,11 +1,10 @@
-//! Which settings a failure says to look at. What people call them is not known here: see
-//! [`crate::config::Terms`].
+//! Which settings to check after a failure. Their names in messages are in [`super::Terms`].
 
 use deserr::Deserr;
 use serde::Serialize;
 
-use super::{Failure, FailureCode, Step};
-use crate::config::IdentityType;
+use super::IdentityType;
+use crate::failure::{Failure, FailureCode, Step};
 
 /// A setting of an identity, of what its token is for, or of the way to whom it asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserr)]
@@ -39,13 +38,13 @@ pub enum Setting {
     TrustStore,
 }
 
-/// The settings to look at, the likeliest first. An identity does not have them all.
-pub(crate) fn to_look_at(failure: &Failure, kind: IdentityType) -> &'static [Setting] {
+/// The settings to check after a failure, the likeliest first. An identity may lack some of them.
+pub(super) fn to_look_at(failure: &Failure, kind: IdentityType) -> &'static [Setting] {
     use Setting::{
         Audience, Authority, ClientId, Cloud, Credential, ForwardProxy, ManagedIdentity,
         MetadataService, NoProxy, TenantId, TrustStore,
     };
-    if failure.by_proxy {
+    if failure.proxy_suspected {
         return &[ForwardProxy, NoProxy];
     }
     match failure.code {
@@ -69,7 +68,7 @@ pub(crate) fn to_look_at(failure: &Failure, kind: IdentityType) -> &'static [Set
             }
             _ => &[TrustStore, Authority, Cloud],
         },
-        // Whoever was asked is another one than was meant, or out of reach.
+        // The call went to the wrong endpoint, or the endpoint cannot be reached.
         FailureCode::EndpointBrokeOff
         | FailureCode::EndpointClusterMissing
         | FailureCode::EndpointNameUnknown
