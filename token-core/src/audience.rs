@@ -1,4 +1,4 @@
-//! What a token is for.
+//! The audience of a token.
 
 use core::fmt;
 use core::str::FromStr;
@@ -6,44 +6,44 @@ use core::str::FromStr;
 /// Suffix that turns a resource into a v2 scope.
 const DEFAULT_SCOPE: &str = "/.default";
 
-/// The resource that a token is asked for, kept without `/.default`.
+/// The resource that a token is for, without `/.default`.
 ///
-/// `https://monitor.azure.com` and `https://monitor.azure.com/.default` are the same audience;
-/// one that ends in a slash keeps it (`https://x//.default` is the scope of `https://x/`).
+/// `https://monitor.azure.com` and `https://monitor.azure.com/.default` are the same audience. A
+/// trailing slash is kept: `https://x//.default` is the scope of `https://x/`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Audience(String);
 
 impl Audience {
-    /// The resource, as IMDS wants it.
+    /// The resource, as in a request to IMDS.
     #[must_use]
     pub fn resource(&self) -> &str {
         &self.0
     }
 
-    /// One that stands in this program.
+    /// An audience that is known at compile time.
     pub(crate) fn constant(resource: &'static str) -> Self {
         Self(resource.into())
     }
 
-    /// The scope, as Entra's v2 endpoint wants it: the resource with `/.default` behind it. One
-    /// that ends in a slash gets a second one, because the token's audience has the first.
+    /// The scope, as in a request to Entra's v2 endpoint: the resource followed by `/.default`. For a
+    /// resource that ends in a slash the scope has two slashes, of which the token's audience keeps one.
     #[must_use]
     pub fn scope(&self) -> String {
         format!("{}{DEFAULT_SCOPE}", self.0)
     }
 }
 
-/// An Azure role, and what it must be granted on.
+/// An Azure role that a target requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Role {
-    /// Its name in Azure.
+    /// The role's name in Azure.
     pub name: &'static str,
-    /// The resource.
+    /// The kind of resource on which the role must be granted.
     pub scope: &'static str,
 }
 
 impl Audience {
-    /// The role without which the target refuses an identity; `None` where it is not known.
+    /// The role that the target requires; `None` if unknown.
     #[must_use]
     pub fn role(&self) -> Option<Role> {
         let host = self.0.trim_end_matches('/').strip_prefix("https://")?;
@@ -59,7 +59,7 @@ impl Audience {
         }
     }
 
-    /// What a person should grant when the target knows the identity and refuses it.
+    /// Advice for a target that refuses an identity for lack of a role.
     #[must_use]
     pub fn role_advice(&self) -> &'static str {
         match self.role() {
@@ -76,12 +76,12 @@ impl Audience {
     }
 }
 
-/// To query an Azure Monitor workspace.
+/// The role to query an Azure Monitor workspace.
 const READER: Role = Role {
     name: "Monitoring Data Reader",
     scope: "Azure Monitor workspace",
 };
-/// To send to Azure Monitor.
+/// The role to send data to Azure Monitor.
 const PUBLISHER: Role = Role {
     name: "Monitoring Metrics Publisher",
     scope: "data collection rule",

@@ -1,8 +1,8 @@
-//! Moments as servers and people write them.
+//! Parses and formats dates and times.
 //!
-//! The calendar is the crate `time`'s; what the texts look like is read and written here, because
-//! the parsers of the crates for dates are several times as large as all else that the filter
-//! does (`docs/decisions/0015-how-the-module-is-kept-small.md`).
+//! The calendar is that of the crate `time`. The text forms are parsed and formatted here, because
+//! the parsers of date crates would multiply the module's size
+//! (`docs/decisions/0015-how-the-module-is-kept-small.md`).
 
 use core::str::FromStr;
 
@@ -10,8 +10,9 @@ use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset};
 
 use crate::Wall;
 
-/// Reads `yyyy-MM-dd` or `M/d/yyyy`, `T` or a space, `H:mm:ss` with or without a fraction, AM or PM
-/// and a zone. A moment without a zone is UTC, one before 1970 is the Unix epoch.
+/// Parses `yyyy-MM-dd` or `M/d/yyyy`, then `T` or a space, then `H:mm:ss` with an optional fraction,
+/// optional AM or PM and an optional zone. A time without a zone is UTC; a time before 1970 becomes the
+/// Unix epoch.
 pub(crate) fn parse(text: &str) -> Option<Wall> {
     let (date, rest) = text.split_once(['T', 't', ' '])?;
     let clock_end = rest.find(|c: char| !c.is_ascii_digit() && !matches!(c, ':' | '.'));
@@ -34,7 +35,7 @@ pub(crate) fn time_of_day(moment: Wall) -> Option<String> {
     text.get(11..19).map(str::to_owned)
 }
 
-/// As Entra writes its times: RFC 3339 with a space.
+/// The form of Entra's timestamps: RFC 3339 with a space in place of the `T`.
 pub(crate) fn entra_timestamp(moment: Wall) -> Option<String> {
     format_utc(moment, ' ')
 }
@@ -67,7 +68,7 @@ fn parse_date(text: &str) -> Option<Date> {
     Date::from_calendar_date(year, month, number(day)?).ok()
 }
 
-/// The half of the day that a clock of twelve hours names.
+/// AM or PM of a 12-hour clock.
 #[derive(Clone, Copy)]
 enum HalfOfDay {
     Morning,
@@ -95,14 +96,14 @@ fn parse_clock(text: &str, half: Option<HalfOfDay>) -> Option<Time> {
     }
     let hour = match half {
         None => hour,
-        // Some formats write the half beside a clock of 24 hours, where it says nothing new.
+        // Some formats add AM or PM to a 24-hour clock, where it is redundant.
         Some(HalfOfDay::Morning) if hour == 0 => hour,
         Some(HalfOfDay::Afternoon) if (13..24).contains(&hour) => hour,
         Some(_) if !(1..=12).contains(&hour) => return None,
         Some(HalfOfDay::Morning) => hour % 12,
         Some(HalfOfDay::Afternoon) => hour % 12 + 12,
     };
-    // A leap second is the one before it.
+    // A leap second counts as the second before it.
     let second = if second == 60 { 59 } else { second };
     Time::from_hms_milli(hour, minute, second, fraction).ok()
 }
@@ -114,7 +115,7 @@ fn millis(digits: &str) -> Option<u16> {
     is_number.then(|| digits.fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0')))
 }
 
-/// `Z`, `+hh:mm`, `-hh:mm`, the same without colon or minutes, or nothing at all.
+/// `Z`, `+hh:mm`, `-hh:mm`, the same without colon or minutes, or empty.
 fn parse_zone(text: &str) -> Option<UtcOffset> {
     if matches!(text, "" | "Z" | "z") {
         return Some(UtcOffset::UTC);
@@ -132,7 +133,7 @@ fn parse_zone(text: &str) -> Option<UtcOffset> {
     UtcOffset::from_hms(sign * number::<i8>(hours)?, sign * minutes, 0).ok()
 }
 
-/// A number of at most four digits, and nothing but digits.
+/// A number of one to four digits.
 fn number<T: FromStr>(text: &str) -> Option<T> {
     let fits = text.len() <= 4 && text.bytes().all(|b| b.is_ascii_digit());
     fits.then(|| text.parse().ok()).flatten()
@@ -150,10 +151,10 @@ mod tests {
     use super::*;
     use crate::seed::rng_seed;
 
-    /// The last second of the year 9999, but for the time zones that lie ahead of it.
+    /// The end of the year 9999, less the largest offset of a time zone.
     const LAST: i64 = 253_402_207_200;
 
-    /// Every form, as the crate `jiff` would write it.
+    /// Every form, as a format string of the crate `jiff`.
     const FORMS: [&str; 11] = [
         "%Y-%m-%dT%H:%M:%S%:z",
         "%Y-%m-%dt%H:%M:%S%z",
@@ -180,7 +181,7 @@ mod tests {
         })]
 
         #[test]
-        fn each_form_of_a_moment_is_read_as_another_library_writes_it(
+        fn each_form_is_parsed_as_another_library_formats_it(
             seconds in 0..LAST,
             quarters in -48..=56_i32,
         ) {
@@ -195,7 +196,7 @@ mod tests {
         }
 
         #[test]
-        fn a_moment_is_written_as_another_library_writes_it(seconds in 0..LAST) {
+        fn times_are_formatted_as_by_another_library(seconds in 0..LAST) {
             let moment = Timestamp::from_second(seconds).expect("in range");
             let wall = Wall(seconds as u64 * 1000 + 999);
             prop_assert_eq!(rfc3339(wall), Some(moment.to_string()));
@@ -204,7 +205,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_is_too_strange_to_be_looked_at(
+        fn no_text_makes_the_parser_panic(
             text in "[0-9TZ:/.+ aAmMpP-]{0,32}|\\PC{0,32}",
         ) {
             parse(&text);
@@ -220,13 +221,13 @@ mod tests {
     }
 
     #[test]
-    fn the_first_and_the_last_hour_of_a_half_are_the_right_ones() {
+    fn am_and_pm_are_converted_to_24_hours() {
         for (text, hour) in [
             ("12:00:00 AM", 0),
             ("1:00:00 AM", 1),
             ("12:00:00 PM", 12),
             ("11:00:00 pm", 23),
-            // A clock of 24 hours with the half beside it.
+            // A 24-hour clock with AM or PM.
             ("13:00:00 PM", 13),
             ("16:00:00 PM +00:00", 16),
             ("23:00:00pm", 23),
@@ -247,14 +248,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_before_1970_is_the_epoch_and_what_is_after_9999_is_not_written() {
+    fn times_before_1970_become_the_epoch_and_times_after_9999_are_not_formatted() {
         assert_eq!(wall("0001-01-01T00:00:00Z"), Some(0));
         assert_eq!(rfc3339(Wall(u64::MAX)), None);
         assert_eq!(rfc3339(Wall((LAST as u64 + 172_800) * 1000)), None);
     }
 
     #[test]
-    fn what_is_no_moment_is_not_read() {
+    fn invalid_times_are_rejected() {
         for text in [
             "",
             "2026-09-21",

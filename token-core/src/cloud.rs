@@ -1,9 +1,9 @@
-//! The separate Azures, and what of each the token protocols name.
+//! The Azure clouds: their Entra hosts, exchange audiences and names.
 
 use core::fmt;
 use core::str::FromStr;
 
-/// A separate Azure.
+/// An Azure cloud.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cloud {
     /// azure.com
@@ -15,7 +15,7 @@ pub enum Cloud {
 }
 
 impl Cloud {
-    /// The host of its Entra.
+    /// The host of the cloud's Entra.
     /// <https://learn.microsoft.com/entra/identity-platform/authentication-national-cloud>
     #[must_use]
     pub fn authority(self) -> &'static str {
@@ -26,12 +26,12 @@ impl Cloud {
         }
     }
 
-    /// The cloud of an Entra host, under any of its names: in any case, with or without a port and
-    /// the dot that ends a fully qualified name (RFC 1034 §3.1).
+    /// The cloud of an Entra host, by any of its aliases: in any case, with or without a port and the
+    /// trailing dot of a fully qualified name (RFC 1034 §3.1).
     #[must_use]
     pub fn of_authority(authority: &str) -> Option<Self> {
-        let canonical_authority = canonical_authority(authority);
-        match canonical_authority.split(':').next().unwrap_or_default() {
+        let canonical = canonical_authority(authority);
+        match canonical.split(':').next().unwrap_or_default() {
             "login.microsoftonline.com"
             | "login.microsoft.com"
             | "login.windows.net"
@@ -42,7 +42,7 @@ impl Cloud {
         }
     }
 
-    /// What a managed identity's token must be for, to be taken as an application's assertion.
+    /// The audience of a managed identity's token that serves as an application's client assertion.
     /// <https://learn.microsoft.com/entra/workload-id/workload-identity-federation-config-app-trust-managed-identity>
     #[must_use]
     pub fn exchange_audience(self) -> &'static str {
@@ -54,10 +54,9 @@ impl Cloud {
     }
 }
 
-/// The form of an Entra host, with a port or without, that is the same for all of its spellings: in
-/// lower case, without the port of https and without the dot that ends a fully qualified name. It
-/// stands in an assertion's audience, which is compared letter by letter (RFC 7523 §3), and in the key
-/// of a slot.
+/// The canonical form of an Entra host with an optional port: in lower case, without port 443 and
+/// without a trailing dot. It is used in an assertion's audience, which is compared as a string
+/// (RFC 7523 §3), and in the key of a slot.
 #[must_use]
 pub fn canonical_authority(authority: &str) -> String {
     let text = authority.to_ascii_lowercase();
@@ -68,7 +67,7 @@ pub fn canonical_authority(authority: &str) -> String {
     }
 }
 
-/// Our name of it.
+/// The cloud's name in settings.
 impl fmt::Display for Cloud {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -79,7 +78,7 @@ impl fmt::Display for Cloud {
     }
 }
 
-/// Our names, and those of `az cloud list` and of the Azure SDKs, in any case.
+/// Accepts the names in settings and those of `az cloud list` and of the Azure SDKs, in any case.
 impl FromStr for Cloud {
     type Err = String;
 
@@ -100,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cloud_is_known_by_its_own_name_by_azures_and_by_its_entra() {
+    fn a_cloud_is_found_by_each_of_its_names_and_by_its_entra_host() {
         for cloud in [Cloud::Public, Cloud::UsGovernment, Cloud::China] {
             assert_eq!(cloud.to_string().parse(), Ok(cloud));
             assert_eq!(Cloud::of_authority(cloud.authority()), Some(cloud));
@@ -112,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_host_is_of_the_same_cloud_however_it_is_written() {
+    fn every_form_of_an_entra_host_gives_the_same_cloud() {
         for cloud in [Cloud::Public, Cloud::UsGovernment, Cloud::China] {
             let host = cloud.authority();
             for written in [

@@ -1,22 +1,22 @@
 //! Which clusters may carry a target's token.
 //!
-//! In downstream placement `:authority` is only the client's word: on a pass-through listener a
-//! forged `Host` would carry the token to any address in clear. So a request gets a token only
-//! if the cluster that Envoy chose for it is one that the target allows.
+//! In downstream placement the client chooses `:authority`. On a pass-through listener a forged `Host`
+//! would send the token in clear text to any address. So a request gets a token only if the target
+//! allows the cluster that Envoy selected for the request.
 //!
-//! What this cannot see: setting a header downstream makes Envoy match the route again. So no
-//! route of a target's host may match on `authorization`. Upstream placement has no such gap.
+//! This check has one limit: when the filter sets a header downstream, Envoy selects the route again.
+//! So no route of a target's host may match on `authorization`. Upstream placement is not affected.
 
 use crate::host::HostPattern;
 
-/// The clusters of one target.
+/// The clusters that may carry a target's token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AllowedClusters {
-    /// Every cluster: the plugin is bound to one already (upstream placement).
+    /// Any cluster: in upstream placement the filter belongs to one cluster anyway.
     Any,
-    /// Those of these names.
+    /// The clusters with these names.
     Named(Vec<String>),
-    /// Those named after the target's hosts.
+    /// The clusters whose names contain a host that one of these patterns matches.
     OfHosts(Vec<HostPattern>),
 }
 
@@ -38,8 +38,8 @@ impl AllowedClusters {
     }
 }
 
-/// The host, and the port if there is one, that a cluster is named after. Istio calls the cluster
-/// of a service `outbound|<port>|<subset>|<host>`; elsewhere the name may be the host itself.
+/// The host, and the port if there is one, in a cluster's name. Istio names the cluster of a service
+/// `outbound|<port>|<subset>|<host>`; any other name is taken as the host.
 #[inline]
 fn endpoint_of(cluster: &str) -> (&str, Option<u16>) {
     let mut parts = cluster.split('|');
@@ -47,7 +47,7 @@ fn endpoint_of(cluster: &str) -> (&str, Option<u16>) {
     match [part(), part(), part(), part(), part()] {
         [Some("outbound"), Some(port), Some(_), Some(host), None] => match port.parse() {
             Ok(port) => (host, Some(port)),
-            // No cluster of Istio's; it matches nothing.
+            // Not a name that Istio makes; it matches nothing.
             Err(_) => ("", None),
         },
         _ => (cluster, None),

@@ -1,9 +1,8 @@
-//! Which target a request is for, by its `:authority` (RFC 9110 §4.2.3, §7.2).
+//! Matches a request's `:authority` with host patterns (RFC 9110 §4.2.3, §7.2).
 //!
-//! Hosts compare without case, and a trailing dot is the same name. A pattern without a port
-//! means the default ports: `:80` and `:443` are no different from none, and any other port is
-//! another server, which gets a token only if a pattern names it. `*` alone is every request,
-//! whatever its host and port.
+//! Hosts are compared without case and without a trailing dot. A pattern without a port matches the
+//! default ports only: an authority with `:80` or `:443` equals one without a port, and any other port
+//! needs a pattern that names it. The pattern `*` without a port matches every request.
 
 use core::fmt;
 use core::net::Ipv6Addr;
@@ -21,7 +20,7 @@ pub struct HostPattern {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Kind {
     Exact(String),
-    /// Without the `*.`: any name with at least one more label.
+    /// The suffix without `*.`; matches names with at least one more label.
     Suffix(String),
     Any,
 }
@@ -33,7 +32,7 @@ impl HostPattern {
         self.kind == Kind::Any
     }
 
-    /// Whether the pattern is `*`, or as good as that: all of a top-level domain, as `*.com`.
+    /// Whether the pattern is `*` or covers a whole top-level domain, such as `*.com`.
     #[must_use]
     pub fn is_wide(&self) -> bool {
         match &self.kind {
@@ -43,8 +42,8 @@ impl HostPattern {
         }
     }
 
-    /// Whether the host in the name of a cluster is meant, with the cluster's port if its name
-    /// says one. `*` is never meant: whoever writes it names the clusters.
+    /// Whether the pattern matches the host, and the port if there is one, in the name of a cluster.
+    /// `*` matches no cluster: a target with `*` must name its clusters.
     #[must_use]
     #[inline]
     pub fn matches_cluster(&self, host: &str, port: Option<u16>) -> bool {
@@ -65,7 +64,7 @@ impl HostPattern {
     }
 }
 
-/// Of http and https (RFC 9110 §4.2).
+/// The default ports of http and https (RFC 9110 §4.2).
 const DEFAULT_PORTS: [u16; 2] = [80, 443];
 
 impl fmt::Display for HostPattern {
@@ -101,7 +100,7 @@ impl FromStr for HostPattern {
     }
 }
 
-/// `host[:port]`, with a default port taken as none; `None` when the port is no port.
+/// Splits `host[:port]`. A default port becomes `None`. The result is `None` if the port is invalid.
 #[inline]
 fn split(authority: &str) -> Option<(&str, Option<u16>)> {
     // The colons of an IPv6 address are in brackets (RFC 3986 §3.2.2).
@@ -119,15 +118,15 @@ fn split(authority: &str) -> Option<(&str, Option<u16>)> {
     ))
 }
 
-/// RFC 1035 §2.3.4, without the length bytes of the ends. A longer one is no host, and must not
-/// cost a look at each of its thousands of labels.
+/// The longest host name (RFC 1035 §2.3.4, without the first and last length byte). A longer one is
+/// rejected early, because it may have thousands of labels to look up.
 const MAX_HOST: usize = 253;
 
 #[inline]
 fn canonical(host: &str) -> Cow<'_, str> {
     let host = host.strip_suffix('.').unwrap_or(host);
     if host.starts_with('[') {
-        // One address has many spellings (RFC 5952).
+        // An IPv6 address has several text forms (RFC 5952).
         return match ipv6(host) {
             Some(address) => format!("[{address}]").into(),
             None => host.into(),
@@ -160,29 +159,30 @@ fn is_host(text: &str) -> bool {
         })
 }
 
-/// Finds what a pattern leads to: the exact host first, then the longest suffix, then `*`.
+/// A map from host patterns to values. An exact host takes precedence over a suffix, a longer suffix
+/// over a shorter one, and both over `*`.
 #[derive(Clone, Debug, Default)]
 pub struct HostTable<T> {
     exact: HashMap<String, Ports<T>>,
     suffix: HashMap<String, Ports<T>>,
     any: Ports<T>,
-    /// Of `*` without a port: whatever the request says.
-    everything: Option<T>,
-    /// The same, if no other pattern leads elsewhere.
+    /// The value of `*` without a port, which matches every request.
+    catch_all: Option<T>,
+    /// The same, if all other patterns have the same value.
     for_every_request: Option<T>,
 }
 
-/// What each port of a host leads to; rarely more than one.
+/// The values of a host by port; rarely more than one.
 type Ports<T> = Vec<(Option<u16>, T)>;
 
 impl<T: Copy + PartialEq> HostTable<T> {
-    /// A table of distinct patterns; of equal ones the first counts.
+    /// Builds the table. If a pattern occurs twice, the first value counts.
     pub fn new(patterns: impl IntoIterator<Item = (HostPattern, T)>) -> Self {
         let mut table = Self {
             exact: HashMap::new(),
             suffix: HashMap::new(),
             any: Vec::new(),
-            everything: None,
+            catch_all: None,
             for_every_request: None,
         };
         for (HostPattern { kind, port }, value) in patterns {
@@ -191,35 +191,35 @@ impl<T: Copy + PartialEq> HostTable<T> {
                 (Kind::Suffix(suffix), _) => table.suffix.entry(suffix).or_default(),
                 (Kind::Any, Some(_)) => &mut table.any,
                 (Kind::Any, None) => {
-                    table.everything.get_or_insert(value);
+                    table.catch_all.get_or_insert(value);
                     continue;
                 }
             };
             ports.push((port, value));
         }
         table.for_every_request = table
-            .everything
+            .catch_all
             .filter(|all| table.named().all(|v| v == *all));
         table
     }
 
-    /// What the patterns other than `*` lead to.
+    /// The values of all patterns other than `*` without a port.
     fn named(&self) -> impl Iterator<Item = T> {
         let hosts = self.exact.values().chain(self.suffix.values());
         hosts.chain([&self.any]).flatten().map(|(_, value)| *value)
     }
 
-    /// What every request leads to, where all patterns lead to the same and one of them is `*`:
-    /// then `:authority` need not be looked at.
+    /// The value for every request, if one pattern is `*` and all patterns have the same value. Then
+    /// `:authority` need not be read.
     #[must_use]
     pub fn for_every_request(&self) -> Option<T> {
         self.for_every_request
     }
 
-    /// What this `:authority` leads to.
+    /// The value for this `:authority`.
     #[must_use]
     pub fn find(&self, authority: &str) -> Option<T> {
-        self.find_named(authority).or(self.everything)
+        self.find_named(authority).or(self.catch_all)
     }
 
     fn find_named(&self, authority: &str) -> Option<T> {

@@ -1,36 +1,36 @@
-//! The exchange with a token endpoint as plain data. Who carries it out is not known here.
+//! HTTP requests to token endpoints and their responses, as plain data.
 
 use crate::Secret;
 
-/// Entra gives it back as `correlation_id`.
+/// The request header whose value Entra returns as `correlation_id`.
 pub const CLIENT_REQUEST_ID: &str = "client-request-id";
 
-/// Where a call goes: a cluster of Envoy and the `:authority` it is addressed to.
+/// Where a request is sent.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint {
-    /// Name of an Envoy cluster.
+    /// The name of the Envoy cluster.
     pub cluster: String,
-    /// Value of `:authority`.
+    /// The value of `:authority`.
     pub authority: String,
-    /// The forward proxy on the way there, `host:port`; only to be named when a call fails.
+    /// The forward proxy that the cluster uses, `host:port`; for error messages only.
     pub forward_proxy: Option<String>,
 }
 
-/// A request to a token endpoint, or for what must be sent to one.
+/// A request for a token or for a credential.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Request {
     /// `GET` or `POST`.
     pub method: &'static str,
     /// Path and query, percent-encoded.
     pub path: String,
-    /// Headers beside the pseudo-headers. A value may be a secret: hidden by `Debug`.
+    /// The headers without pseudo-headers. `Debug` hides the values, which may be secret.
     pub headers: Vec<(&'static str, String)>,
-    /// A form with a secret or an assertion, or nothing. Hidden by `Debug`.
+    /// The body. `Debug` hides it, because it may contain a secret or an assertion.
     pub body: Body,
 }
 
 impl Request {
-    /// A request without a body.
+    /// A GET request without a body.
     #[must_use]
     pub fn get(path: String, headers: Vec<(&'static str, String)>) -> Self {
         Self {
@@ -41,7 +41,7 @@ impl Request {
         }
     }
 
-    /// The id by which the endpoint's support finds the request, where it carries one.
+    /// The value of [`CLIENT_REQUEST_ID`], if the request has one.
     #[must_use]
     pub fn client_request_id(&self) -> Option<&str> {
         let mut headers = self.headers.iter();
@@ -63,18 +63,18 @@ impl core::fmt::Debug for Request {
     }
 }
 
-/// The part of an answer that decides.
+/// The parts of a response that this crate uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
-    /// `:status`.
+    /// The value of `:status`.
     pub status: u16,
-    /// `retry-after`, as it came.
+    /// The value of `retry-after`.
     pub retry_after: Option<String>,
-    /// The whole body, bounded by whoever read it. Hidden by `Debug`.
+    /// The whole body. The caller limits its size.
     pub body: Body,
 }
 
-/// A body, which may hold a secret or a token.
+/// A body, which may contain a secret or a token. `Debug` shows only its size.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Body(pub Vec<u8>);
 

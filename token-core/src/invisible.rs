@@ -1,18 +1,18 @@
-//! Characters that nobody sees, which get into texts by copying them from web pages and office
-//! programs.
+//! Invisible characters, which get into settings and secrets when they are copied from web pages and
+//! office programs.
 
-/// The byte-order mark at the beginning of a file, which editors on Windows write (RFC 3629 §6).
+/// The byte-order mark that editors on Windows write at the beginning of a file (RFC 3629 §6).
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// A text without the byte-order mark at its beginning.
+/// Removes a byte-order mark at the beginning of a text.
 #[must_use]
 pub fn without_mark(text: &[u8]) -> &[u8] {
     text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)
 }
 
-/// What people call a character that cannot be seen or looks like a space; `None` for all others,
-/// and for the space itself. These are the control characters, the white space and the
-/// default-ignorable code points of Unicode.
+/// The name, for messages, of a character that is invisible or looks like a space: a control
+/// character, white space or a default-ignorable code point of Unicode. `None` for all other
+/// characters and for the space itself.
 #[must_use]
 pub fn name(c: char) -> Option<&'static str> {
     Some(match c {

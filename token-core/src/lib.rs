@@ -1,24 +1,31 @@
-//! What a Microsoft Entra token is and when to get the next one.
+//! The rules of Entra Auth for Envoy: how Microsoft Entra tokens are acquired, refreshed and shared,
+//! and which requests get one.
 //!
-//! Read in this order:
+//! The filter runs in many VMs, one in each of Envoy's threads. Its configuration names *identities*
+//! (how to get tokens) and *targets* (which hosts get a token of which identity, for which audience).
+//! Each distinct pair of an identity and an audience is a *slot*: one token, which all VMs of the
+//! process share through one record in Envoy's shared data. When a slot is due, one VM takes its lease,
+//! calls the endpoint and publishes the token. A request to a target gets the token of its slot; while
+//! there is none, it waits.
 //!
-//! * [`time`], [`Secret`], [`Token`]: a token has two ends, one on each clock, and is over when
-//!   either says so.
-//! * [`slot`]: the life of one token as a state machine that knows no clock, network or
-//!   storage. Events and the time go in; calls, tokens and reports come out.
-//! * [`state`]: what outlives a call, and what a refusal by the target means.
-//! * [`schedule`]: the pure functions that say how long to wait.
-//! * [`identity`], [`cloud`]: who asks, and the one or two requests that ask.
-//! * [`reply`], [`failure`], [`trace`]: what an endpoint answered, or why that is no token, and by
-//!   what its support finds the exchange.
-//! * [`lease`], [`record`]: how the many VMs of one Envoy process agree on who asks, through
-//!   one record in shared data.
-//! * [`config`]: the plugin configuration: strict JSON in, types that cannot be wrong out.
-//! * [`host`], [`cluster`], [`mesh`]: which requests get which token, and which never do.
-//! * [`status`], [`page`]: what `/ready` and `/status` say.
+//! This crate has no I/O, no clock, no environment and no dependency on proxy-wasm: the caller passes
+//! the time and the responses, and carries out the calls. So every rule can be tested in simulated
+//! time, natively and on wasm. `filter/` is the caller inside Envoy; the launcher's `check` is another.
 //!
-//! There is no I/O, no clock, no environment and no proxy-wasm in this crate, so every rule of
-//! the product can be tested in simulated time, natively and on wasm.
+//! Read the modules in this order; each depends only on those before it:
+//!
+//! 1. [`time`], [`Secret`], [`Token`]: when a token may be sent.
+//! 2. [`audience`], [`cloud`], [`http`]: what a token is for, and the requests as plain data.
+//! 3. [`reply`]: parses a successful reply. [`failure`], [`trace`], [`local_reply`]: what went wrong
+//!    otherwise, whether a retry helps, what to do.
+//! 4. [`identity`]: the requests by which each kind of identity acquires a token.
+//! 5. [`schedule`]: when the next call is due. [`state`]: what the VMs share about a slot, and what
+//!    follows when a target refuses a token.
+//! 6. [`slot`]: the state machine of one token, which puts 1 to 5 together.
+//! 7. [`record`], [`lease`]: how the VMs of one process agree on which of them calls.
+//! 8. [`host`], [`cluster`], [`mesh`]: which requests get which token, and which clusters may carry it.
+//! 9. [`config`]: the plugin configuration, parsed and compiled into slots, targets and a host table.
+//! 10. [`status`], [`page`]: the proxy's own responses, such as `/ready` and `/status`.
 
 #![deny(
     clippy::unwrap_used,

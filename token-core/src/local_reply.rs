@@ -1,34 +1,34 @@
-//! What Envoy answers by itself to a call that it could not carry out: read here, in one place, for the
-//! filter and for the launcher's `check`.
+//! Classifies Envoy's local replies: the responses that Envoy itself gives to a call that failed. The
+//! filter and the launcher's `check` use it.
 //!
-//! Such an answer looks like one of the endpoint's, with a status and a text. Whether it is Envoy's own
-//! is told not by its text, which an endpoint behind another Envoy may send as well, but by the header
-//! [`UPSTREAM_SERVICE_TIME`], which Envoy's router puts on every answer that came from an endpoint.
+//! A local reply has a status and a text, as a response of the endpoint has. The text does not tell
+//! them apart, because an endpoint behind another Envoy may send the same text. The header
+//! [`UPSTREAM_SERVICE_TIME`] does: Envoy's router adds it to every response of an endpoint.
 //!
-//! The texts are Envoy's (`source/common/router/router.cc`, `source/common/http/utility.cc`). Envoy 1.40
-//! leaves out why a connection failed, and 1.36 does not; in the launcher's Envoy the runtime key
-//! [`HIDE_REASONS_RUNTIME_KEY`] is false.
+//! The texts come from `source/common/router/router.cc` and `source/common/http/utility.cc`. By default,
+//! Envoy 1.40 hides why a connection failed, and 1.36 does not. The launcher sets the runtime key
+//! [`HIDE_REASONS_RUNTIME_KEY`] to false.
 
 use crate::failure::NoAnswer;
 
-/// The response header that is absent exactly from Envoy's own answers.
+/// The response header that only local replies lack.
 pub const UPSTREAM_SERVICE_TIME: &str = "x-envoy-upstream-service-time";
 
-/// The runtime key by which Envoy leaves out why a connection failed.
+/// The runtime key that makes Envoy hide why a connection failed.
 pub const HIDE_REASONS_RUNTIME_KEY: &str =
     "envoy.reloadable_features.hide_transport_failure_reason_in_response_body";
 
-/// The longest reason that is kept, in characters.
+/// The longest reason, in characters; longer ones are cut.
 const MAX_REASON: usize = 200;
 
-/// Why Envoy answered by itself.
+/// Why the call failed, according to the local reply.
 #[must_use]
 pub fn classify(status: u16, body: &[u8]) -> NoAnswer {
     let text = String::from_utf8_lossy(body);
     if status == 504 {
         return NoAnswer::TimedOut;
     }
-    // The cluster has no host: its DNS has found none, or outlier detection has ejected all.
+    // The cluster has no healthy host: DNS found none, or outlier detection ejected all.
     if text.contains("no healthy upstream") {
         return NoAnswer::NoAddress;
     }
@@ -38,8 +38,7 @@ pub fn classify(status: u16, body: &[u8]) -> NoAnswer {
     let (kind, reason) = resets
         .split_once(", transport failure reason: ")
         .unwrap_or((resets, ""));
-    // With the key at its default no reason follows; "remote connection failure" says that there was
-    // no connection.
+    // Envoy may hide the reason; "remote connection failure" still tells that there was no connection.
     if let Some(reason) = tls_reason(reason) {
         return NoAnswer::Tls(printable(reason));
     }
@@ -54,7 +53,7 @@ pub fn classify(status: u16, body: &[u8]) -> NoAnswer {
     }
 }
 
-/// `TLS_error:|<number>:SSL routines:OPENSSL_internal:<reason>:TLS_error_end`, maybe several.
+/// The last reason in `TLS_error:|<number>:SSL routines:OPENSSL_internal:<reason>:TLS_error_end`.
 fn tls_reason(reason: &str) -> Option<&str> {
     let (_, errors) = reason.split_once("TLS_error:")?;
     let errors = errors.strip_suffix(":TLS_error_end").unwrap_or(errors);
@@ -62,7 +61,8 @@ fn tls_reason(reason: &str) -> Option<&str> {
     Some(last.map_or(errors, |(_, reason)| reason))
 }
 
-/// `delayed connect error: <reason>` or `immediate connect error: <reason>|remote address:<address>`.
+/// The reason in `delayed connect error: <reason>` or
+/// `immediate connect error: <reason>|remote address:<address>`.
 fn system_error(reason: &str) -> &str {
     let reason = reason
         .split_once("connect error: ")
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn each_of_envoys_own_answers_is_told_apart() {
+    fn each_local_reply_is_classified() {
         assert_eq!(
             classify(504, b"upstream request timeout"),
             NoAnswer::TimedOut
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn an_envoy_that_hides_its_reasons_still_says_that_there_was_no_connection() {
+    fn a_hidden_reason_still_means_no_connection() {
         assert_eq!(
             reset("remote connection failure"),
             NoAnswer::NoConnection(String::new())
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_of_its_texts_is_a_call_that_broke_off_and_reasons_are_bounded() {
+    fn an_unknown_text_is_an_interrupted_call_and_reasons_are_bounded() {
         for text in ["", "\u{fffd}\u{0}", "reset reason: ", RESET] {
             assert_eq!(classify(503, text.as_bytes()), NoAnswer::Broken, "{text:?}");
         }

@@ -7,14 +7,14 @@
 
 use std::collections::BTreeSet;
 
-/// At most so many clusters are remembered as reported.
+/// The largest number of clusters that are remembered as reported.
 const MAX_REPORTED: usize = 64;
 
 /// How a cluster carries requests, as far as istiod says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
-    /// The cluster stays inside the mesh, where Istio's own mutual TLS protects it, or istiod did not
-    /// make it, and whoever made it knows what it does.
+    /// The cluster stays inside the mesh, where Istio's mutual TLS protects it, or it was not made by
+    /// istiod; then its author is responsible for TLS.
     InsideMesh,
     /// The cluster leaves the mesh with TLS.
     Tls,
@@ -53,13 +53,14 @@ pub enum ClusterReport {
 pub struct ReportedClusters(BTreeSet<Vec<u8>>);
 
 impl ReportedClusters {
-    /// Whether nothing is reported, so that a protected cluster needs no look.
+    /// Whether no cluster is recorded as reported.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// What to report of the cluster of this name; `None` if that is known or too many are.
+    /// What to report about the cluster with this name; `None` if it was reported already, or if too
+    /// many clusters were.
     pub fn update(&mut self, cluster: &[u8], transport: Transport) -> Option<ClusterReport> {
         if transport != Transport::ClearText {
             let was_reported = self.0.remove(cluster);

@@ -1,5 +1,5 @@
-//! `/status` as a page for a browser. No script, no outside resource; everything that came from
-//! a server or a configuration is escaped.
+//! `/status` as an HTML page. It has no script and no external resource, and escapes all texts from
+//! servers and from the configuration.
 
 use core::fmt::Write;
 
@@ -15,7 +15,7 @@ th,td{text-align:left;vertical-align:top;padding:.4rem .8rem .4rem 0;border-bott
 @media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}th,td{border-color:#444}\
 .good{color:#5fd38d}.bad{color:#ff8a80}}</style></head><body>";
 
-/// The page. Whoever serves it sends it as `text/html; charset=utf-8`.
+/// Renders the page, whose content type is `text/html; charset=utf-8`.
 #[must_use]
 pub fn render(status: &Status) -> String {
     let mut page = String::from(HEAD);
@@ -50,11 +50,11 @@ fn row(page: &mut String, slot: &SlotStatus) {
     if let (Some(end), Some(left)) = (&slot.expires_on, slot.expires_in_seconds) {
         let _ = write!(page, ", until {end} ({left} s)");
     }
-    if let Some(problem) = &slot.last_error {
-        let (message, advice) = (escape(&problem.message), escape(&problem.advice));
+    if let Some(error) = &slot.last_error {
+        let (message, advice) = (escape(&error.message), escape(&error.advice));
         let failures = slot.consecutive_failures;
-        // With a valid token it is a renewal that failed.
-        let what = match &problem.meanwhile {
+        // If the token is still valid, the failure was that of a refresh.
+        let what = match &error.meanwhile {
             Some(meanwhile) => format!("renewals failed; {meanwhile}"),
             None => "failed".into(),
         };
@@ -62,12 +62,12 @@ fn row(page: &mut String, slot: &SlotStatus) {
             page,
             "<br><span class=\"bad\">{failures} {what}: {message}</span><br>{advice}"
         );
-        if !problem.settings.is_empty() {
-            let settings = escape(&problem.settings.join(", "));
+        if !error.settings.is_empty() {
+            let settings = escape(&error.settings.join(", "));
             let _ = write!(page, " Look at {settings}.");
         }
-        if !problem.trace.is_empty() {
-            let trace = escape(&problem.trace.to_string());
+        if !error.trace.is_empty() {
+            let trace = escape(&error.trace.to_string());
             let _ = write!(page, "<br><small>{trace}</small>");
         }
     }

@@ -1,5 +1,5 @@
-//! What the proxy says of itself: `/ready`, `/status`, and the answer to a request that cannot
-//! have its token.
+//! The proxy's own responses: `/ready`, `/status`, and the response to a request for which there is
+//! no token.
 
 use serde::{Serialize, Serializer};
 
@@ -9,109 +9,110 @@ use crate::state::State;
 use crate::trace::Trace;
 use crate::{Now, Token, calendar};
 
-/// How many mistakes of a configuration an answer names, and with how many letters each; the log
-/// has all of them.
+/// How many mistakes of a configuration a response lists, and the length of each in characters. The
+/// log has all of them in full.
 const MISTAKES_NAMED: usize = 3;
 const MISTAKE_LENGTH: usize = 200;
 
-/// The longest `Retry-After` that a client gets: the token may come earlier than planned.
+/// The longest `Retry-After` for clients, in seconds: the token may come earlier than scheduled.
 const MAX_RETRY_AFTER: u64 = 30;
 
-/// The path at which the status listener answers with [`Ready`]. The proxy's port asks there for its
-/// `/ready`, because whoever reaches that port may be anybody.
+/// The path at which the status listener answers with [`Ready`]. The proxy port forwards its own
+/// `/ready` to this path, because its clients are not trusted with details.
 pub const READY_WITHOUT_DETAILS: &str = "/ready/without-details";
 
-/// Whether the proxy can do its job, and the state of every slot.
+/// The body of `/status`: whether the proxy is ready, and the state of every slot.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
     /// Whether requests can be authorised.
     pub ready: bool,
-    /// One for each token.
+    /// The state of each slot.
     pub slots: Vec<SlotStatus>,
-    /// The code of the failure that keeps the proxy from being ready, see [`Ready::code`].
+    /// See [`Ready::code`].
     #[serde(skip)]
     failure: Option<String>,
 }
 
-/// Whether the proxy can do its job, without a word on identities, tenants, audiences or endpoints.
+/// Whether the proxy is ready, without details of identities, tenants, audiences or endpoints.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Ready {
     /// Whether requests can be authorised.
     pub ready: bool,
-    /// The code of the failure that keeps them from it; none while nothing has failed yet.
+    /// The code of the failure because of which the proxy is not ready; `None` if it is ready or if
+    /// nothing has failed yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
 }
 
-/// The state of one token.
+/// The state of a slot.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SlotStatus {
     /// The identity's name in the configuration.
     pub identity: String,
-    /// What the token is for.
+    /// The token's audience.
     pub audience: String,
-    /// Whether there is a token that may be sent.
+    /// Whether the slot has a token that may be sent.
     pub state: TokenState,
-    /// Which token it is, counted from 1.
+    /// The token's generation, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
-    /// When the newest token ends or ended, RFC 3339.
+    /// When the newest token expires or expired, in RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_on: Option<String>,
-    /// How long it is still good for.
+    /// The seconds until the newest token expires; 0 if it has expired.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_in_seconds: Option<u64>,
-    /// Failed attempts in a row.
+    /// The number of consecutive failures.
     pub consecutive_failures: u32,
-    /// Why the last attempt failed; absent after a success.
+    /// Why the last attempt failed; `None` after a success.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_error: Option<Problem>,
-    /// When the endpoint is asked next.
+    pub last_error: Option<LastError>,
+    /// The seconds until the next attempt.
     pub next_attempt_in_seconds: u64,
 }
 
-/// Whether there is a token that may be sent.
+/// Whether a slot has a token that may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum TokenState {
-    /// Yes.
+    /// The token may be sent.
     Valid,
-    /// Not yet.
+    /// There has been no token yet.
     Waiting,
-    /// No longer.
+    /// The token has expired.
     Expired,
 }
 
-/// A failure, for people and programs.
+/// The failure of the last attempt.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Problem {
-    /// Stable.
+pub struct LastError {
+    /// The stable code, see [`FailureCode`].
     pub code: String,
     /// What happened.
     pub message: String,
-    /// What to do about it.
+    /// What to do.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub advice: String,
-    /// The settings to look at, as they are called where they were set.
+    /// The settings to check, by the names under which they were set.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub settings: Vec<String>,
-    /// What it means for requests, where these go on.
+    /// How long requests are unaffected; `None` if the token has expired.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub meanwhile: Option<String>,
-    /// By what the endpoint's support finds the exchange.
+    /// The ids by which Microsoft's support finds the exchange.
     #[serde(flatten, serialize_with = "trace_fields")]
     pub trace: Trace,
 }
 
-/// A field for each id that there is.
+/// Serializes the ids that are present.
 fn trace_fields<S: Serializer>(trace: &Trace, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(trace.parts().map(|(name, _, value)| (name, value)))
 }
 
-impl Problem {
+impl LastError {
     fn of(failure: &Failure, terms: &Terms, meanwhile: Option<String>) -> Self {
         let settings = terms.to_look_at(failure).into_iter();
         Self {
@@ -125,8 +126,8 @@ impl Problem {
     }
 }
 
-/// What people are told of requests while a token cannot be renewed; `None` when the one in hand
-/// may not be sent any more.
+/// How long requests are unaffected by a failed refresh, as a sentence; `None` if the token may no
+/// longer be sent.
 #[must_use]
 pub fn meanwhile(token: Option<&Token>, now: Now) -> Option<String> {
     let token = token.filter(|token| token.is_valid(now))?;
@@ -138,32 +139,35 @@ pub fn meanwhile(token: Option<&Token>, now: Now) -> Option<String> {
 }
 
 impl Status {
-    /// Judges all slots at `now`.
+    /// The status of all slots at `now`.
+    ///
+    /// If some slots are required, the proxy is ready when all of these have a valid token. Otherwise
+    /// it is ready when any slot that is not excluded has one, so that one broken identity does not
+    /// take the others down.
     pub fn of<'a>(slots: impl IntoIterator<Item = (&'a SlotSpec, &'a State)>, now: Now) -> Self {
         let (specs, slots): (Vec<_>, Vec<_>) = slots
             .into_iter()
             .map(|(spec, state)| (spec.required, SlotStatus::of(spec, state, now)))
             .unzip();
-        // One broken identity must not take the others down, unless its token is required.
-        let strict = specs.contains(&Some(true));
-        let decides = |required: &Option<bool>| match required {
+        let any_required = specs.contains(&Some(true));
+        let counts = |required: &Option<bool>| match required {
             Some(required) => *required,
-            None => !strict,
+            None => !any_required,
         };
-        let judged = || specs.iter().zip(&slots);
-        let deciding = || {
-            judged()
-                .filter(|(required, _)| decides(required))
+        let counted = || {
+            let slots = specs.iter().zip(&slots);
+            slots
+                .filter(|(required, _)| counts(required))
                 .map(|(_, slot)| slot)
         };
         let valid = |slot: &SlotStatus| slot.state == TokenState::Valid;
-        let ready = if strict {
-            deciding().all(valid)
+        let ready = if any_required {
+            counted().all(valid)
         } else {
-            deciding().next().is_none() || deciding().any(valid)
+            counted().next().is_none() || counted().any(valid)
         };
         let mut failures =
-            deciding().filter_map(|slot| slot.last_error.as_ref().filter(|_| !valid(slot)));
+            counted().filter_map(|slot| slot.last_error.as_ref().filter(|_| !valid(slot)));
         let failure = failures
             .next()
             .filter(|_| !ready)
@@ -175,7 +179,7 @@ impl Status {
         }
     }
 
-    /// What of it anybody may know.
+    /// The part that untrusted clients may see.
     #[must_use]
     pub fn without_details(&self) -> Ready {
         Ready {
@@ -203,47 +207,47 @@ impl SlotStatus {
             last_error: state
                 .last_failure
                 .as_ref()
-                .map(|failure| Problem::of(failure, &spec.terms, meanwhile(token, now))),
+                .map(|failure| LastError::of(failure, &spec.terms, meanwhile(token, now))),
             next_attempt_in_seconds: state.next_attempt.since(now.mono).as_secs(),
         }
     }
 }
 
-/// The answer to a request whose token is not to be had: 503, which clients retry, never 401. It
-/// goes to whoever may send requests, who need not know of the identity: `/status` has the rest.
+/// The body of the 503 for a request without a token. Clients retry 503, but not 401. The body does
+/// not reveal the identity, because its readers may not be trusted; `/status` has the details.
 #[derive(Debug, Serialize)]
 pub struct Unavailable {
-    error: Refused,
-    /// Seconds, for `Retry-After`.
+    error: ErrorBody,
+    /// The value of `Retry-After`, in seconds.
     #[serde(skip)]
     pub retry_after: u64,
 }
 
 #[derive(Debug, Serialize)]
-struct Refused {
+struct ErrorBody {
     code: &'static str,
     message: String,
-    /// The code of the last attempt's failure.
+    /// The code of the slot's last failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<FailureCode>,
-    /// What to do about it, where it is not on `/status`.
+    /// What to do, if `/status` does not tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     advice: Option<&'static str>,
 }
 
-/// Why a request did not get its token.
+/// Why a request did not get a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoToken {
-    /// It waited as long as it may.
+    /// The request was held for `hold.timeout`.
     HeldTooLong,
-    /// As many requests are waiting as may.
+    /// `hold.maxRequests` requests were held already.
     TooManyHeld,
-    /// The proxy could not set the header.
+    /// The filter could not set the header.
     NotSet,
 }
 
 impl Unavailable {
-    /// Explains it with what is known of the slot.
+    /// The response to a request of a slot in this state.
     #[must_use]
     pub fn new(why: NoToken, state: &State, now: Now) -> Self {
         let (code, what) = match why {
@@ -263,7 +267,7 @@ impl Unavailable {
         let failure = state.last_failure.as_ref();
         let wait = state.next_attempt.since(now.mono).as_secs();
         Self {
-            error: Refused {
+            error: ErrorBody {
                 code,
                 message: what.into(),
                 reason: failure.map(|failure| failure.code),
@@ -273,22 +277,21 @@ impl Unavailable {
         }
     }
 
-    /// The answer to a request that would carry the token out of the mesh in clear text.
+    /// The response to a request that would carry the token out of the mesh in clear text.
     #[must_use]
     pub fn without_tls() -> Self {
         Self {
-            error: Refused {
+            error: ErrorBody {
                 code: "target_without_tls",
                 message: "the cluster of this host leads out of the mesh without TLS, where everybody on the way could read the token".into(),
                 reason: None,
                 advice: Some("Add a DestinationRule with TLS for the port of this host, in the namespace of the client, or name the cluster in the target's `clusters`."),
             },
-            // A person must act.
             retry_after: MAX_RETRY_AFTER,
         }
     }
 
-    /// The answer while the only configuration there is has mistakes.
+    /// The response while the filter has only a configuration with mistakes.
     #[must_use]
     pub fn misconfigured(Mistakes(mistakes): &Mistakes) -> Self {
         let mut message = String::from("the plugin configuration is wrong: ");
@@ -304,7 +307,7 @@ impl Unavailable {
             message.push_str(" more in the proxy's log");
         }
         Self {
-            error: Refused {
+            error: ErrorBody {
                 code: "configuration_invalid",
                 message,
                 reason: None,
@@ -317,10 +320,10 @@ impl Unavailable {
     }
 }
 
-/// The body of the 401 for a request whose token the target has refused, when there is no newer one.
+/// The body of the 401 for a request whose token the target refused, if there is no newer token.
 pub const IDENTITY_REFUSED: &str = r#"{"error":{"code":"target_refuses_identity","message":"the target refuses the proxy's token (401), and there is no newer one"}}"#;
 
-/// The JSON text of one of these, which always has one.
+/// Serializes a response body, which cannot fail for the types of this module.
 #[must_use]
 pub fn json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()

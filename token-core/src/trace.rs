@@ -1,8 +1,8 @@
-//! By what Microsoft's support finds an exchange that failed: the ids that Entra gave its answer,
-//! or the one that the request carried.
+//! The ids by which Microsoft's support finds a failed exchange: those in Entra's response, or else
+//! the one in the request.
 //!
-//! They differ in every answer, so they are kept apart from what a failure says: the same reason
-//! with other ids is no news.
+//! The ids differ in every response. They are kept apart from a failure's message, so that two
+//! failures with the same cause have the same message.
 
 use core::fmt;
 
@@ -12,25 +12,24 @@ use serde_json::Value;
 use crate::http::CLIENT_REQUEST_ID;
 use crate::{Wall, calendar};
 
-/// Longer ones are none of Entra's: a UUID has 36 characters.
-const LONGEST: usize = 64;
+/// The longest accepted value. Entra's ids are UUIDs of 36 characters.
+const MAX_LENGTH: usize = 64;
 
-/// The ids of an exchange; all absent where nobody could find it by them.
+/// The ids of an exchange; all `None` if there are none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trace {
-    /// Entra's id of its answer.
+    /// Entra's id of the response.
     pub trace_id: Option<String>,
-    /// Entra's id of the exchange: the `client-request-id` that it got.
+    /// Entra's id of the exchange: the `client-request-id` that Entra received.
     pub correlation_id: Option<String>,
-    /// The request's `client-request-id`, where the answer has no `correlation_id`.
+    /// The request's `client-request-id`, if the response has no `correlation_id`.
     pub client_request_id: Option<String>,
-    /// When, by the clock of whoever gave the id.
+    /// When the id was assigned, by the clock of the side that assigned it.
     pub timestamp: Option<String>,
 }
 
 impl Trace {
-    /// What stands in the fields of an error. What is no printable text of a sane length is as
-    /// good as absent.
+    /// Reads the fields of an error response. A value that is too long or not printable is ignored.
     pub(crate) fn from_fields(trace_id: &Value, correlation_id: &Value, timestamp: &Value) -> Self {
         let kept = |value: &Value| value.as_str().and_then(kept);
         Self {
@@ -41,17 +40,17 @@ impl Trace {
         }
     }
 
-    /// Cuts an error's description into its words and the ids that Entra writes after them,
-    /// `Trace ID: … Correlation ID: … Timestamp: …`, on lines of their own or not.
+    /// Splits an error description into its text and the ids that Entra appends to it:
+    /// `Trace ID: … Correlation ID: … Timestamp: …`, separated by newlines or spaces.
     pub(crate) fn split_from(description: &str) -> (&str, Self) {
         let whole = (description, Self::default());
-        let Some((words, ids)) = description.split_once("Trace ID:") else {
+        let Some((text, ids)) = description.split_once("Trace ID:") else {
             return whole;
         };
         let (ids, timestamp) = cut(ids, "Timestamp:");
         let (trace_id, correlation_id) = cut(ids, "Correlation ID:");
         let parts = [Some(trace_id), correlation_id, timestamp].map(|part| part.map(kept));
-        // What is not understood is left in its place.
+        // An unknown form is left as it is.
         if parts.contains(&Some(None)) {
             return whole;
         }
@@ -62,10 +61,10 @@ impl Trace {
             client_request_id: None,
             timestamp,
         };
-        (words.trim_end(), trace)
+        (text.trim_end(), trace)
     }
 
-    /// These ids, and for those that are absent the other ones.
+    /// Fills absent ids with those of `other`.
     pub(crate) fn or(self, other: Self) -> Self {
         Self {
             trace_id: self.trace_id.or(other.trace_id),
@@ -75,8 +74,8 @@ impl Trace {
         }
     }
 
-    /// These ids, and where Entra gave none (it was never reached, or a proxy on the way answered
-    /// with a page of its own) the one that the request carried, with the time.
+    /// Adds the request's id and the time if Entra returned no id, because it was not reached or a
+    /// proxy on the way answered.
     pub(crate) fn or_sent(self, client_request_id: &str, now: Wall) -> Self {
         if self.correlation_id.is_some() {
             return self;
@@ -88,13 +87,13 @@ impl Trace {
         })
     }
 
-    /// Whether there is anything to find the exchange by.
+    /// Whether there are no ids.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// What there is: its name in JSON, its name as Entra says it, and its value.
+    /// The ids that are present: the name in JSON, Entra's name, and the value.
     pub(crate) fn parts(&self) -> impl Iterator<Item = (&'static str, &'static str, &str)> {
         [
             ("traceId", "trace_id", &self.trace_id),
@@ -122,7 +121,7 @@ impl fmt::Display for Trace {
     }
 }
 
-/// What precedes the label, and what follows it.
+/// The text before the label, and the text after it if the label occurs.
 fn cut<'a>(text: &'a str, label: &str) -> (&'a str, Option<&'a str>) {
     match text.split_once(label) {
         Some((before, after)) => (before, Some(after)),
@@ -133,5 +132,5 @@ fn cut<'a>(text: &'a str, label: &str) -> (&'a str, Option<&'a str>) {
 fn kept(text: &str) -> Option<String> {
     let text = text.trim();
     let is_printable = text.bytes().all(|b| b == b' ' || b.is_ascii_graphic());
-    (is_printable && (1..=LONGEST).contains(&text.len())).then(|| text.to_owned())
+    (is_printable && (1..=MAX_LENGTH).contains(&text.len())).then(|| text.to_owned())
 }

@@ -1,17 +1,25 @@
-//! Reads a secret or an assertion as a file's content or the token-sidecar brings it, and refuses
-//! what must not be sent on.
+//! Reads a secret or an assertion from a file's content or from the token-sidecar's response, and
+//! rejects what is unusable.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
-use super::CredentialKind;
 use crate::failure::Failure;
 use crate::http::Response;
 use crate::invisible;
 use crate::{Now, Secret, Wall};
 
-/// Far beyond any secret or assertion: one with a chain of certificates has some 10 kB.
+/// The kind of a credential, which determines its form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialKind {
+    /// A client secret, or a key of App Service.
+    Secret,
+    /// A client assertion: a JWT, which expires.
+    Assertion,
+}
+
+/// The largest credential. An assertion with a certificate chain has some 10 kB.
 const MAX_BYTES: usize = 32 * 1024;
 
 pub(super) fn read(kind: CredentialKind, response: &Response, now: Now) -> Result<Secret, Failure> {
@@ -21,21 +29,20 @@ pub(super) fn read(kind: CredentialKind, response: &Response, now: Now) -> Resul
     let text = credential_text(kind, &response.body.0).map_err(|what| {
         Failure::unusable_credential(format!("the credential {what}, and is not sent"))
     })?;
-    if let Some(ended) = end_of(kind, text).filter(|ended| *ended <= now.wall) {
-        return Err(Failure::assertion_expired(now.wall.since(ended)));
+    if let Some(expired) = expiry(kind, text).filter(|expiry| *expiry <= now.wall) {
+        return Err(Failure::assertion_expired(now.wall.since(expired)));
     }
     Ok(Secret::new(text.to_owned()))
 }
 
-/// The credential in a file's content, without the byte-order mark that some editors begin a file
-/// with, and without the white space around it.
+/// The credential in a file's content, without a byte-order mark and surrounding white space.
 ///
 /// # Errors
-/// What is wrong with it, as the end of a sentence. No part of it is quoted, but a character that
-/// nobody sees is named with its place.
+/// Why it is unusable, as the predicate of a sentence. It quotes no part of the credential except
+/// the name and position of an invisible character.
 pub fn credential_text(kind: CredentialKind, content: &[u8]) -> Result<&str, String> {
     let text = str::from_utf8(invisible::without_mark(content)).map_err(|_| "is not text")?;
-    // An editor or `echo` ends a file with a newline.
+    // Editors and `echo` add a newline at the end of a file.
     let text = text.trim_ascii();
     if text.is_empty() {
         return Err("is empty".into());
@@ -43,11 +50,13 @@ pub fn credential_text(kind: CredentialKind, content: &[u8]) -> Result<&str, Str
     if text.len() > MAX_BYTES {
         return Err("is longer than 32 KiB".into());
     }
-    // No secret of Entra and no JWT has such a character: it came along when the text was copied.
+    // No secret of Entra and no JWT contains such a character; copying a text may add one.
     let named = |(n, c)| Some((n, c, invisible::name(c)?));
     if let Some((n, c, name)) = text.chars().enumerate().find_map(named) {
-        let (place, point) = (n + 1, u32::from(c));
-        return Err(format!("holds {name} (U+{point:04X}) as character {place}"));
+        let (position, point) = (n + 1, u32::from(c));
+        return Err(format!(
+            "holds {name} (U+{point:04X}) as character {position}"
+        ));
     }
     if kind == CredentialKind::Assertion && claims(text).is_none() {
         return Err("is no JWT (three parts in base64url, RFC 7519)".into());
@@ -55,14 +64,14 @@ pub fn credential_text(kind: CredentialKind, content: &[u8]) -> Result<&str, Str
     Ok(text)
 }
 
-/// The claims of an assertion that matter before it is sent.
+/// The claims of an assertion that are checked here; Entra verifies the assertion.
 #[derive(Deserialize)]
 struct Claims {
-    /// RFC 7519 §4.1.4: seconds since 1970, maybe with a fraction.
+    /// The expiration time (RFC 7519 §4.1.4), in seconds since 1970, possibly with a fraction.
     exp: Option<f64>,
 }
 
-/// Entra judges an assertion; here it is only seen whether it can be one.
+/// The claims of a JWT; `None` if the text is not a JWT.
 fn claims(text: &str) -> Option<Claims> {
     let mut parts = text.split('.');
     let (Some(_), Some(claims), Some(_), None) =
@@ -73,11 +82,12 @@ fn claims(text: &str) -> Option<Claims> {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()
 }
 
-/// When an assertion ends: a file that nobody renews any more is served on and on.
-fn end_of(kind: CredentialKind, text: &str) -> Option<Wall> {
+/// When an assertion expires. A file that is no longer renewed keeps being served, so an expired
+/// assertion is detected here.
+fn expiry(kind: CredentialKind, text: &str) -> Option<Wall> {
     if kind == CredentialKind::Secret {
         return None;
     }
-    // Saturates: a year 10^12 is as good as never.
+    // Saturates.
     Some(Wall((claims(text)?.exp?.max(0.0) * 1000.0) as u64))
 }

@@ -1,38 +1,40 @@
-//! Applications: the client credentials grant of Entra's v2 token endpoint.
+//! Applications, which use the client credentials grant of Entra's v2 token endpoint.
 //!
 //! <https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow>
 
 use form_urlencoded::Serializer;
 
-use super::{LocalResource, MetadataService};
+use super::local::LocalResource;
+use super::managed::MetadataService;
 use crate::http::{Body, CLIENT_REQUEST_ID, Endpoint, Request};
 use crate::{Audience, Secret};
 
 /// RFC 7523 §2.2.
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// How an application gets its token.
+/// A client credentials grant (RFC 6749 §4.4).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Exchange {
-    /// Entra, or a stand-in.
+    /// The token endpoint's host.
     pub endpoint: Endpoint,
-    /// The tenant's id or one of its domains.
+    /// The tenant's id or one of its domain names.
     pub tenant: String,
     /// The application's (client) id.
     pub client_id: String,
-    /// How it proves who it is.
+    /// How the application authenticates.
     pub proof: Proof,
 }
 
-/// How an application proves who it is.
+/// How an application authenticates (RFC 6749 §2.3, RFC 7523 §2.2).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Proof {
-    /// A password.
+    /// A client secret.
     Secret(LocalResource),
-    /// A signed statement: of the token-sidecar, of Kubernetes, of another issuer that Entra was
-    /// told to trust.
+    /// A client assertion, signed by the token-sidecar, by Kubernetes or by another issuer that a
+    /// federated credential names.
     Assertion(LocalResource),
-    /// The token of a managed identity or of tsiam, for the exchange audience of the cloud.
+    /// The token of a managed identity or of tsiam, for the cloud's exchange audience, which serves
+    /// as the client assertion.
     ManagedIdentity(MetadataService, Audience),
 }
 
@@ -73,7 +75,7 @@ impl Exchange {
         }
     }
 
-    /// The proof is no part of it: whichever proof an application gives, its token is the same.
+    /// Without the proof: an application's token does not depend on how it authenticates.
     pub(super) fn fingerprint(&self) -> Vec<&str> {
         let authority = self.endpoint.authority.as_str();
         vec!["entra", authority, &self.tenant, &self.client_id]

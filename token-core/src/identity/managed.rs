@@ -1,11 +1,11 @@
-//! Managed identities: the services of a machine or platform that give tokens away without a
-//! proof, because only the machine reaches them.
+//! Managed identities, whose tokens come from a metadata service that only the machine, or the pod,
+//! can reach.
 
 use core::fmt::Write;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::LocalResource;
+use super::local::LocalResource;
 use crate::http::{Endpoint, Request};
 use crate::{Audience, Secret};
 
@@ -14,52 +14,52 @@ const IMDS: &str = "/metadata/identity/oauth2/token?api-version=2018-02-01";
 /// <https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference>
 const APP_SERVICE_VERSION: &str = "api-version=2019-08-01";
 
-/// RFC 3986 §2.3: everything but unreserved characters is encoded.
+/// Everything is percent-encoded except the unreserved characters of RFC 3986 §2.3.
 const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// Which of a machine's managed identities is meant. A service takes at most one selector.
+/// A managed identity of the machine.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ManagedIdentity {
-    /// The machine's own.
+    /// The system-assigned identity.
     SystemAssigned,
-    /// A user-assigned one, by its application (client) id.
+    /// A user-assigned identity, by its application (client) id.
     ClientId(String),
-    /// A user-assigned one, by its object (principal) id.
+    /// A user-assigned identity, by its object (principal) id.
     ObjectId(String),
-    /// A user-assigned one, by its Azure resource id.
+    /// A user-assigned identity, by its Azure resource id.
     ResourceId(String),
 }
 
-/// A service that gives out the tokens of managed identities.
+/// A service that issues tokens of managed identities.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum MetadataService {
     /// The instance metadata service of a virtual machine.
     Imds {
-        /// Where it is.
+        /// The service's endpoint.
         endpoint: Endpoint,
-        /// Whose token is wanted.
+        /// The identity whose token is requested.
         identity: ManagedIdentity,
     },
-    /// The one of App Service, Functions and Container Apps (`IDENTITY_ENDPOINT`).
+    /// The service of App Service, Functions and Container Apps (`IDENTITY_ENDPOINT`).
     AppService {
-        /// Where it is.
+        /// The service's endpoint.
         endpoint: Endpoint,
         /// The path of `IDENTITY_ENDPOINT`.
         path: String,
         /// Where the value of `IDENTITY_HEADER` is served.
         key: LocalResource,
-        /// Whose token is wanted.
+        /// The identity whose token is requested.
         identity: ManagedIdentity,
     },
-    /// A token service inside the cluster, which knows by itself who asks.
+    /// A token service inside the cluster, which determines the caller's identity by itself.
     Tsiam {
-        /// Where it is.
+        /// The service's endpoint.
         endpoint: Endpoint,
-        /// The path of its address.
+        /// The path of the service's address.
         path: String,
     },
 }
@@ -73,7 +73,7 @@ impl MetadataService {
         }
     }
 
-    /// Where the key is served that the service asks for.
+    /// Where the service's key is served, if it needs one.
     pub(super) fn key(&self) -> Option<&LocalResource> {
         match self {
             Self::AppService { key, .. } => Some(key),
@@ -84,7 +84,7 @@ impl MetadataService {
     pub(super) fn request(&self, audience: &Audience, key: Option<&Secret>) -> Request {
         let resource = ("resource", audience.resource());
         match self {
-            // `Metadata: true` proves that the request was not forwarded by accident.
+            // IMDS requires `Metadata: true`, which a forwarded request does not have by accident.
             Self::Imds { identity, .. } => Request::get(
                 with_query(IMDS.into(), [Some(resource), identity.imds_selector()]),
                 vec![("metadata", "true".into())],
@@ -94,14 +94,14 @@ impl MetadataService {
                     format!("{path}?{APP_SERVICE_VERSION}"),
                     [Some(resource), identity.app_service_selector()],
                 ),
-                // Proves that whoever asks can read the environment of the app.
+                // Proves that the caller can read the app's environment.
                 key.map(|key| ("x-identity-header", key.expose().into()))
                     .into_iter()
                     .collect(),
             ),
             Self::Tsiam { path, .. } => Request {
                 method: "POST",
-                // Any non-empty value; against requests forged across sites.
+                // Any non-empty value; protects against cross-site request forgery.
                 headers: vec![("x-tsiam", "1".into()), ("content-length", "0".into())],
                 ..Request::get(with_query(path.clone(), [Some(resource), None]), Vec::new())
             },
@@ -134,7 +134,7 @@ impl ManagedIdentity {
         }
     }
 
-    /// App Service has names of its own for two of them.
+    /// App Service uses other names than IMDS for two selectors.
     fn app_service_selector(&self) -> Option<(&'static str, &str)> {
         match self {
             Self::ObjectId(id) => Some(("principal_id", id)),

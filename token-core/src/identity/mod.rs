@@ -1,71 +1,46 @@
-//! Who asks for a token, and the one or two requests that ask.
+//! How each kind of identity acquires a token, by one or two requests.
 //!
-//! A [`Plan`] is data: what the token is for and where it comes from. Some sources want a
-//! credential first, which another call brings: a secret or an assertion from a file or from the
-//! token-sidecar, or the token of a managed identity that Entra takes as an assertion.
+//! A [`Plan`] describes where a token comes from and which audience it is for. Some sources need a
+//! credential, which a first call fetches: a secret or an assertion from a file or from the
+//! token-sidecar, or the token of a managed identity that Entra accepts as a client assertion.
 
 mod credential;
 mod entra;
+mod local;
 mod managed;
 
-use crate::Audience;
-use crate::Secret;
 use crate::failure::Failure;
 use crate::http::{Endpoint, Request, Response};
-use crate::{Now, reply};
+use crate::{Audience, Now, Secret, reply};
 
-pub use credential::credential_text;
+pub use credential::{CredentialKind, credential_text};
 pub use entra::{Exchange, Proof};
+pub use local::LocalResource;
 pub use managed::{ManagedIdentity, MetadataService};
 
-/// How a slot gets its token.
+/// How a slot acquires its token.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Plan {
-    /// Where it comes from.
+    /// Where the token comes from.
     pub source: Source,
-    /// What it is for.
+    /// The token's audience.
     pub audience: Audience,
-    /// Whether one of its calls leads through an internal listener of Envoy, which Envoy's main
-    /// thread cannot connect to.
+    /// Whether a call goes through an internal listener of Envoy, to which Envoy's main thread cannot
+    /// connect.
     pub via_internal_listener: bool,
 }
 
 /// Where a token comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Source {
-    /// The managed identity of the machine, from a service at hand.
+    /// A managed identity, whose token comes from a metadata service.
     Managed(MetadataService),
-    /// An application, which proves to Entra who it is.
+    /// An application, which authenticates to Entra.
     Entra(Exchange),
 }
 
-/// A text that is served inside this Envoy or by the token-sidecar: a file's content, or an
-/// assertion signed for this occasion.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct LocalResource {
-    /// Where it is served.
-    pub endpoint: Endpoint,
-    /// Path and query, percent-encoded.
-    pub path: String,
-}
-
-/// What a credential is, which says how it must look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CredentialKind {
-    /// A password of any form.
-    Secret,
-    /// A JWT, which has an end of its own.
-    Assertion,
-}
-
-impl LocalResource {
-    fn request(&self) -> Request {
-        Request::get(self.path.clone(), Vec::new())
-    }
-}
-
 impl Plan {
-    /// The call that brings the credential; `None` when the token is asked for without one.
+    /// The call that fetches the credential; `None` if the token request needs none.
     #[must_use]
     pub fn credential_call(&self) -> Option<(&Endpoint, Request)> {
         match &self.source {
@@ -81,8 +56,7 @@ impl Plan {
         }
     }
 
-    /// Whether the credential comes from a file or the token-sidecar, and not from an endpoint that
-    /// gives tokens.
+    /// Whether the credential comes from a file or the token-sidecar, and not from a metadata service.
     #[must_use]
     pub(crate) fn has_local_credential(&self) -> bool {
         match &self.source {
@@ -91,10 +65,10 @@ impl Plan {
         }
     }
 
-    /// Reads the credential from the answer to [`Plan::credential_call`].
+    /// Reads the credential from the response to [`Plan::credential_call`].
     ///
     /// # Errors
-    /// When the answer is none, or one that must not be sent on.
+    /// If the response contains no credential, or an unusable one.
     pub fn credential(&self, response: &Response, now: Now) -> Result<Secret, Failure> {
         let kind = match &self.source {
             Source::Managed(_) => CredentialKind::Secret,
@@ -115,8 +89,8 @@ impl Plan {
         credential::read(kind, response, now)
     }
 
-    /// The call that brings the token, with the credential where one was wanted. `trace` is a
-    /// fresh UUID by which Entra's support finds the request.
+    /// The call that fetches the token, with the credential from [`Plan::credential`], if any. `trace`
+    /// is a fresh UUID by which Microsoft's support finds the request.
     #[must_use]
     pub fn token_call(&self, credential: Option<&Secret>, trace: String) -> (&Endpoint, Request) {
         match &self.source {
@@ -131,8 +105,8 @@ impl Plan {
         }
     }
 
-    /// Every input that changes what the token is, in one unambiguous text; the slot's key is
-    /// made from it.
+    /// Every input that determines the token, as one unambiguous text. The slot's key is derived from
+    /// it.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let mut parts = match &self.source {
