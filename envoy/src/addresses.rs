@@ -1,4 +1,4 @@
-//! The addresses and ports in the settings that this machine cannot serve.
+//! Finds addresses and ports in the settings that cannot be used on this machine.
 
 use std::net::TcpListener;
 
@@ -8,10 +8,10 @@ use crate::settings::Settings;
 use crate::settings::authority::{Endpoint, Host};
 use crate::settings::mistake::{Mistake, Place, Problem};
 
-/// The addresses in these settings that need IPv6, on a machine without it. Envoy refuses each with its
-/// whole bootstrap.
+/// The IPv6 addresses in these settings, if this machine has no IPv6. Envoy would refuse the whole
+/// bootstrap because of one.
 #[must_use]
-pub(crate) fn out_of_reach(settings: &Settings) -> Vec<Mistake> {
+pub(crate) fn unreachable_ipv6(settings: &Settings) -> Vec<Mistake> {
     if settings.ipv6 {
         return Vec::new();
     }
@@ -32,10 +32,10 @@ pub(crate) fn out_of_reach(settings: &Settings) -> Vec<Mistake> {
     needed.map(mistake).collect()
 }
 
-/// The ports and addresses of these settings that cannot be listened on. Envoy would not notice
-/// another Envoy of the same user: the two would share the port, each with a part of the connections.
+/// The ports and addresses of these settings that cannot be listened on. Envoy itself does not detect
+/// another Envoy of the same user on a port: the kernel would distribute the connections over both.
 #[must_use]
-pub(crate) fn taken_ports(settings: &Settings) -> Vec<Mistake> {
+pub(crate) fn unavailable_ports(settings: &Settings) -> Vec<Mistake> {
     let proxy = settings.listeners.iter().map(|listener| {
         let places = (listener.place.clone(), listener.address_place.clone());
         (places, listener.address, listener.port)
@@ -48,7 +48,7 @@ pub(crate) fn taken_ports(settings: &Settings) -> Vec<Mistake> {
     let taken = proxy.chain([status]).filter_map(|(places, address, port)| {
         let error = TcpListener::bind(settings.bound_to(address, port)).err()?;
         let (port_place, address_place) = places;
-        // Only an address that was named can be none of this machine.
+        // These errors mean that the machine does not have the address, which therefore was set.
         let not_ours = [Errno::ADDRNOTAVAIL, Errno::AFNOSUPPORT, Errno::INVAL];
         let errno = Errno::from_io_error(&error);
         Some(if errno.is_some_and(|errno| not_ours.contains(&errno)) {

@@ -1,4 +1,4 @@
-//! Envoy's admin interface, as the launcher uses it: on a Unix socket, a question at a time.
+//! A client of Envoy's admin interface on a Unix socket.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,31 +10,31 @@ use http::{Request, StatusCode};
 use crate::unix_http;
 
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// What is asked for has a few lines.
-const LONGEST_ANSWER: usize = 64 << 10;
+/// The requested statistics have a few lines.
+const MAX_RESPONSE_BYTES: usize = 64 << 10;
 
-/// Where it is.
+/// An admin interface.
 #[derive(Debug, Clone)]
 pub struct Admin {
-    /// Its socket.
+    /// The path of the interface's socket.
     pub socket: PathBuf,
 }
 
 impl Admin {
-    /// Has Envoy do something.
+    /// Executes a command of Envoy.
     ///
     /// # Errors
-    /// When it does not answer, or not with 200.
+    /// If Envoy does not answer with 200 within 2 s.
     pub fn post(&self, path: &str) -> io::Result<()> {
-        self.ask("POST", path).map(drop)
+        self.send("POST", path).map(drop)
     }
 
-    /// The statistics whose names match a regular expression, as lines of `name: value`.
+    /// The statistics whose names match a regular expression.
     ///
     /// # Errors
-    /// When it does not answer, or not with 200.
+    /// If Envoy does not answer with 200 within 2 s.
     pub fn stats(&self, filter: &str) -> io::Result<Vec<(String, u64)>> {
-        let answer = self.ask("GET", &format!("/stats?filter={filter}"))?;
+        let answer = self.send("GET", &format!("/stats?filter={filter}"))?;
         let stat = |line: &str| {
             let (name, value) = line.split_once(": ")?;
             Some((name.to_owned(), value.trim().parse().ok()?))
@@ -42,14 +42,14 @@ impl Admin {
         Ok(answer.lines().filter_map(stat).collect())
     }
 
-    fn ask(&self, method: &str, path: &str) -> io::Result<String> {
+    fn send(&self, method: &str, path: &str) -> io::Result<String> {
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header(HOST, "admin")
             .body(Vec::new())
             .map_err(io::Error::other)?;
-        let answer = unix_http::send(&self.socket, request, TIMEOUT, LONGEST_ANSWER)?;
+        let answer = unix_http::send(&self.socket, request, TIMEOUT, MAX_RESPONSE_BYTES)?;
         if answer.status() == StatusCode::OK {
             Ok(String::from_utf8_lossy(answer.body()).into_owned())
         } else {

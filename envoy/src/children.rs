@@ -1,4 +1,4 @@
-//! The processes that the launcher starts: with which arguments and which variables.
+//! The arguments and the environment of the processes that the launcher starts.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use crate::process::{Child, Environment};
 use crate::settings::identity::{Application, Proof, Sidecar};
 use crate::settings::{Settings, headers};
 
-/// Secrets of the launcher's environment that reach Envoy by another way.
+/// Variables with secrets, which Envoy gets in another form or from a file.
 const WITHHELD: [&str; 3] = ["IDENTITY_HEADER", "HTTPS_PROXY", "https_proxy"];
 
 /// Envoy with this bootstrap.
@@ -30,7 +30,7 @@ fn environment(settings: &Settings) -> Environment {
         (variable, value.expose().to_owned())
     });
     Environment::Inherited {
-        more: headers::variables(settings)
+        extra: headers::variables(settings)
             .map(|(variable, header)| (variable, header.value.clone()))
             .chain(authorization)
             .collect(),
@@ -38,8 +38,8 @@ fn environment(settings: &Settings) -> Environment {
     }
 }
 
-/// Envoy with a bootstrap of [`bootstrap::check`]: it says what it logs to this file, unless somebody
-/// wants to see it at once.
+/// Envoy with a bootstrap of [`bootstrap::check`]. It logs to the file `log` if there is one, else to
+/// standard error.
 #[must_use]
 pub fn checking_envoy(
     settings: &Settings,
@@ -55,7 +55,7 @@ pub fn checking_envoy(
         "--disable-hot-restart".into(),
         "--log-level".into(),
         settings.log_level.as_str().into(),
-        // At debug level these print the headers of each request, and the key of App Service is one.
+        // At debug level these print the headers of each request, among them the key of App Service.
         "--component-log-level".into(),
         "http:info,router:info".into(),
     ];
@@ -71,7 +71,7 @@ pub fn checking_envoy(
     }
 }
 
-/// Envoy that judges this bootstrap and ends: it says on standard error what is wrong, and nothing else.
+/// Envoy in validation mode: it reports on standard error what is wrong with the bootstrap, and exits.
 #[must_use]
 pub fn validating_envoy(settings: &Settings, program: PathBuf, bootstrap: PathBuf) -> Child {
     let arguments: [OsString; 6] = [
@@ -99,14 +99,14 @@ fn envoy_arguments(settings: &Settings, bootstrap: PathBuf) -> Vec<OsString> {
         settings.concurrency.to_string().into(),
         "--log-level".into(),
         level.into(),
-        // Its shared memory would clash with that of another Envoy on the machine.
+        // The shared memory of hot restart would conflict with another Envoy's on the machine.
         "--disable-hot-restart".into(),
     ];
     let components = match level {
-        // At every start Envoy lists its extensions, a hundred lines (main), and warns that the
-        // field for custom methods is work in progress (misc): nothing that a user can act on.
+        // At each start Envoy lists its extensions on a hundred lines (main), and warns that the
+        // field for custom methods is work in progress (misc). Users cannot act on either.
         "info" | "warning" => Some("main:warning,misc:error"),
-        // The router prints the headers of each request, and the key of App Service is one.
+        // The router prints the headers of each request, among them the key of App Service.
         "debug" | "trace" if settings.identity_header().is_some() => Some("router:info"),
         _ => None,
     };
@@ -116,7 +116,7 @@ fn envoy_arguments(settings: &Settings, bootstrap: PathBuf) -> Vec<OsString> {
     arguments
 }
 
-/// A token-sidecar for each certificate of these settings, and the socket on which it answers.
+/// A token-sidecar for each certificate of these settings, and the sidecar's socket.
 #[must_use]
 pub fn token_sidecars(
     settings: &Settings,

@@ -1,10 +1,10 @@
-//! The command line: three commands, and everything else by the environment.
+//! The command line. It selects a command; all settings come from the environment.
 
 use clap::{Parser, Subcommand};
 
 use crate::settings::variables::SERVED;
 
-/// What the command line says.
+/// The command-line arguments.
 #[derive(Debug, Parser)]
 #[command(
     name = "entra-auth-envoy",
@@ -13,12 +13,12 @@ use crate::settings::variables::SERVED;
     after_help = variables_help()
 )]
 pub struct Arguments {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do.
+/// A command of the launcher. The comments on the variants are its help texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Run Envoy with the settings of the environment
@@ -35,7 +35,7 @@ pub enum Command {
     Check,
 }
 
-/// The variables, as a table under the help text.
+/// The environment variables, for the help text.
 fn variables_help() -> String {
     let mut help = String::from("Environment:\n");
     for known in SERVED {

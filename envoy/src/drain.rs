@@ -1,7 +1,7 @@
-//! An orderly end. A Service takes an ending pod out of its endpoints only after some seconds, so
-//! first `/ready` says 503 while everything is still served; then no new connection is taken and
-//! what is in flight may finish; then Envoy ends. All by Envoy's admin interface, because SIGTERM
-//! ends Envoy at once.
+//! Graceful shutdown of Envoy, in three steps. First `/ready` answers 503 while everything is still
+//! served, because a Kubernetes Service removes a terminating pod from its endpoints only after some
+//! seconds. Then Envoy stops accepting connections, and the requests in flight finish. Then Envoy exits.
+//! The commands go to Envoy's admin interface, because SIGTERM ends Envoy at once.
 
 use std::io;
 use std::thread::sleep;
@@ -10,31 +10,34 @@ use std::time::{Duration, Instant};
 use crate::admin::Admin;
 use crate::bootstrap::PROXY_STAT_PREFIX;
 
-/// How long endpoints may take to hear of an unready pod; less where there is less time.
-const LONGEST_NOTICE: Duration = Duration::from_secs(5);
+/// How long `/ready` answers 503 before Envoy stops accepting connections; a third of the whole time
+/// if that is shorter.
+const MAX_NOTICE: Duration = Duration::from_secs(5);
 
-/// Kept back from the whole for Envoy's own end.
+/// The part of the whole time that is reserved for Envoy's exit.
 const RESERVE: Duration = Duration::from_secs(1);
 
-/// How often to look whether requests are still in flight.
+/// The interval between checks for requests in flight.
 const POLL: Duration = Duration::from_millis(100);
 
-/// How to end an Envoy.
+/// A graceful shutdown.
 #[derive(Debug, Clone)]
 pub struct Drain {
-    /// Of the Envoy.
+    /// Envoy's admin interface.
     pub admin: Admin,
-    /// From the signal to Envoy's end.
+    /// The whole time from the signal to Envoy's exit.
     pub within: Duration,
 }
 
 impl Drain {
-    /// Lets Envoy finish and tells it to end. An error means that its admin interface did not
-    /// answer: it is not up yet, or no longer.
+    /// Drains Envoy and makes it exit.
+    ///
+    /// # Errors
+    /// If the admin interface does not answer: Envoy has not started yet, or has ended.
     pub fn run(&self) -> io::Result<()> {
         let started = Instant::now();
         self.admin.post("/healthcheck/fail")?;
-        sleep(LONGEST_NOTICE.min(self.within / 3));
+        sleep(MAX_NOTICE.min(self.within / 3));
         self.admin.post("/drain_listeners")?;
         let deadline = started + self.within.saturating_sub(RESERVE);
         while self.requests_in_flight()? > 0 && Instant::now() < deadline {

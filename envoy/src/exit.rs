@@ -1,4 +1,4 @@
-//! How the launcher ends: its exit codes, and what it says on standard error.
+//! The launcher's exit codes, and its messages on standard error.
 
 use rustix::process::WaitStatus;
 
@@ -8,19 +8,18 @@ use crate::settings::mistake::Mistake;
 pub const USAGE: u8 = 64;
 /// A bug of the launcher (`EX_SOFTWARE` of sysexits.h).
 const INTERNAL_ERROR: u8 = 70;
-/// The machine refuses something (`EX_OSERR` of sysexits.h).
+/// The operating system refused something (`EX_OSERR` of sysexits.h).
 pub(crate) const OS_ERROR: u8 = 71;
 /// The shell's exit codes for a command that cannot be executed, and for one that does not exist.
 pub(crate) const NOT_EXECUTABLE: u8 = 126;
 pub(crate) const NOT_FOUND: u8 = 127;
 
-/// One line for people, apart from standard output, which belongs to the bootstrap or to Envoy's
-/// access log.
+/// Prints a line on standard error. Standard output is for the bootstrap or for Envoy's access log.
 pub(crate) fn say(line: &str) {
     eprintln!("entra-auth-envoy: {line}");
 }
 
-/// Lists the mistakes in the settings, and gives the exit code.
+/// Prints the mistakes in the settings, and returns the exit code.
 pub(crate) fn refuse(mistakes: &[Mistake]) -> u8 {
     match mistakes.len() {
         0 => {
@@ -39,8 +38,8 @@ pub(crate) fn refuse(mistakes: &[Mistake]) -> u8 {
     USAGE
 }
 
-/// The exit code for the end of a child process: its own, or 128 and the number of the signal that ended it,
-/// as in a shell.
+/// The exit code for a child process that has ended: its own, or 128 plus the number of the signal that
+/// ended it, as in a shell.
 #[must_use]
 pub(crate) fn code_of(status: WaitStatus) -> u8 {
     let code = match (status.exit_status(), status.terminating_signal()) {

@@ -1,5 +1,5 @@
-//! The commands: read the environment, say everything that is wrong with it, then print the
-//! bootstrap, run Envoy with it, or `check` whether there are tokens to be had.
+//! The commands `run`, `render` and `check`. Each reads the settings first and reports all mistakes
+//! at once.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -16,16 +16,16 @@ use crate::exit::{OS_ERROR, refuse, say};
 use crate::machine::Machine;
 use crate::prepare::{Programs, cannot_run, private_directory, write_bootstrap};
 use crate::process;
-use crate::refusal::{self, REFUSED};
+use crate::refusal::{self, BOOTSTRAP_REFUSED};
 use crate::settings::target::Routing;
 use crate::settings::variables::Variables;
 use crate::settings::{self, Settings, file, headers};
 use crate::supervise;
 
-/// Where a printed bootstrap has its admin socket; `run` makes a private directory each time.
+/// The directory of the sockets in a printed bootstrap. `run` creates a private directory instead.
 const RENDERED_RUN_DIR: &str = "/run/entra-auth-envoy";
 
-/// Does what the command says and gives the exit code.
+/// Executes a command and returns the exit code.
 #[must_use]
 pub fn launch(command: Command) -> ExitCode {
     let variables = Variables::of_this_process();
@@ -42,20 +42,20 @@ pub fn launch(command: Command) -> ExitCode {
         },
         Command::Run | Command::Check => {
             let outcome = reading.outcome.and_then(|settings| {
-                let out_of_reach = addresses::out_of_reach(&settings);
-                out_of_reach
+                let unreachable = addresses::unreachable_ipv6(&settings);
+                unreachable
                     .is_empty()
                     .then_some(settings)
-                    .ok_or(out_of_reach)
+                    .ok_or(unreachable)
             });
             let programs = Programs::find(&variables, &machine, outcome.as_ref().ok());
             match (outcome, programs) {
                 (Ok(settings), Ok(programs)) if command == Command::Check => {
                     check::check(&settings, programs)
                 }
-                (Ok(settings), Ok(programs)) => match addresses::taken_ports(&settings) {
-                    taken if taken.is_empty() => run(&settings, programs),
-                    taken => refuse(&taken),
+                (Ok(settings), Ok(programs)) => match addresses::unavailable_ports(&settings) {
+                    mistakes if mistakes.is_empty() => run(&settings, programs),
+                    mistakes => refuse(&mistakes),
                 },
                 (settings, programs) => {
                     let mut mistakes = settings.err().unwrap_or_default();
@@ -93,7 +93,7 @@ fn render(settings: &Settings) -> u8 {
     print(&format!("{bootstrap:#}\n"))
 }
 
-/// The configuration file that says the same as the environment.
+/// Prints the configuration file with the same settings as the environment.
 fn render_file(settings: &Settings) -> u8 {
     for (variable, header) in headers::variables(settings) {
         say(&format!(
@@ -140,13 +140,13 @@ fn try_to_run(settings: &Settings, programs: Programs) -> Result<u8, u8> {
     });
     let code =
         supervise::run(&envoy, sidecars, drain).map_err(|not_started| cannot_run(&not_started))?;
-    let mistake = (code == REFUSED)
+    let mistake = (code == BOOTSTRAP_REFUSED)
         .then(|| refusal::mistake(settings, programs.envoy, bootstrap_file))
         .flatten();
     Ok(mistake.map_or(code, |mistake| refuse(&[mistake])))
 }
 
-/// What an operator wants to see first in the log: where each port leads to.
+/// The first lines of the log: the target of each port.
 fn summary(settings: &Settings) -> Vec<String> {
     let mut lines = Vec::new();
     for listener in &settings.listeners {

@@ -1,6 +1,7 @@
-//! The launcher: environment → checked settings → Envoy's bootstrap → Envoy under supervision.
+//! The launcher. It reads and checks the settings ([`settings`]), writes Envoy's bootstrap
+//! ([`bootstrap`]), and runs Envoy as a supervised child process ([`supervise`]).
 //!
-//! It decides nothing about tokens: the filter inside Envoy does, with the configuration that
+//! It makes no decisions about tokens: the filter in Envoy does, with the configuration that
 //! [`bootstrap`] writes for it.
 
 mod addresses;

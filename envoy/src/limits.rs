@@ -1,10 +1,10 @@
-//! The CPU and memory limits of the container, from the control groups that the kernel enforces
-//! them by (cgroup v2, else v1). A limit may stand on any ancestor: the smallest counts.
+//! The CPU and memory limits of the container, read from its control group and that group's ancestors
+//! (cgroup v2 or v1). The smallest limit counts.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What the container may use; nothing where there is no limit.
+/// The container's limits; `None` if there is no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Limits {
     /// CPUs, rounded up.
@@ -13,7 +13,7 @@ pub struct Limits {
     pub memory: Option<u64>,
 }
 
-/// cgroup v1 writes "no limit" as the highest multiple of a page below 2^63.
+/// cgroup v1 represents "no limit" as the largest multiple of a page below 2^63.
 const NO_MEMORY_LIMIT: u64 = 1 << 62;
 
 impl Limits {
@@ -64,8 +64,8 @@ impl Limits {
     }
 }
 
-/// A group's directory and those above it, up to the mount. In a container without a cgroup
-/// namespace the path is the host's and leads nowhere; the mount itself is then the container's.
+/// A group's directory and its ancestors, up to the mount. In a container without a cgroup namespace
+/// the path is that of the host and does not exist; then the mount itself is the container's group.
 fn ancestors(mount: &Path, group: &str) -> impl Iterator<Item = PathBuf> {
     let group = PathBuf::from(group.trim_start_matches('/'));
     let mount = mount.to_path_buf();
@@ -84,7 +84,7 @@ fn cpus_v2(directory: &Path) -> Option<u32> {
     whole_cpus(quota.parse().ok()?, period.parse().ok()?)
 }
 
-/// `cpu.cfs_quota_us` is -1 where there is no limit.
+/// `cpu.cfs_quota_us` is -1 if there is no limit.
 fn cpus_v1(directory: &Path) -> Option<u32> {
     let quota = read_number(directory, "cpu.cfs_quota_us")?;
     whole_cpus(quota, read_number(directory, "cpu.cfs_period_us")?)

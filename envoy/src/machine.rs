@@ -1,13 +1,13 @@
-//! What the launcher looks up about the machine it runs on, once and before anything is decided.
-//! Tests make one by hand.
+//! What the launcher needs to know about its machine. It is detected once, at the start; tests
+//! construct it.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use crate::limits::Limits;
 
-/// Where the trust store of a system is: Debian and Alpine, Fedora and RHEL, openSUSE, CentOS,
-/// macOS and the BSDs.
+/// Where systems have their trust store: Debian and Alpine, Fedora and RHEL, openSUSE, CentOS, macOS
+/// and the BSDs.
 pub const TRUST_STORES: [&str; 5] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -16,16 +16,16 @@ pub const TRUST_STORES: [&str; 5] = [
     "/etc/ssl/cert.pem",
 ];
 
-/// The machine, as far as it matters.
+/// The properties of a machine.
 #[derive(Debug, Clone, Default)]
 pub struct Machine {
-    /// Where the launcher's own program is; Envoy and the filter may lie beside it.
+    /// The directory of the launcher's program, which may also contain Envoy and the filter.
     pub launcher_dir: Option<PathBuf>,
-    /// Files that may be the system's trust store, in order of preference.
+    /// The possible paths of the system's trust store, in order of preference.
     pub trust_stores: Vec<PathBuf>,
     /// Whether a listener can have an IPv6 address.
     pub ipv6: bool,
-    /// What the container may use.
+    /// The container's resource limits.
     pub limits: Limits,
 }
 
@@ -40,7 +40,7 @@ impl Machine {
                 .and_then(Path::parent)
                 .map(Path::to_path_buf),
             trust_stores: TRUST_STORES.iter().map(PathBuf::from).collect(),
-            // The one sure test: a kernel may have IPv6 and a container's network may not.
+            // The only reliable test: a container's network may lack IPv6 although the kernel has it.
             ipv6: TcpListener::bind("[::]:0").is_ok(),
             limits: Limits::detect(Path::new("/")),
         }

@@ -1,5 +1,5 @@
-//! What `run` and `check` need before they start a process: the programs, a private directory, and the
-//! bootstrap in a file.
+//! What `run` and `check` prepare before they start a process: the programs' paths, the private
+//! directory, and the file with the bootstrap.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,10 +16,10 @@ use crate::settings::mistake::{Mistake, Problem, quoted};
 use crate::settings::variables::Variables;
 use crate::settings::{self, Settings};
 
-/// What `run` and `check` run.
+/// The programs that `run` and `check` start.
 pub(crate) struct Programs {
     pub(crate) envoy: PathBuf,
-    /// Where the settings have a certificate.
+    /// `None` if the settings have no certificate.
     pub(crate) token_sidecar: Option<PathBuf>,
 }
 
@@ -42,7 +42,10 @@ impl Programs {
     }
 }
 
-/// The private directory with what does not stand in a bootstrap; else the code to end with.
+/// Creates the private directory, with the files whose content must not be in the bootstrap.
+///
+/// # Errors
+/// The exit code; the error has been reported.
 pub(crate) fn private_directory(settings: &Settings) -> Result<RunDir, u8> {
     let run_dir = RunDir::create().map_err(|error| {
         say(&format!("cannot make a private directory: {error}"));
@@ -71,8 +74,8 @@ pub(crate) fn private_directory(settings: &Settings) -> Result<RunDir, u8> {
     Ok(run_dir)
 }
 
-/// Whether the sockets of a run have paths that the kernel takes. (Envoy's own message has its whole
-/// bootstrap in it.)
+/// Checks that the paths of all sockets are short enough for the kernel. (Envoy's own error message
+/// would contain the whole bootstrap.)
 fn sockets_fit(settings: &Settings, run_dir: &Path) -> Result<(), Problem> {
     let mut sockets = vec![
         bootstrap::admin_socket(run_dir),
@@ -81,8 +84,8 @@ fn sockets_fit(settings: &Settings, run_dir: &Path) -> Result<(), Problem> {
     let sidecars = bootstrap::sidecars(settings, run_dir);
     sockets.extend(sidecars.into_iter().map(|(_, socket)| socket));
     let longest = sockets.iter().map(|socket| socket.as_os_str().len()).max();
-    let over = longest.unwrap_or_default().saturating_sub(LONGEST_SOCKET);
-    if over == 0 {
+    let excess = longest.unwrap_or_default().saturating_sub(LONGEST_SOCKET);
+    if excess == 0 {
         return Ok(());
     }
     let directory = run_dir.parent().unwrap_or(run_dir);
@@ -95,12 +98,15 @@ fn sockets_fit(settings: &Settings, run_dir: &Path) -> Result<(), Problem> {
         ),
         format!(
             "Set it to a directory whose path has {} bytes at most, as /tmp.",
-            len - over
+            len - excess
         ),
     ))
 }
 
-/// The file with a bootstrap; else the code to end with.
+/// Writes the bootstrap to a file.
+///
+/// # Errors
+/// The exit code; the error has been reported.
 pub(crate) fn write_bootstrap(run_dir: &RunDir, bootstrap: &Value) -> Result<PathBuf, u8> {
     let written = run_dir.write("bootstrap.json", bootstrap.to_string().as_bytes());
     written.map_err(|error| {
@@ -109,7 +115,7 @@ pub(crate) fn write_bootstrap(run_dir: &RunDir, bootstrap: &Value) -> Result<Pat
     })
 }
 
-/// Says which process could not be started, and gives the code to end with.
+/// Reports which process could not be started, and returns the exit code.
 pub(crate) fn cannot_run(NotStarted { program, error }: &NotStarted) -> u8 {
     say(&format!("cannot run {}: {error}", program.display()));
     match error.kind() {

@@ -1,4 +1,4 @@
-//! Child processes: what they run with, how they start, and how signals reach them.
+//! Child processes: their arguments and environment, how they start, and how they get signals.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -9,69 +9,69 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Resource, Signal};
 
-/// What to run.
+/// A child process to start.
 #[derive(Debug)]
 pub struct Child {
-    /// What people call it.
+    /// The name in messages.
     pub name: String,
     /// The program's path.
     pub program: PathBuf,
-    /// Its arguments.
+    /// The command-line arguments.
     pub arguments: Vec<OsString>,
-    /// Its variables.
+    /// The environment variables.
     pub environment: Environment,
 }
 
-/// Which variables a child sees. Its values may be secrets.
+/// The environment variables of a child. Their values may be secret.
 pub enum Environment {
-    /// The launcher's own.
+    /// The launcher's variables, with changes.
     Inherited {
-        /// Some more.
-        more: Vec<(String, String)>,
-        /// And without these.
+        /// Variables to add.
+        extra: Vec<(String, String)>,
+        /// Variables to remove.
         without: &'static [&'static str],
     },
-    /// These and no others.
+    /// These variables only.
     Only(Vec<(String, String)>),
 }
 
-/// Without values.
+/// Shows the names only.
 impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Inherited { more: named, .. } | Self::Only(named)) = self;
+        let (Self::Inherited { extra: named, .. } | Self::Only(named)) = self;
         f.debug_list()
             .entries(named.iter().map(|(name, _)| name))
             .finish()
     }
 }
 
-/// Which process could not be started.
+/// A process that could not be started.
 #[derive(Debug)]
 pub struct NotStarted {
-    /// Its program.
+    /// The program's path.
     pub program: PathBuf,
-    /// Why.
+    /// Why it could not be started.
     pub error: io::Error,
 }
 
-/// Lets Envoy have as many files and connections open as the system allows: the soft limit is
-/// often 1,024, for programs that use select(2). Without success Envoy does with fewer.
+/// Raises the soft limit of open files, which children inherit, to the hard limit. The soft limit is
+/// often 1,024, for programs that use select(2). A failure is ignored: Envoy works with the old limit.
 pub fn raise_open_files() {
     let mut limit = rustix::process::getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     let _ = rustix::process::setrlimit(Resource::Nofile, limit);
 }
 
-/// What starts a process, with nothing to read and in its own group: a terminal's Ctrl-C comes to the
-/// launcher, which passes it on once. The process dies with this thread.
+/// A command without standard input and in its own process group, so that a terminal's Ctrl-C reaches
+/// only the launcher, which forwards it. On Linux the kernel kills the process when this thread ends.
 pub(crate) fn command(child: &Child) -> Command {
     let mut command = Command::new(&child.program);
     let variables = match &child.environment {
-        Environment::Inherited { more, without } => {
+        Environment::Inherited { extra, without } => {
             for name in *without {
                 command.env_remove(name);
             }
-            more
+            extra
         }
         Environment::Only(variables) => {
             command.env_clear();
@@ -87,7 +87,7 @@ pub(crate) fn command(child: &Child) -> Command {
     command
 }
 
-/// Starts a process, which dies with this thread.
+/// Starts a process, see [`command`].
 pub fn start(child: &Child) -> io::Result<Pid> {
     let id = command(child).spawn()?.id();
     i32::try_from(id)
@@ -96,13 +96,13 @@ pub fn start(child: &Child) -> io::Result<Pid> {
         .ok_or_else(|| io::Error::other(format!("the process id {id} makes no sense")))
 }
 
-/// Has the kernel kill the child when the launcher dies, however that happens.
+/// Makes the kernel kill the child when the launcher ends for any reason.
 #[cfg(target_os = "linux")]
 fn die_with_launcher(command: &mut Command) {
     let launcher = rustix::process::getpid();
     let prepare = move || {
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-        // It may have died between fork and now.
+        // The launcher may have ended between the fork and the call above.
         if rustix::process::getppid() == Some(launcher) {
             Ok(())
         } else {
@@ -119,10 +119,10 @@ fn die_with_launcher(command: &mut Command) {
 #[cfg(not(target_os = "linux"))]
 fn die_with_launcher(_command: &mut Command) {}
 
-/// To the whole group, because the program may be a script around Envoy.
-pub(crate) fn pass_on(child: Pid, signal: i32) {
+/// Sends a signal to the child's process group, because the program may be a script that starts Envoy.
+pub(crate) fn forward_signal(child: Pid, signal: i32) {
     if let Some(signal) = Signal::from_named_raw(signal) {
-        // An error means that it has just ended, of which a SIGCHLD tells.
+        // An error means that the child has just ended; a SIGCHLD follows.
         let _ = rustix::process::kill_process_group(child, signal);
     }
 }

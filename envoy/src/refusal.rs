@@ -1,5 +1,5 @@
-//! Why Envoy has refused its bootstrap, where that is for a setting that nobody but Envoy can judge:
-//! BoringSSL reads more of an authority's certificate than others do, such as dates and names.
+//! Finds the setting because of which Envoy refused its bootstrap. Only the trust store can be one:
+//! BoringSSL checks more of a CA certificate, such as dates and names, than the launcher does.
 
 use std::path::PathBuf;
 
@@ -8,14 +8,14 @@ use crate::process;
 use crate::settings::Settings;
 use crate::settings::mistake::{Mistake, Problem};
 
-/// Envoy's exit code for a bootstrap that it refuses; it has others for a signal.
-pub(crate) const REFUSED: u8 = 1;
+/// Envoy's exit code for a bootstrap that it refuses.
+pub(crate) const BOOTSTRAP_REFUSED: u8 = 1;
 
-/// How Envoy (`ContextImpl`, `DefaultCertValidator`) begins what it says of a trust store.
-const AUTHORITIES: &str = "Failed to load trusted CA certificates";
+/// How Envoy's error message about a trust store begins (`ContextImpl`, `DefaultCertValidator`).
+const TRUST_STORE_ERROR: &str = "Failed to load trusted CA certificates";
 
-/// Has Envoy validate the bootstrap that it has refused, and gives the setting that is wrong: what it
-/// has said at the start went to standard error.
+/// Runs Envoy in validation mode with the bootstrap that it refused, and returns the setting that is
+/// wrong. A second run is needed because the first one's messages went to standard error.
 pub(crate) fn mistake(
     settings: &Settings,
     program: PathBuf,
@@ -23,12 +23,12 @@ pub(crate) fn mistake(
 ) -> Option<Mistake> {
     let envoy = children::validating_envoy(settings, program, bootstrap);
     let output = process::command(&envoy).output().ok()?;
-    of_words(&String::from_utf8_lossy(&output.stderr))
+    trust_store_mistake(&String::from_utf8_lossy(&output.stderr))
 }
 
-fn of_words(words: &str) -> Option<Mistake> {
-    let reason = words.lines().find_map(|line| {
-        let start = line.find(AUTHORITIES)?;
+fn trust_store_mistake(log: &str) -> Option<Mistake> {
+    let reason = log.lines().find_map(|line| {
+        let start = line.find(TRUST_STORE_ERROR)?;
         line.get(start..)
     })?;
     let problem = Problem::new(
@@ -46,17 +46,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_envoy_says_of_authorities_is_a_mistake() {
-        let told = "[2026-11-28 00:20:20.795][1][critical][main] [server.cc:76] error initializing \
+    fn only_an_error_of_the_trust_store_is_a_mistake_in_the_settings() {
+        let log = "[2026-11-28 00:20:20.795][1][critical][main] [server.cc:76] error initializing \
                     configuration '/b.json': Failed to load trusted CA certificates from /ca.pem\n";
-        let mistake = of_words(told).unwrap().to_string();
+        let mistake = trust_store_mistake(log).unwrap().to_string();
         assert!(
             mistake
                 .contains("refuses: Failed to load trusted CA certificates from /ca.pem. Remove"),
             "{mistake}"
         );
         assert_eq!(
-            of_words("error initializing configuration: no such file"),
+            trust_store_mistake("error initializing configuration: no such file"),
             None
         );
     }

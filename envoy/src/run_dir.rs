@@ -1,5 +1,5 @@
-//! The private directory of one run: the bootstrap and the admin interface's socket. Only this
-//! user can enter it, and it goes with the launcher.
+//! The private directory of one run, with the bootstrap and the sockets. Only this user has access,
+//! and the launcher removes it at its end.
 
 use std::fs::{self, Permissions};
 use std::io::{self, Write};
@@ -13,11 +13,11 @@ use tempfile::TempDir;
 pub struct RunDir(TempDir);
 
 impl RunDir {
-    /// Makes one under the system's directory for temporary files, else in shared memory, which
-    /// can be written to where a container's file system is read-only.
+    /// Creates one in the system's directory for temporary files, or else in `/dev/shm`, which is
+    /// writable even if a container's file system is read-only.
     pub fn create() -> io::Result<Self> {
         Self::create_in(&std::env::temp_dir()).or_else(|error| {
-            // The first error says what to mend.
+            // The first error is the one that the user can correct.
             Self::create_in(Path::new("/dev/shm")).map_err(|_| error)
         })
     }
@@ -30,13 +30,13 @@ impl RunDir {
             .map(Self)
     }
 
-    /// Where it is.
+    /// The directory's path.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.0.path()
     }
 
-    /// Puts a file there that only this user can read.
+    /// Creates a file that only this user can read.
     pub fn write(&self, name: &str, content: &[u8]) -> io::Result<PathBuf> {
         let path = self.path().join(name);
         fs::OpenOptions::new()

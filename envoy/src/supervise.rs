@@ -1,6 +1,6 @@
-//! Envoy as a child process: signals are passed on to it, it never outlives the launcher, and its
-//! end is the launcher's end, with the same code; sidecars that it may have go with it. As the
-//! first process of a container the launcher also reaps what others leave behind.
+//! Runs Envoy as a child process. The launcher forwards signals to Envoy, and ends with Envoy, with the
+//! same exit code. Envoy and the token-sidecars never outlive the launcher. As the first process of a
+//! container, the launcher also reaps orphaned processes.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,36 +14,38 @@ use signal_hook::iterator::Signals;
 
 use crate::drain::Drain;
 use crate::exit::{self, USAGE};
-use crate::process::{Child, NotStarted, pass_on, start};
+use crate::process::{Child, NotStarted, forward_signal, start};
 use crate::supervised_process::SupervisedProcess;
 
-/// What Envoy gets at least to end by itself once it was told to.
+/// The shortest time that Envoy gets to exit before it is killed.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// How often the first answers of the sidecars are looked for.
+/// The interval between checks whether the sidecars answer.
 const POLL: Duration = Duration::from_millis(20);
 
-/// Runs the child to its end and gives the code to end with: the child's own, or 128 and the
-/// number of the signal that ended it, as a shell does. The first SIGTERM drains it, if it is to be
-/// drained; a further one, or Ctrl-C, ends it at once.
+/// Runs the child until it ends and returns the exit code, see [`exit::code_of`]. The first SIGTERM
+/// drains the child if `drain` is given; a further one, or Ctrl-C, ends it at once.
 ///
-/// The sidecars, each with the socket on which it answers, are there before the child starts and
-/// until it has ended. One that refuses its settings is the end of it all.
+/// The sidecars, each with its socket, start before the child and end after it. If one refuses its
+/// settings, the child is not started.
+///
+/// # Errors
+/// If a process cannot be started.
 pub fn run(
     child: &Child,
     sidecars: Vec<(Child, PathBuf)>,
     drain: Option<Drain>,
 ) -> Result<u8, NotStarted> {
-    // Before the child is there, so that no signal and no end of the child is missed.
+    // Before the child starts, so that neither a signal nor the child's end is missed.
     let signals = signals().map_err(|error| not_started(&child.program, error))?;
-    let mut sidecars = match first_starts(sidecars, &signals)? {
+    let mut sidecars = match start_sidecars(sidecars, &signals)? {
         Ok(sidecars) => sidecars,
         Err(code) => return Ok(code),
     };
     let child = start(child).map_err(|error| not_started(&child.program, error))?;
-    let code = attend(child, &signals, &mut sidecars, drain);
+    let code = wait_for_exit(child, &signals, &mut sidecars, drain);
     for sidecar in sidecars {
-        sidecar.end();
+        sidecar.stop();
     }
     Ok(code)
 }
@@ -55,9 +57,9 @@ fn not_started(program: &Path, error: io::Error) -> NotStarted {
     }
 }
 
-/// Starts the sidecars and waits until each has answered or has ended; the code to end with where
-/// one refuses its settings, or where a signal ends the wait.
-pub(crate) fn first_starts(
+/// Starts the sidecars and waits until each accepts connections, has ended or has used up its time.
+/// The inner error is the exit code, if a sidecar refuses its settings or a signal ends the wait.
+pub(crate) fn start_sidecars(
     sidecars: Vec<(Child, PathBuf)>,
     signals: &Receiver<i32>,
 ) -> Result<Result<Vec<SupervisedProcess>, u8>, NotStarted> {
@@ -69,14 +71,14 @@ pub(crate) fn first_starts(
         })
         .collect::<Result<Vec<_>, _>>()?;
     let stopped = loop {
-        // Each is asked: all of them are awaited side by side.
-        let awaited = sidecars.iter_mut().map(SupervisedProcess::is_awaited);
-        if awaited.filter(|awaited| *awaited).count() == 0 {
+        // `count` calls `is_starting` for each sidecar, as `any` would not.
+        let starting = sidecars.iter_mut().map(SupervisedProcess::is_starting);
+        if starting.filter(|starting| *starting).count() == 0 {
             break None;
         }
         match signals.recv_timeout(POLL) {
             Ok(signal @ (SIGTERM | SIGINT)) => break Some(signal),
-            // Of any of them: one that has answered may end while another is awaited.
+            // A sidecar that has started may end while another is starting.
             Ok(SIGCHLD) => {
                 reap(None, &mut sidecars);
             }
@@ -84,20 +86,20 @@ pub(crate) fn first_starts(
         }
         restart_due(&mut sidecars);
     };
-    let refused = sidecars.iter().any(SupervisedProcess::has_refused);
+    let refused = sidecars.iter().any(SupervisedProcess::refused_settings);
     let code = match stopped {
         Some(signal) => u8::try_from(128 + signal).unwrap_or(1),
         None if refused => USAGE,
         None => return Ok(Ok(sidecars)),
     };
     for sidecar in sidecars {
-        sidecar.end();
+        sidecar.stop();
     }
     Ok(Err(code))
 }
 
-/// Signals, as they come. They are received in another thread and children are started in this
-/// one alone: to the kernel the thread is the parent whose death ends them.
+/// Receives signals in a separate thread. The children must be started in the main thread: the kernel
+/// kills them when the thread that started them ends.
 pub(crate) fn signals() -> io::Result<Receiver<i32>> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGCHLD])?;
     let (sender, receiver) = mpsc::channel();
@@ -111,8 +113,8 @@ pub(crate) fn signals() -> io::Result<Receiver<i32>> {
     Ok(receiver)
 }
 
-/// From the child's start to its end.
-fn attend(
+/// Handles signals and restarts sidecars until the child ends.
+fn wait_for_exit(
     child: Pid,
     signals: &Receiver<i32>,
     sidecars: &mut [SupervisedProcess],
@@ -121,7 +123,7 @@ fn attend(
     loop {
         let next = sidecars
             .iter()
-            .filter_map(SupervisedProcess::starts_at)
+            .filter_map(SupervisedProcess::restart_at)
             .min();
         let wait = next.map(|at| at.saturating_duration_since(Instant::now()));
         let signal = match wait {
@@ -136,11 +138,11 @@ fn attend(
             }
             Ok(SIGTERM) => match drain.take() {
                 Some(drain) => {
-                    thread::spawn(move || end(child, &drain));
+                    thread::spawn(move || drain_and_end(child, &drain));
                 }
-                None => pass_on(child, SIGTERM),
+                None => forward_signal(child, SIGTERM),
             },
-            Ok(other) => pass_on(child, other),
+            Ok(other) => forward_signal(child, other),
             Err(RecvTimeoutError::Timeout) => restart_due(sidecars),
             Err(RecvTimeoutError::Disconnected) => {
                 unreachable!("the thread that receives signals does not end")
@@ -149,40 +151,41 @@ fn attend(
     }
 }
 
-/// Starts the sidecars again that are due.
+/// Restarts the sidecars whose restart is due.
 pub(crate) fn restart_due(sidecars: &mut [SupervisedProcess]) {
     let now = Instant::now();
     for sidecar in sidecars {
-        if sidecar.starts_at().is_some_and(|at| at <= now) {
+        if sidecar.restart_at().is_some_and(|at| at <= now) {
             sidecar.restart();
         }
     }
 }
 
-/// Drains the child. One that cannot be drained, or does not end in time, is ended.
-fn end(child: Pid, drain: &Drain) {
+/// Drains the child. Ends it with SIGTERM if it cannot be drained, and with SIGKILL if it does not exit
+/// in time.
+fn drain_and_end(child: Pid, drain: &Drain) {
     let deadline = Instant::now() + drain.within;
     if let Err(error) = drain.run() {
         eprintln!("entra-auth-envoy: Envoy cannot be drained, and is ended: {error}");
-        pass_on(child, SIGTERM);
+        forward_signal(child, SIGTERM);
     }
     thread::sleep(
         deadline
             .saturating_duration_since(Instant::now())
             .max(GRACE),
     );
-    pass_on(child, SIGKILL);
+    forward_signal(child, SIGKILL);
 }
 
-/// Collects every process that has ended, and tells the sidecars among them; the child's status if
-/// there is a child yet and it is among them.
+/// Reaps every process that has ended, and updates the sidecars among them. Returns the child's status
+/// if the child is among them.
 pub(crate) fn reap(child: Option<Pid>, sidecars: &mut [SupervisedProcess]) -> Option<WaitStatus> {
     let mut ended = None;
     while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
         if Some(pid) == child {
             ended = Some(status);
         } else if let Some(sidecar) = sidecars.iter_mut().find(|sidecar| sidecar.is(pid)) {
-            sidecar.ended(status);
+            sidecar.on_exit(status);
         }
     }
     ended

@@ -1,5 +1,5 @@
-//! A process beside Envoy that is started again when it ends, after a pause that doubles with each
-//! time. Without it Envoy lives on with the token that it has.
+//! A sidecar process that is restarted when it ends, with exponential back-off. While it is down, Envoy
+//! goes on with the token that it has.
 
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -11,140 +11,145 @@ use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 use crate::exit::{self, USAGE, say};
 use crate::process::{self, Child};
 
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// After a life as long as this the pause is the first one again.
-const LONG_LIFE: Duration = Duration::from_secs(60);
+const MIN_BACKOFF: Duration = Duration::from_millis(500);
+const MAX_BACKOFF: Duration = Duration::from_secs(30);
+/// A process that ran for this long is restarted with the minimal back-off.
+const STABLE_AFTER: Duration = Duration::from_secs(60);
 
-/// How long its first answer is awaited before Envoy is started without it.
-const FIRST_START: Duration = Duration::from_secs(10);
-/// What it gets to end by itself.
+/// How long Envoy's start waits until the process accepts connections.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the process gets to exit after SIGTERM.
 const GRACE: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_millis(20);
 
-/// The process and the socket on which it answers.
+/// A supervised process and the socket on which it listens.
 #[derive(Debug)]
 pub struct SupervisedProcess {
     child: Child,
     socket: PathBuf,
     state: State,
-    /// Until when Envoy's start waits for its first answer; none when that is over.
-    awaited_until: Option<Instant>,
-    /// Before the next start but one.
-    pause: Duration,
+    /// Until when Envoy's start waits for the process; `None` once it has started, has ended or has
+    /// used up its time.
+    start_deadline: Option<Instant>,
+    /// How long the next restart is delayed.
+    backoff: Duration,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum State {
-    Runs {
+    Running {
         pid: Pid,
         since: Instant,
     },
-    StartsAt(Instant),
-    /// It refused its settings at its first start, and is not started again.
-    Refused,
+    RestartAt(Instant),
+    /// The process refused its settings at its first start, and is not restarted.
+    RefusedSettings,
 }
 
 impl SupervisedProcess {
-    /// Starts it for the first time.
+    /// Starts the process for the first time.
+    ///
+    /// # Errors
+    /// If the process cannot be started.
     pub fn start(child: Child, socket: PathBuf) -> io::Result<Self> {
-        let state = runs(&child)?;
+        let state = spawn(&child)?;
         Ok(Self {
             child,
             socket,
             state,
-            awaited_until: Some(Instant::now() + FIRST_START),
-            pause: FIRST_PAUSE,
+            start_deadline: Some(Instant::now() + START_TIMEOUT),
+            backoff: MIN_BACKOFF,
         })
     }
 
-    /// Whether its first answer is still to be waited for: it has not answered yet, has not ended,
-    /// and has time left.
-    pub fn is_awaited(&mut self) -> bool {
-        let Some(deadline) = self.awaited_until else {
+    /// Whether Envoy's start has to wait for the process: it does not accept connections yet, has not
+    /// ended, and has time left.
+    pub fn is_starting(&mut self) -> bool {
+        let Some(deadline) = self.start_deadline else {
             return false;
         };
         if UnixStream::connect(&self.socket).is_ok() {
-            self.awaited_until = None;
+            self.start_deadline = None;
         } else if Instant::now() > deadline {
             say(&format!(
                 "{} does not answer yet; Envoy is started without it",
                 self.child.name
             ));
-            self.awaited_until = None;
+            self.start_deadline = None;
         }
-        self.awaited_until.is_some()
+        self.start_deadline.is_some()
     }
 
-    /// Whether it ended its first start with the code for settings that it refuses, and has said why.
+    /// Whether the process refused its settings at its first start. It has reported why.
     #[must_use]
-    pub fn has_refused(&self) -> bool {
-        matches!(self.state, State::Refused)
+    pub fn refused_settings(&self) -> bool {
+        matches!(self.state, State::RefusedSettings)
     }
 
-    /// Whether this process is it.
+    /// Whether the process runs with this id.
     #[must_use]
     pub fn is(&self, other: Pid) -> bool {
-        matches!(self.state, State::Runs { pid, .. } if pid == other)
+        matches!(self.state, State::Running { pid, .. } if pid == other)
     }
 
-    /// It has ended. Its next start is due in a while, unless it refused its settings at the first.
-    pub fn ended(&mut self, status: WaitStatus) {
-        let at_first_start = self.awaited_until.take().is_some();
+    /// Handles the end of the process. Schedules a restart, unless the process refused its settings at
+    /// its first start.
+    pub fn on_exit(&mut self, status: WaitStatus) {
+        let at_first_start = self.start_deadline.take().is_some();
         if at_first_start && status.exit_status() == Some(USAGE.into()) {
             say(&format!(
                 "{} refuses its settings, see above",
                 self.child.name
             ));
-            self.state = State::Refused;
+            self.state = State::RefusedSettings;
             return;
         }
-        if let State::Runs { since, .. } = self.state
-            && since.elapsed() >= LONG_LIFE
+        if let State::Running { since, .. } = self.state
+            && since.elapsed() >= STABLE_AFTER
         {
-            self.pause = FIRST_PAUSE;
+            self.backoff = MIN_BACKOFF;
         }
         say(&format!(
             "{} ended with code {}; it is started again in {:?}",
             self.child.name,
             exit::code_of(status),
-            self.pause
+            self.backoff
         ));
-        self.put_off();
+        self.schedule_restart();
     }
 
-    /// When it is to be started next; none while it runs, and where it has refused its settings.
+    /// When to restart the process; `None` if it runs or has refused its settings.
     #[must_use]
-    pub fn starts_at(&self) -> Option<Instant> {
+    pub fn restart_at(&self) -> Option<Instant> {
         match self.state {
-            State::Runs { .. } | State::Refused => None,
-            State::StartsAt(at) => Some(at),
+            State::Running { .. } | State::RefusedSettings => None,
+            State::RestartAt(at) => Some(at),
         }
     }
 
-    /// Starts it again.
+    /// Restarts the process.
     pub fn restart(&mut self) {
-        match runs(&self.child) {
+        match spawn(&self.child) {
             Ok(state) => self.state = state,
             Err(error) => {
                 say(&format!(
                     "cannot run {}: {error}; next attempt in {:?}",
                     self.child.program.display(),
-                    self.pause
+                    self.backoff
                 ));
-                self.put_off();
+                self.schedule_restart();
             }
         }
     }
 
-    fn put_off(&mut self) {
-        self.state = State::StartsAt(Instant::now() + self.pause);
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+    fn schedule_restart(&mut self) {
+        self.state = State::RestartAt(Instant::now() + self.backoff);
+        self.backoff = (self.backoff * 2).min(MAX_BACKOFF);
     }
 
-    /// Ends it for good. If it does not end in time, the kernel ends it with the launcher.
-    pub fn end(self) {
-        let State::Runs { pid, .. } = self.state else {
+    /// Stops the process. If it does not exit in time, the kernel kills it when the launcher ends.
+    pub fn stop(self) {
+        let State::Running { pid, .. } = self.state else {
             return;
         };
         let _ = rustix::process::kill_process_group(pid, Signal::TERM);
@@ -159,8 +164,8 @@ impl SupervisedProcess {
     }
 }
 
-fn runs(child: &Child) -> io::Result<State> {
-    Ok(State::Runs {
+fn spawn(child: &Child) -> io::Result<State> {
+    Ok(State::Running {
         pid: process::start(child)?,
         since: Instant::now(),
     })

@@ -1,5 +1,4 @@
-//! One HTTP/1.1 request over a Unix socket, on a connection of its own: what the launcher asks its
-//! own Envoy.
+//! HTTP/1.1 requests to Envoy over a Unix socket, each on its own connection.
 
 use std::io;
 use std::path::Path;
@@ -12,22 +11,23 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
-/// Sends a request and waits for the whole answer.
+/// Sends a request and waits for the whole response.
 ///
 /// # Errors
-/// When there is none within the time (`TimedOut`), or when its body has more bytes than `most`.
+/// `TimedOut` if the response is not complete within `timeout`; another error if the request fails or
+/// the body is longer than `max_body_bytes`.
 pub(crate) fn send(
     socket: &Path,
     request: Request<Vec<u8>>,
-    within: Duration,
-    most: usize,
+    timeout: Duration,
+    max_body_bytes: usize,
 ) -> io::Result<Response<Vec<u8>>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let exchange = async {
-        match tokio::time::timeout(within, exchange(socket, request, most)).await {
-            Ok(answer) => answer,
+        match tokio::time::timeout(timeout, exchange(socket, request, max_body_bytes)).await {
+            Ok(response) => response,
             Err(_) => Err(io::ErrorKind::TimedOut.into()),
         }
     };
@@ -37,19 +37,19 @@ pub(crate) fn send(
 async fn exchange(
     socket: &Path,
     request: Request<Vec<u8>>,
-    most: usize,
+    max_body_bytes: usize,
 ) -> io::Result<Response<Vec<u8>>> {
     let stream = TokioIo::new(UnixStream::connect(socket).await?);
     let (mut sender, connection) = http1::handshake(stream).await.map_err(io::Error::other)?;
-    // Ends with the runtime; what goes wrong with it the request is told.
+    // The task ends with the runtime; an error of the connection fails the request.
     tokio::spawn(connection);
     let request = request.map(|body| Full::new(Bytes::from(body)));
-    let answer = sender
+    let response = sender
         .send_request(request)
         .await
         .map_err(io::Error::other)?;
-    let (head, body) = answer.into_parts();
-    let body = Limited::new(body, most)
+    let (head, body) = response.into_parts();
+    let body = Limited::new(body, max_body_bytes)
         .collect()
         .await
         .map_err(io::Error::other)?;

@@ -1,5 +1,5 @@
-//! One token for one slot: token-core's own machine, driven as the filter drives it, with the
-//! launcher's Envoy to carry out its calls.
+//! Acquires one token for one slot: drives token-core's state machine as the filter does, and sends its
+//! calls through the launcher's Envoy.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
@@ -19,10 +19,10 @@ use crate::admin::Admin;
 use crate::bootstrap::check;
 use crate::unix_http;
 
-/// The filter reads no longer reply.
+/// The longest reply, as in the filter.
 const MAX_REPLY_BYTES: usize = 64 * 1024;
 
-/// Both clocks, as the machine wants them.
+/// Reads both clocks. The monotonic clock counts from the start of the check.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Clock {
     start: Instant,
@@ -45,42 +45,44 @@ impl Clock {
     }
 }
 
-/// A token that came.
+/// An acquired token.
 #[derive(Debug)]
 pub(super) struct Acquired {
     pub(super) token: Token,
-    /// By how much this machine's clock and the endpoint's differ, when they do.
+    /// By how much this machine's clock and the endpoint's differ, if they do.
     pub(super) clock_skew: Option<Duration>,
 }
 
-/// Why none came.
+/// Why no token could be acquired.
 #[derive(Debug)]
 pub(super) struct Failed {
     pub(super) failure: Failure,
-    /// Who was asked last.
+    /// The endpoint of the last call.
     pub(super) endpoint: Endpoint,
-    /// What Envoy says where it answered itself.
+    /// The details of Envoy's local reply, if the last response was one.
     pub(super) reason: Option<String>,
 }
 
-/// How to get tokens: where Envoy listens, until when, and when not to try again.
+/// The parameters of all attempts.
 pub(super) struct Attempts<'a> {
+    /// The socket on which Envoy accepts calls.
     pub(super) socket: PathBuf,
     pub(super) admin: Admin,
     pub(super) clock: Clock,
+    /// No further attempt starts after this time.
     pub(super) deadline: Mono,
-    /// Whether another attempt may bring another answer.
-    pub(super) may_pass: &'a (dyn Fn(&Failure) -> bool + Sync),
-    /// Tells of a failure that is not the last, with the wait until the next attempt.
-    pub(super) tell: &'a (dyn Fn(&SlotSpec, &Failure, Duration) + Sync),
+    /// Whether a retry after this failure may succeed.
+    pub(super) should_retry: &'a (dyn Fn(&Failure) -> bool + Sync),
+    /// Reports a failure that is retried, with the time until the next attempt.
+    pub(super) on_retry: &'a (dyn Fn(&SlotSpec, &Failure, Duration) + Sync),
 }
 
 impl Attempts<'_> {
-    /// Lets the machine go on until its first token, or until waiting is of no use.
-    pub(super) fn get(&self, spec: &SlotSpec) -> Result<Acquired, Box<Failed>> {
+    /// Drives the state machine until it has a token or until a retry is useless.
+    pub(super) fn acquire(&self, spec: &SlotSpec) -> Result<Acquired, Box<Failed>> {
         let mut slot = Slot::new(spec.plan.clone(), spec.policy, random());
         let mut clock_skew = None;
-        let mut asked = None;
+        let mut last_call = None;
         loop {
             slot.handle(self.clock.now(), Input::Tick);
             while let Some(output) = slot.poll_output() {
@@ -91,8 +93,8 @@ impl Attempts<'_> {
                         request,
                         timeout,
                     } => {
-                        let (answer, reason) = self.carry_out(&endpoint, request, timeout);
-                        asked = Some((endpoint, reason));
+                        let (answer, reason) = self.send(&endpoint, request, timeout);
+                        last_call = Some((endpoint, reason));
                         let input = match answer {
                             Ok(response) => Input::HttpResponse(id, response),
                             Err(why) => Input::CallFailed(id, why),
@@ -114,16 +116,16 @@ impl Attempts<'_> {
                         ..
                     }) => {
                         let in_time = self.clock.now().mono.after(retry_in) < self.deadline;
-                        if in_time && (self.may_pass)(&failure) {
+                        if in_time && (self.should_retry)(&failure) {
                             if is_new {
-                                (self.tell)(spec, &failure, retry_in);
+                                (self.on_retry)(spec, &failure, retry_in);
                             }
                             continue;
                         }
-                        let (endpoint, reason) = asked.unwrap_or_else(|| {
-                            unreachable!("the machine reports a failure of a call that it made")
-                        });
-                        let reason = reason.map(|reason| self.with_tls(reason, &endpoint.cluster));
+                        let (endpoint, reason) =
+                            last_call.unwrap_or_else(|| unreachable!("a failure follows a call"));
+                        let reason = reason
+                            .map(|reason| self.with_tls_statistics(reason, &endpoint.cluster));
                         return Err(Box::new(Failed {
                             failure,
                             endpoint,
@@ -136,10 +138,9 @@ impl Attempts<'_> {
         }
     }
 
-    /// Envoy's reason with the certificates that it did not trust. Where a name has several
-    /// addresses, its reason is that of the last one alone, which may be of a family that nobody
-    /// can reach from here.
-    fn with_tls(&self, reason: String, cluster: &str) -> String {
+    /// Adds to Envoy's reason the counters of certificates that were not trusted. If a name has several
+    /// addresses, Envoy's reason is only that of the last one, which may be an unreachable IPv6 address.
+    fn with_tls_statistics(&self, reason: String, cluster: &str) -> String {
         let filter = format!(r"^cluster\.{cluster}\.ssl\.fail_verify");
         let stats = self.admin.stats(&filter).unwrap_or_default();
         stats
@@ -150,8 +151,8 @@ impl Attempts<'_> {
             })
     }
 
-    /// The answer to one call, and what Envoy says where the answer is its own.
-    fn carry_out(
+    /// Sends one call. Returns its outcome and, if Envoy sent a local reply, that reply's details.
+    fn send(
         &self,
         endpoint: &Endpoint,
         request: Request,
@@ -165,7 +166,7 @@ impl Attempts<'_> {
         for (name, value) in request.headers {
             message = message.header(name, value);
         }
-        // Envoy ends the call itself at its time-out.
+        // Envoy enforces the timeout itself.
         let within = timeout + CALL_GRACE;
         let answer = message
             .body(request.body.0)
@@ -196,7 +197,7 @@ impl Attempts<'_> {
     }
 }
 
-/// The standard library's hash seeds are as random as a jitter and the id of a request need.
+/// A random seed. The standard library's hash seeds are random enough for jitter and request ids.
 fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }

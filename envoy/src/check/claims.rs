@@ -1,5 +1,4 @@
-//! What is in a token: the claims by which a target decides. They are read, not verified; that is
-//! the target's business.
+//! The claims of an access token. They are shown without verification of the signature.
 
 use std::time::Duration;
 
@@ -9,20 +8,20 @@ use entra_token_core::Wall;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-/// Those that are shown, in this order. The client id is `appid` in version 1.0, `azp` in 2.0.
+/// The claims to show, in this order. The client id is `appid` in version 1.0 and `azp` in 2.0.
 /// <https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference>
 const SHOWN: [&str; 6] = ["aud", "iss", "tid", "appid", "azp", "oid"];
 
-/// Longer values are cut.
-const LONGEST: usize = 200;
+/// The longest value to show, in characters; longer ones are cut.
+const MAX_LENGTH: usize = 200;
 
 /// The claims of a JWT.
 #[derive(Debug)]
 pub(super) struct Claims(Map<String, Value>);
 
 impl Claims {
-    /// Those of a token; none where it is no JWT (RFC 7519 §3), as a token may be that only its
-    /// target can read.
+    /// The claims of a token; `None` if the token is not a JWT (RFC 7519 §3). Access tokens may be
+    /// opaque.
     pub(super) fn of(token: &str) -> Option<Self> {
         let mut parts = token.split('.');
         let (Some(_), Some(claims), Some(_), None) =
@@ -35,18 +34,18 @@ impl Claims {
             .map(Self)
     }
 
-    /// A claim that is text, as it came.
+    /// The unmodified value of a claim, if it is a string.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name)?.as_str()
     }
 
-    /// The claims that are shown, by name.
+    /// The claims to show, by name.
     pub(super) fn shown(&self) -> Vec<(&'static str, String)> {
         let claim = |name| Some((name, shown(self.0.get(name)?)));
         SHOWN.into_iter().filter_map(claim).collect()
     }
 
-    /// The roles that stand in the token; none if there are none.
+    /// The app roles in the token; `None` if there are none.
     pub(super) fn roles(&self) -> Option<String> {
         self.0
             .get("roles")
@@ -54,7 +53,7 @@ impl Claims {
             .map(shown)
     }
 
-    /// When it ends, and how long that is from now.
+    /// When the token expires, and how long that is from now.
     pub(super) fn end(&self, now: Wall) -> Option<String> {
         let seconds = self.0.get("exp")?.as_f64()?;
         let moment = Timestamp::from_second(seconds as i64).ok()?;
@@ -68,7 +67,7 @@ impl Claims {
     }
 }
 
-/// In whole seconds, as people write it.
+/// Formats a duration, in whole seconds.
 pub(super) fn duration(span: Duration) -> String {
     humantime::format_duration(Duration::from_secs(span.as_secs())).to_string()
 }
@@ -82,13 +81,13 @@ fn shown(value: &Value) -> String {
 }
 
 fn cut(text: &str) -> String {
-    match text.char_indices().nth(LONGEST) {
+    match text.char_indices().nth(MAX_LENGTH) {
         Some((end, _)) => printable(&text[..end]) + "…",
         None => printable(text),
     }
 }
 
-/// On one line, without anything that a terminal would obey.
+/// Escapes control characters, such as newlines and a terminal's escape sequences.
 pub(super) fn printable(text: &str) -> String {
     let mut shown = String::new();
     for c in text.chars() {
@@ -112,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_are_shown_in_one_order_and_others_are_not() {
+    fn the_known_claims_are_shown_in_a_fixed_order() {
         let claims = claims(&json!({
             "oid": "o", "aud": "a", "uti": "u", "azp": "z", "exp": 0,
         }));
@@ -124,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn roles_are_told_from_none() {
+    fn an_empty_list_of_roles_counts_as_none() {
         let two = claims(&json!({ "roles": ["Read", "Write.All"] }));
         assert_eq!(two.roles().as_deref(), Some("Read, Write.All"));
         assert_eq!(claims(&json!({ "roles": [] })).roles(), None);
@@ -132,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_told_with_how_long_it_takes() {
+    fn the_expiry_is_shown_with_the_remaining_time() {
         let of = |exp: Value, now| claims(&json!({ "exp": exp })).end(Wall(now));
         let end = "2027-01-15 08:00:00 UTC";
         let at = 1_800_000_000_u64;
@@ -149,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_terminal_would_obey_is_escaped_and_long_values_are_cut() {
+    fn control_characters_are_escaped_and_long_values_are_cut() {
         let claims =
             claims(&json!({ "oid": "a\u{1b}[2J\r\nb\u{202e}c'd", "iss": "é".repeat(300) }));
         let shown = claims.shown();
@@ -158,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_jwt_has_no_claims() {
+    fn an_opaque_token_has_no_claims() {
         let payload = URL_SAFE_NO_PAD.encode("[1]");
         for token in [
             "opaque",

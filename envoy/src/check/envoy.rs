@@ -1,4 +1,4 @@
-//! Envoy, and the token-sidecars where some are needed, for as long as a piece of work takes.
+//! Runs Envoy, and the token-sidecars if there are some, while a piece of work is done.
 
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -9,75 +9,78 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, WaitOptions};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGTERM};
 
-use crate::process::{Child, NotStarted, pass_on, start};
+use crate::process::{Child, NotStarted, forward_signal, start};
 use crate::supervised_process::SupervisedProcess;
 use crate::{exit, supervise};
 
-/// Until Envoy listens: it has no module to compile.
-const START: Duration = Duration::from_secs(30);
+/// How long Envoy may take until it listens.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
-/// What Envoy gets to end by itself.
+/// How long Envoy gets to exit after SIGTERM.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// What came of the work.
+/// The outcome of the work.
 #[derive(Debug)]
-pub(super) enum Ended<T> {
-    /// It is done.
+pub(super) enum Outcome<T> {
+    /// The work is done.
     Done(T),
-    /// A signal ended it, or a token-sidecar refuses its settings, and has said why; the code to
-    /// end with.
+    /// A signal stopped the work, or a token-sidecar refused its settings and reported why. With the
+    /// exit code.
     Stopped(u8),
-    /// Envoy ended by itself with this code.
-    Early(u8),
-    /// Envoy does not listen.
+    /// Envoy exited with this code.
+    EnvoyExited(u8),
+    /// Envoy did not listen in time.
     NotListening,
 }
 
-/// Does the work once Envoy listens on the socket, and ends all processes behind it.
-pub(super) fn work<T: Send + 'static>(
+/// Does the work once Envoy listens on the socket. Ends all processes afterwards.
+///
+/// # Errors
+/// If a process cannot be started.
+pub(super) fn run_with_envoy<T: Send + 'static>(
     envoy: &Child,
     sidecars: Vec<(Child, PathBuf)>,
     socket: &Path,
     work: impl FnOnce() -> T + Send + 'static,
-) -> Result<Ended<T>, NotStarted> {
+) -> Result<Outcome<T>, NotStarted> {
     let not_started = |error| NotStarted {
         program: envoy.program.clone(),
         error,
     };
     let signals = supervise::signals().map_err(not_started)?;
-    let mut sidecars = match supervise::first_starts(sidecars, &signals)? {
+    let mut sidecars = match supervise::start_sidecars(sidecars, &signals)? {
         Ok(sidecars) => sidecars,
-        Err(code) => return Ok(Ended::Stopped(code)),
+        Err(code) => return Ok(Outcome::Stopped(code)),
     };
     let pid = start(envoy).map_err(not_started)?;
-    let ended = attend(pid, &mut sidecars, &signals, socket, work);
-    if !matches!(ended, Ended::Early(_)) {
-        end(pid);
+    let outcome = run_until_done(pid, &mut sidecars, &signals, socket, work);
+    if !matches!(outcome, Outcome::EnvoyExited(_)) {
+        terminate(pid);
     }
     for sidecar in sidecars {
-        sidecar.end();
+        sidecar.stop();
     }
-    Ok(ended)
+    Ok(outcome)
 }
 
-fn attend<T: Send + 'static>(
+fn run_until_done<T: Send + 'static>(
     envoy: Pid,
     sidecars: &mut [SupervisedProcess],
     signals: &Receiver<i32>,
     socket: &Path,
     work: impl FnOnce() -> T + Send + 'static,
-) -> Ended<T> {
-    let deadline = Instant::now() + START;
+) -> Outcome<T> {
+    let deadline = Instant::now() + START_TIMEOUT;
     let mut work = Some(work);
     let mut worker: Option<thread::JoinHandle<T>> = None;
     loop {
         match signals.recv_timeout(POLL) {
             Ok(signal @ (SIGTERM | SIGINT | SIGHUP)) => {
-                return Ended::Stopped(u8::try_from(128 + signal).unwrap_or(1));
+                return Outcome::Stopped(u8::try_from(128 + signal).unwrap_or(1));
             }
             Ok(SIGCHLD) => {
                 if let Some(status) = supervise::reap(Some(envoy), sidecars) {
-                    return Ended::Early(exit::code_of(status));
+                    return Outcome::EnvoyExited(exit::code_of(status));
                 }
             }
             _ => {}
@@ -85,7 +88,7 @@ fn attend<T: Send + 'static>(
         supervise::restart_due(sidecars);
         if let Some(done) = worker.take_if(|worker| worker.is_finished()) {
             return match done.join() {
-                Ok(result) => Ended::Done(result),
+                Ok(result) => Outcome::Done(result),
                 Err(panic) => std::panic::resume_unwind(panic),
             };
         }
@@ -93,21 +96,21 @@ fn attend<T: Send + 'static>(
             if UnixStream::connect(socket).is_ok() {
                 worker = work.take().map(thread::spawn);
             } else if Instant::now() > deadline {
-                return Ended::NotListening;
+                return Outcome::NotListening;
             }
         }
     }
 }
 
-fn end(envoy: Pid) {
-    pass_on(envoy, SIGTERM);
+fn terminate(envoy: Pid) {
+    forward_signal(envoy, SIGTERM);
     let deadline = Instant::now() + GRACE;
     while matches!(
         rustix::process::waitpid(Some(envoy), WaitOptions::NOHANG),
         Ok(None)
     ) {
         if Instant::now() > deadline {
-            pass_on(envoy, SIGKILL);
+            forward_signal(envoy, SIGKILL);
         }
         thread::sleep(POLL);
     }

@@ -1,15 +1,15 @@
-//! `check`: one token for each slot of the filter's configuration, got as the filter gets it. The
-//! policy is token-core's, the calls go through an Envoy with the clusters that `run` gives it, so
-//! that names, proxies, TLS and credentials are those of `run`. Only the wasm module is not in it.
+//! `check`: acquires one token for each slot of the filter's configuration, as the filter would.
 //!
-//! What is of use to nobody but the target is not shown: the token, nor any part of its signature.
+//! The state machine is that of token-core, and the calls go through an Envoy with the same clusters as
+//! in `run`, so that DNS, proxies, TLS and credentials are tested, too. Only the wasm module is not.
+//! The token itself and its signature are never shown.
 
 mod attempt;
 mod claims;
 mod envoy;
-mod place;
 mod remedies;
 mod report;
+mod responder;
 
 use std::fs;
 use std::io::{self, Write};
@@ -23,23 +23,23 @@ use crate::bootstrap;
 use crate::children;
 use crate::exit::{OS_ERROR, refuse, say};
 use crate::prepare::{self, Programs};
-use crate::refusal::{self, REFUSED};
+use crate::refusal::{self, BOOTSTRAP_REFUSED};
 use crate::settings::Settings;
 use crate::settings::choices::{AccessLog, LogLevel};
 use attempt::{Attempts, Clock};
 use claims::printable;
-use envoy::Ended;
+use envoy::Outcome;
 use remedies::Verdict;
-use report::{Report, Subject};
+use report::{CheckedSlot, Report};
 
-/// For so long further attempts are begun: enough for an endpoint that is busy for a moment; not for
-/// IMDS after a restart, which may take 70 s. An attempt has its own time (`TOKEN_REQUEST_TIMEOUT`).
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long failed attempts are retried. This covers an endpoint that is briefly overloaded, but not an
+/// update of IMDS, which may take 70 s. Each attempt has its own timeout (`TOKEN_REQUEST_TIMEOUT`).
+const RETRY_PERIOD: Duration = Duration::from_secs(20);
 
 /// Envoy's log, in the private directory.
 const LOG: &str = "envoy.log";
 
-/// Checks these settings and gives the exit code.
+/// Checks these settings and returns the exit code.
 pub(crate) fn check(settings: &Settings, programs: Programs) -> u8 {
     match try_to_check(settings, programs) {
         Ok(code) | Err(code) => code,
@@ -47,18 +47,16 @@ pub(crate) fn check(settings: &Settings, programs: Programs) -> u8 {
 }
 
 fn try_to_check(settings: &Settings, programs: Programs) -> Result<u8, u8> {
-    let subjects = subjects(&bootstrap::plugin_configuration(settings));
+    let slots = checked_slots(&bootstrap::plugin_configuration(settings));
     let verbose = settings.log_level.is_verbose();
     let mut settings = settings.clone();
-    // Standard output is for the results.
-    // What a forward proxy answers is told nowhere else.
+    // The responses of a forward proxy are only in this log, which goes to standard error.
     settings.access_log = AccessLog::Errors;
     if !verbose {
-        // Standard error is for what goes wrong.
         settings.log_level = LogLevel::WARNING;
     }
     let run_dir = prepare::private_directory(&settings)?;
-    let timeouts = subjects.iter().map(|it| it.spec.policy.call_timeout);
+    let timeouts = slots.iter().map(|it| it.spec.policy.call_timeout);
     let timeout = timeouts.max().unwrap_or_default();
     let bootstrap = bootstrap::check::build(&settings, run_dir.path(), timeout);
     let bootstrap = prepare::write_bootstrap(&run_dir, &bootstrap)?;
@@ -74,85 +72,85 @@ fn try_to_check(settings: &Settings, programs: Programs) -> Result<u8, u8> {
         children::token_sidecars(&settings, &program, run_dir.path())
     });
     let socket = bootstrap::check::socket(run_dir.path());
-    let asked_at = socket.clone();
+    let listening_socket = socket.clone();
     let admin = Admin {
         socket: bootstrap::admin_socket(run_dir.path()),
     };
     let work = move || {
         let clock = Clock::start();
         let attempts = Attempts {
-            socket: asked_at,
+            socket: listening_socket,
             admin,
             clock,
-            deadline: clock.now().mono.after(PATIENCE),
-            may_pass: &|failure| {
+            deadline: clock.now().mono.after(RETRY_PERIOD),
+            should_retry: &|failure| {
                 !failure.permanent && failure.code.recovery() == Recovery::Automatic
             },
-            tell: &tell,
+            on_retry: &report_retry,
         };
-        ask_for_all(&subjects, &attempts)
+        acquire_all(&slots, &attempts)
     };
-    let ended = envoy::work(&envoy, sidecars, &socket, work)
+    let ended = envoy::run_with_envoy(&envoy, sidecars, &socket, work)
         .map_err(|not_started| prepare::cannot_run(&not_started))?;
     match ended {
-        Ended::Done(results) => print(&results),
-        Ended::Stopped(code) => Ok(code),
-        Ended::Early(code) => {
-            if code == REFUSED
+        Outcome::Done(results) => print(&results),
+        Outcome::Stopped(code) => Ok(code),
+        Outcome::EnvoyExited(code) => {
+            if code == BOOTSTRAP_REFUSED
                 && let Some(mistake) = refusal::mistake(&settings, programs.envoy, bootstrap)
             {
                 return Err(refuse(&[mistake]));
             }
             say(&format!("Envoy ended with code {code}:"));
-            show(&log);
+            print_log(&log);
             Err(if code == 0 { OS_ERROR } else { code })
         }
-        Ended::NotListening => {
+        Outcome::NotListening => {
             say("Envoy does not listen:");
-            show(&log);
+            print_log(&log);
             Err(OS_ERROR)
         }
     }
 }
 
-/// The slots of a configuration, as the filter makes them, with whom their tokens are for.
-fn subjects(config: &PluginConfig) -> Vec<Subject> {
+/// The slots of a configuration, with what the report needs to know about each.
+fn checked_slots(config: &PluginConfig) -> Vec<CheckedSlot> {
     let plugin = config::compile(config);
-    let with_hosts = plugin.slots.iter().enumerate().filter_map(|(index, spec)| {
+    let slots = plugin.slots.iter().enumerate().filter_map(|(index, spec)| {
         let identity = config
             .identities
             .iter()
             .find(|identity| identity.name.as_str() == spec.identity)?;
         let targets = plugin.targets.iter().filter(|target| target.slot == index);
-        Some(Subject {
+        Some(CheckedSlot {
             spec: spec.clone(),
             kind: identity.kind,
             hosts: targets.map(|target| target.name.clone()).collect(),
         })
     });
-    with_hosts.collect()
+    slots.collect()
 }
 
-/// All at once, as the filter does.
-fn ask_for_all(
-    subjects: &[Subject],
+/// Acquires the tokens of all slots concurrently.
+fn acquire_all(
+    slots: &[CheckedSlot],
     attempts: &Attempts<'_>,
 ) -> Vec<(Report, Result<(), Verdict>)> {
     std::thread::scope(|scope| {
-        let asked: Vec<_> = subjects
+        let threads: Vec<_> = slots
             .iter()
-            .map(|subject| (subject, scope.spawn(|| attempts.get(&subject.spec))))
+            .map(|slot| (slot, scope.spawn(|| attempts.acquire(&slot.spec))))
             .collect();
-        asked
+        threads
             .into_iter()
-            .map(|(subject, asked)| match asked.join() {
+            .map(|(slot, thread)| match thread.join() {
                 Ok(Ok(acquired)) => {
                     let now = attempts.clock.now();
-                    (Report::of_token(subject, &acquired, now), Ok(()))
+                    (Report::of_token(slot, &acquired, now), Ok(()))
                 }
                 Ok(Err(failed)) => {
                     let verdict = Verdict::of(&failed.failure);
-                    (Report::of_failure(subject, &failed), Err(verdict))
+                    (Report::of_failure(slot, &failed), Err(verdict))
                 }
                 Err(panic) => std::panic::resume_unwind(panic),
             })
@@ -160,7 +158,7 @@ fn ask_for_all(
     })
 }
 
-fn tell(spec: &SlotSpec, failure: &Failure, wait: Duration) {
+fn report_retry(spec: &SlotSpec, failure: &Failure, wait: Duration) {
     let (identity, message, code) = (&spec.identity, printable(&failure.message), &failure.code);
     let seconds = wait.as_secs_f32();
     say(&format!(
@@ -168,7 +166,7 @@ fn tell(spec: &SlotSpec, failure: &Failure, wait: Duration) {
     ));
 }
 
-/// On standard output; the worst result is the code.
+/// Prints the reports on standard output, and returns the exit code.
 fn print(results: &[(Report, Result<(), Verdict>)]) -> Result<u8, u8> {
     let mut text = results
         .iter()
@@ -185,16 +183,16 @@ fn print(results: &[(Report, Result<(), Verdict>)]) -> Result<u8, u8> {
     Ok(exit_code(results.iter().map(|(_, result)| *result)))
 }
 
-/// Of several slots the worst one's.
+/// The exit code of the worst result.
 fn exit_code(results: impl Iterator<Item = Result<(), Verdict>>) -> u8 {
     let worst = results.filter_map(Result::err).max();
     worst.map_or(0, Verdict::exit_code)
 }
 
-/// Envoy's own words; where it has none, it has said them already.
-fn show(log: &std::path::Path) {
-    if let Ok(words) = fs::read_to_string(log) {
-        eprint!("{words}");
+/// Prints Envoy's log. There is no file if Envoy logs to standard error.
+fn print_log(log: &std::path::Path) {
+    if let Ok(text) = fs::read_to_string(log) {
+        eprint!("{text}");
     }
 }
 
@@ -203,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_several_slots_the_worst_gives_the_code() {
+    fn the_worst_result_determines_the_exit_code() {
         use Verdict::{Misconfigured, Refused, Unreachable};
         for (results, code) in [
             (&[Ok(()), Ok(())][..], 0),

@@ -1,24 +1,24 @@
-//! What a person can do about a failure, beside what token-core says: what Envoy's reason means, and
-//! which commands of the Azure CLI show or mend what is wrong. As tables.
+//! What a person can do about a failure, in addition to token-core's advice: what Envoy's reason means,
+//! and which commands of the Azure CLI show or correct the cause.
 
 use entra_token_core::config::{Setting, Terms};
 use entra_token_core::failure::{CallOutcome, Failure, FailureCode};
 
-use super::place::Place;
+use super::responder::Responder;
 
-/// What a failure means for whoever started the check. Of several the last one counts.
+/// The kind of a failure, which determines the exit code. The kinds are in ascending order of severity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Verdict {
-    /// Nobody answers, or not with what was asked for: `EX_UNAVAILABLE` of sysexits.h.
+    /// The endpoint does not answer, or not as expected: `EX_UNAVAILABLE` of sysexits.h.
     Unreachable,
     /// The endpoint refuses the identity: `EX_NOPERM`.
     Refused,
-    /// What is here is wrong: `EX_USAGE`, as for the environment.
+    /// A local credential is wrong: `EX_USAGE`, as for wrong settings.
     Misconfigured,
 }
 
 impl Verdict {
-    /// The code to end with.
+    /// The exit code.
     pub(super) fn exit_code(self) -> u8 {
         match self {
             Self::Misconfigured => crate::exit::USAGE,
@@ -27,7 +27,7 @@ impl Verdict {
         }
     }
 
-    /// Of a failure.
+    /// The kind of this failure.
     pub(super) fn of(failure: &Failure) -> Self {
         match failure.code {
             FailureCode::CredentialUnavailable
@@ -65,8 +65,8 @@ impl Verdict {
     }
 }
 
-/// Whether somebody answered.
-pub(super) fn was_reached(failure: &Failure) -> bool {
+/// Whether the last call got a response.
+pub(super) fn has_response(failure: &Failure) -> bool {
     failure.code.call_outcome() == CallOutcome::Answered
 }
 
@@ -74,8 +74,8 @@ const SECRETS: &str =
     "az ad app credential list --id <client id> --query \"[].{hint:hint, ends:endDateTime}\"";
 const NEW_SECRET: &str = "az ad app credential reset --id <client id> --append";
 
-/// Commands for a shell that show or mend what is wrong, with what is not known in angle brackets.
-fn commands(code: FailureCode, place: Place) -> &'static [&'static str] {
+/// Shell commands that show or correct the cause. Placeholders are in angle brackets.
+fn commands(code: FailureCode, responder: Responder) -> &'static [&'static str] {
     match code {
         FailureCode::ClientSecretExpired
         | FailureCode::ClientSecretWrong
@@ -103,7 +103,7 @@ fn commands(code: FailureCode, place: Place) -> &'static [&'static str] {
         FailureCode::AudienceNotFound | FailureCode::ScopeInvalid => {
             &["az ad sp list --filter \"servicePrincipalNames/any(name:name eq '<audience>')\""]
         }
-        FailureCode::IdentityNotFound if place == Place::AppService => &[
+        FailureCode::IdentityNotFound if responder == Responder::AppService => &[
             "az webapp identity show --resource-group <group> --name <app>",
             "az containerapp identity show --resource-group <group> --name <app>",
         ],
@@ -133,12 +133,12 @@ fn commands(code: FailureCode, place: Place) -> &'static [&'static str] {
     }
 }
 
-/// What Envoy's reason for an answer of its own means.
+/// The meaning of the details of a local reply.
 struct Cause {
-    /// Found in the reason.
+    /// A text that occurs in the details.
     mark: &'static str,
     meaning: &'static str,
-    /// The setting that it points to.
+    /// The setting to check first.
     setting: Option<Setting>,
 }
 
@@ -170,29 +170,29 @@ static CAUSES: &[Cause] = &[
     },
 ];
 
-/// The same behind a forward proxy, which refuses by ending the connection.
+/// A TLS error behind a forward proxy: a proxy that refuses the tunnel closes the connection.
 static TUNNEL: Cause = Cause {
     mark: "TLS_error",
     meaning: "the proxy refused or broke the tunnel; what it answered is the `failure` on standard error",
     setting: None,
 };
 
-/// What to look at and what to do.
+/// What to check and what to do.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Remedy {
-    /// What Envoy's reason means; none where it gave none or is unknown.
+    /// The meaning of Envoy's reason; `None` if there is no reason or an unknown one.
     pub(super) cause: Option<&'static str>,
-    /// The settings to look at, as they are called where they were set.
+    /// The settings to check, by the names under which they were set.
     pub(super) settings: Vec<String>,
-    /// For a shell, with what is not known in angle brackets.
+    /// Shell commands. Placeholders are in angle brackets.
     pub(super) commands: &'static [&'static str],
 }
 
-/// What to do about a failure at a place, which was reached by a forward proxy or not.
+/// What to do about a failed call to this responder.
 pub(super) fn remedy(
     failure: &Failure,
     terms: &Terms,
-    place: Place,
+    responder: Responder,
     reason: Option<&str>,
     via_proxy: bool,
 ) -> Remedy {
@@ -207,7 +207,7 @@ pub(super) fn remedy(
     Remedy {
         cause: cause.map(|cause| cause.meaning),
         settings,
-        commands: commands(failure.code, place),
+        commands: commands(failure.code, responder),
     }
 }
 
@@ -221,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_connection_that_a_forward_proxy_ends_is_not_laid_at_the_endpoints_door() {
+    fn a_connection_that_a_forward_proxy_closes_is_attributed_to_the_proxy() {
         let reason = "upstream_reset…TLS_error:|…Connection_reset_by_peer";
         let meaning = |via_proxy| cause(reason, via_proxy).map(|cause| cause.meaning);
         assert!(meaning(false).is_some_and(|it| it.contains("speak TLS")));

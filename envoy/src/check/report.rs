@@ -1,4 +1,4 @@
-//! What is printed of one slot: a heading and a small table under it.
+//! The printed result of one slot: a heading and a table of names and values.
 
 use std::fmt::{self, Display};
 
@@ -7,19 +7,19 @@ use entra_token_core::config::{IdentityType, SlotSpec};
 
 use super::attempt::{Acquired, Failed};
 use super::claims::{Claims, duration, printable};
-use super::place::{self, Place};
 use super::remedies::{self, Verdict};
+use super::responder::{self, Responder};
 
-/// Whom a slot's token is for.
+/// A slot to check.
 #[derive(Debug, Clone)]
-pub(super) struct Subject {
+pub(super) struct CheckedSlot {
     pub(super) spec: SlotSpec,
     pub(super) kind: IdentityType,
-    /// The hosts that its token goes to.
+    /// The names of the targets that get the token.
     pub(super) hosts: Vec<String>,
 }
 
-/// A heading and rows of a name and a value.
+/// The result of one slot.
 #[derive(Debug)]
 pub(super) struct Report {
     heading: String,
@@ -37,14 +37,14 @@ impl Display for Report {
 }
 
 impl Report {
-    fn new(subject: &Subject, what: &str) -> Self {
-        let name = &subject.spec.identity;
-        let audience = subject.spec.plan.audience.resource();
+    fn new(slot: &CheckedSlot, result: &str) -> Self {
+        let name = &slot.spec.identity;
+        let audience = slot.spec.plan.audience.resource();
         Self {
-            heading: format!("identity `{name}`: {what}"),
+            heading: format!("identity `{name}`: {result}"),
             rows: vec![
-                ("target", subject.hosts.join(", ")),
-                ("as", place::asks_as(&subject.spec.plan).0),
+                ("target", slot.hosts.join(", ")),
+                ("as", responder::principal(&slot.spec.plan).0),
                 ("asked for", audience.to_owned()),
             ],
         }
@@ -54,12 +54,12 @@ impl Report {
         self.rows.push((name, value.into()));
     }
 
-    /// Of a token: what is in it.
-    pub(super) fn of_token(subject: &Subject, acquired: &Acquired, now: Now) -> Self {
-        let mut report = Self::new(subject, "has a token");
+    /// The report of an acquired token, with its claims.
+    pub(super) fn of_token(slot: &CheckedSlot, acquired: &Acquired, now: Now) -> Self {
+        let mut report = Self::new(slot, "has a token");
         let secret = acquired.token.secret.expose();
         match Claims::of(secret) {
-            Some(claims) => report.claims(subject, &claims, now),
+            Some(claims) => report.claims(slot, &claims, now),
             None => {
                 let left = duration(acquired.token.until_expiry(now));
                 report.row("token", format!("no JWT, {} bytes", secret.len()));
@@ -76,11 +76,11 @@ impl Report {
         report
     }
 
-    fn claims(&mut self, subject: &Subject, claims: &Claims, now: Now) {
-        let audience = &subject.spec.plan.audience;
+    fn claims(&mut self, slot: &CheckedSlot, claims: &Claims, now: Now) {
+        let audience = &slot.spec.plan.audience;
         for (name, value) in claims.shown() {
-            let other = name == "aud" && claims.text(name) != Some(audience.resource());
-            let remark = if other {
+            let is_other_audience = name == "aud" && claims.text(name) != Some(audience.resource());
+            let remark = if is_other_audience {
                 " (another than was asked for: see that the target takes it)"
             } else {
                 ""
@@ -111,33 +111,33 @@ impl Report {
         }
     }
 
-    /// Of a failure: what was said, and what to do.
-    pub(super) fn of_failure(subject: &Subject, failed: &Failed) -> Self {
+    /// The report of a failure, with what to do.
+    pub(super) fn of_failure(slot: &CheckedSlot, failed: &Failed) -> Self {
         let Failed {
             failure,
             endpoint,
             reason,
         } = failed;
-        let what = match Verdict::of(failure) {
-            Verdict::Unreachable if remedies::was_reached(failure) => "no token: no answer of use",
+        let result = match Verdict::of(failure) {
+            Verdict::Unreachable if remedies::has_response(failure) => "no token: no answer of use",
             Verdict::Unreachable => "no token: not reached",
             Verdict::Refused => "no token: refused",
             Verdict::Misconfigured => "no token: something here is wrong",
         };
-        let mut report = Self::new(subject, what);
-        let plan = &subject.spec.plan;
-        let place = Place::of(plan, subject.kind, endpoint);
+        let mut report = Self::new(slot, result);
+        let plan = &slot.spec.plan;
+        let responder = Responder::of(plan, slot.kind, endpoint);
         let remedy = remedies::remedy(
             failure,
-            &subject.spec.terms,
-            place,
+            &slot.spec.terms,
+            responder,
             reason.as_deref(),
             endpoint.forward_proxy.is_some(),
         );
-        let name = place.name();
+        let name = responder.name();
         report.row(
             "at",
-            if place.has_address() {
+            if responder.has_address() {
                 format!("{name}, {}", endpoint.authority)
             } else {
                 name.to_owned()
@@ -166,16 +166,16 @@ impl Report {
         }
         for (index, command) in remedy.commands.iter().enumerate() {
             let name = if index == 0 { "commands" } else { "" };
-            report.row(name, filled_in(command, subject));
+            report.row(name, filled_in(command, slot));
         }
         report
     }
 }
 
-fn filled_in(command: &str, subject: &Subject) -> String {
-    let plan = &subject.spec.plan;
+fn filled_in(command: &str, slot: &CheckedSlot) -> String {
+    let plan = &slot.spec.plan;
     let command = command.replace("<audience>", plan.audience.resource());
-    match place::asks_as(plan).1 {
+    match responder::principal(plan).1 {
         Some(id) => command.replace("<client id>", id),
         None => command,
     }

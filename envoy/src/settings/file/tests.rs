@@ -6,7 +6,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::addresses::out_of_reach;
+use crate::addresses::unreachable_ipv6;
 use crate::limits::Limits;
 use crate::machine::Machine;
 use crate::settings::identity::{Identity, Managed, MetadataService, Proof};
@@ -478,7 +478,7 @@ listeners: [{ port: 8081, targets: [one, two] }]
         ipv6: false,
         ..read(text, &[])
     };
-    let named: Vec<_> = out_of_reach(&settings)
+    let named: Vec<_> = unreachable_ipv6(&settings)
         .iter()
         .map(|mistake| mistake.place.to_string())
         .collect();

@@ -1,7 +1,7 @@
 //! Addresses of ports, addresses that need IPv6, and the authorities that are trusted.
 
 use super::*;
-use crate::addresses::out_of_reach;
+use crate::addresses::unreachable_ipv6;
 
 #[test]
 fn one_port_may_be_had_twice_on_addresses_that_do_not_overlap() {
@@ -59,7 +59,7 @@ fn what_needs_ipv6_is_named_on_a_machine_without() {
         ipv6: false,
         ..settings(&v6)
     };
-    let named: Vec<_> = out_of_reach(&settings)
+    let named: Vec<_> = unreachable_ipv6(&settings)
         .iter()
         .map(|mistake| mistake.place.to_string())
         .collect();
@@ -73,5 +73,5 @@ fn what_needs_ipv6_is_named_on_a_machine_without() {
         ipv6: true,
         ..settings
     };
-    assert_eq!(out_of_reach(&with_ipv6), []);
+    assert_eq!(unreachable_ipv6(&with_ipv6), []);
 }

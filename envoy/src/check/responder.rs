@@ -1,12 +1,12 @@
-//! Who was asked, in terms of settings: the places that a plan's calls go to.
+//! What answers the calls of a plan: a token service, a file or the token-sidecar.
 
 use entra_token_core::config::IdentityType;
 use entra_token_core::http::Endpoint;
 use entra_token_core::identity::{ManagedIdentity, MetadataService, Plan, Proof, Source};
 
-/// One of the places that a token or its credential comes from.
+/// Where a token or its credential comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Responder {
     Imds,
     AppService,
     Tsiam,
@@ -21,8 +21,8 @@ pub(super) enum Place {
     IdentityHeader,
 }
 
-impl Place {
-    /// The place that a plan of an identity of this type calls at an endpoint.
+impl Responder {
+    /// What answers at this endpoint, for a plan of an identity of this type.
     pub(super) fn of(plan: &Plan, kind: IdentityType, endpoint: &Endpoint) -> Self {
         match &plan.source {
             Source::Managed(MetadataService::AppService { key, .. })
@@ -49,7 +49,7 @@ impl Place {
         }
     }
 
-    /// What people call it.
+    /// The name in messages.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Imds => "the instance metadata service",
@@ -63,7 +63,7 @@ impl Place {
         }
     }
 
-    /// Whether it is another machine's, with an address.
+    /// Whether the endpoint's authority is the address of a service.
     pub(super) fn has_address(self) -> bool {
         matches!(
             self,
@@ -72,8 +72,8 @@ impl Place {
     }
 }
 
-/// The application or managed identity that a plan asks as, with its client id if it has one.
-pub(super) fn asks_as(plan: &Plan) -> (String, Option<&str>) {
+/// The application or managed identity that a plan uses, and its client id if known.
+pub(super) fn principal(plan: &Plan) -> (String, Option<&str>) {
     match &plan.source {
         Source::Entra(exchange) => {
             let (id, tenant) = (exchange.client_id.as_str(), exchange.tenant.as_str());
