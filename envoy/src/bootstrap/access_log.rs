@@ -1,15 +1,15 @@
-//! One line of JSON a request on standard output. The path stands there without its query, which
-//! may hold secrets; no header of a request does, so no token either.
+//! The access log: one line of JSON for each request, on standard output. It contains the path without
+//! the query, which may contain secrets, and no request headers except the host.
 
 use serde_json::{Value, json};
 
 use super::{status_from, typed, with};
 use crate::settings::choices::AccessLog;
 
-/// What the routes are called whose requests this listener answers itself.
+/// The name of the routes for health probes, which the listener answers itself.
 pub(super) const PROBES: &str = "probes";
 
-/// The loggers, where `probes_here` says that this listener answers `/health` and `/ready` itself.
+/// The loggers. `probes_here` tells whether the listener answers `/health` and `/ready` itself.
 pub(super) fn loggers(setting: AccessLog, probes_here: bool) -> Vec<Value> {
     let mut filters = Vec::new();
     match setting {
@@ -40,7 +40,7 @@ pub(super) fn loggers(setting: AccessLog, probes_here: bool) -> Vec<Value> {
     if filters.is_empty() {
         return vec![logger];
     }
-    // An and_filter takes two or more.
+    // An and_filter needs at least two filters.
     let filter = match filters.len() {
         1 => filters.remove(0),
         _ => json!({ "and_filter": { "filters": filters } }),
@@ -48,8 +48,8 @@ pub(super) fn loggers(setting: AccessLog, probes_here: bool) -> Vec<Value> {
     vec![with(logger, json!({ "filter": filter }))]
 }
 
-/// Status 400 and above; or any response flag, for those that were cut short after a good status
-/// or before any.
+/// Matches a status of 400 or higher, or any response flag: a request may be cut off after a successful
+/// status, or before any.
 fn failed() -> Value {
     json!({ "or_filter": { "filters": [
         status_from(400),
@@ -57,10 +57,10 @@ fn failed() -> Value {
     ] } })
 }
 
-/// Not one of the probes that this listener answers: they come every few seconds. Their routes tell
-/// them, because the path that the rewriting leaves there is one that the target may have, too. A
-/// request that was refused before it got a route is no probe; without the check by `has` the
-/// expression would be an error, which counts as false.
+/// Excludes the probes that the listener answers, which come every few seconds. They are recognized by
+/// their route: the target may have the path to which the route rewrites. A request that was refused
+/// before it got a route is not a probe. Without `has` the expression would fail for it, which counts
+/// as false.
 fn no_probe() -> Value {
     let expression = format!("!has(xds.route_name) || xds.route_name != '{PROBES}'");
     let filter = typed(

@@ -1,14 +1,14 @@
-//! Envoy's admin interface: on a Unix socket that only this user can open, because it can stop
-//! Envoy and show its configuration. The status listener passes one path of it on, `/metrics`.
+//! Envoy's admin interface. It listens on a Unix socket that only this user can open, because it can
+//! stop Envoy and show the configuration. The status listener exposes one path of it as `/metrics`.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-/// The cluster by which the status listener reaches it.
+/// The cluster through which the status listener reaches the interface.
 pub(super) const CLUSTER: &str = "admin";
 
-/// Where its socket is.
+/// The path of the interface's socket.
 #[must_use]
 pub fn socket(run_dir: &Path) -> PathBuf {
     run_dir.join("admin.sock")

@@ -1,6 +1,6 @@
-//! 401 and 403 of the target: what a fresh token may heal is sent again by the route, and what
-//! only a person can heal becomes 503 with `Retry-After` where the user wants it. Prometheus
-//! drops a batch for ever on 401 and 403, and keeps it on 503.
+//! Replaces the target's 401 and 403 by 503 with `Retry-After`, if the settings say so. (The route
+//! retries a 401 that a fresh token may cure before this.) Prometheus drops a batch on 401 and 403, and
+//! retries it on 503.
 
 use entra_token_core::config::AuthErrorsRetryable;
 use serde_json::{Value, json};
@@ -11,15 +11,15 @@ use crate::settings::target::Target;
 const FILTER: &str = "envoy.filters.http.custom_response";
 const TYPE: &str = "envoy.extensions.filters.http.custom_response.v3.CustomResponse";
 
-/// Seconds after which a client may try again: somebody may be granting the role right now.
+/// Seconds until a client may retry: somebody may be granting the role right now.
 const RETRY_AFTER: &str = "30";
 
-/// Prometheus sends it with every remote-write request, and nobody else does.
+/// The header by which a remote-write request is recognized.
 const REMOTE_WRITE: &str = "x-prometheus-remote-write-version";
 
-/// The filter of a port, and its virtual hosts, the first of which are those of its targets: where
-/// these differ, each virtual host has a setting of its own.
-pub(super) fn of_all(
+/// The filter of a listener and its virtual hosts, which begin with those of the targets in the same
+/// order. If the targets' settings differ, each virtual host gets its own filter configuration.
+pub(super) fn configure(
     targets: &[&Target],
     mut virtual_hosts: Vec<Value>,
 ) -> (Option<Value>, Vec<Value>) {
@@ -37,7 +37,7 @@ pub(super) fn of_all(
     (Some(typed(FILTER, TYPE, json!({}))), virtual_hosts)
 }
 
-/// What turns 401 and 403 into 503; none where the target's answer stands.
+/// The matchers that replace 401 and 403 by 503; `None` if the target's response is passed on.
 fn matchers(retryable: AuthErrorsRetryable) -> Option<Value> {
     let refused = json!({ "or_matcher": { "predicate": [status("401"), status("403")] } });
     let predicate = match retryable {
@@ -50,7 +50,7 @@ fn matchers(retryable: AuthErrorsRetryable) -> Option<Value> {
     Some(
         json!({ "custom_response_matcher": { "matcher_list": { "matchers": [{
         "predicate": predicate,
-        "on_match": { "action": come_back() },
+        "on_match": { "action": service_unavailable() },
     }] } } }),
     )
 }
@@ -77,8 +77,8 @@ fn remote_write() -> Value {
     } })
 }
 
-/// Envoy names it in the access log's details.
-fn come_back() -> Value {
+/// The response policy. Its name appears in the details of the access log.
+fn service_unavailable() -> Value {
     let body = json!({ "error": {
         "code": "target_refuses_identity",
         "message": "the target refuses the proxy's identity (401 or 403); it probably lacks a role there",

@@ -1,38 +1,38 @@
-//! The bootstrap of `check`: the clusters by which the filter asks for tokens, as `run` has them, and
-//! nothing that serves clients. The launcher asks through a Unix socket that only this user can
-//! open: no port is taken, so this Envoy can run beside one that serves.
+//! The bootstrap of `check`. It has the clusters of `run` through which the filter calls for tokens, but
+//! no listeners for clients. The launcher sends its calls to a Unix socket that only this user can open.
+//! So this Envoy uses no port and can run beside another one.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Asking, admin, http, identity_clusters, status_from, upstream, with};
+use super::{TokenCalls, admin, http, identity_clusters, status_from, upstream, with};
 use crate::settings::Settings;
 use crate::settings::authority::Scheme;
 
-/// The request header that names the cluster to ask.
+/// The request header that selects the cluster.
 pub const CLUSTER: &str = "x-entra-auth-cluster";
-/// The response header in which Envoy says why it answers itself.
+/// The response header with the details of a local reply.
 pub const REASON: &str = "x-entra-auth-reason";
 
 const NAME: &str = "check";
 
-/// Where to ask.
+/// The path of the socket for the calls.
 #[must_use]
 pub fn socket(run_dir: &Path) -> PathBuf {
     run_dir.join("check.sock")
 }
 
-/// The bootstrap for these settings. As for the filter's calls, Envoy answers 504 itself where
-/// nothing has come within `timeout`.
+/// The bootstrap for these settings. Envoy answers 504 if a response is not complete within `timeout`,
+/// as for the filter's calls.
 #[must_use]
 pub fn build(settings: &Settings, run_dir: &Path, timeout: Duration) -> Value {
-    let Asking {
+    let TokenCalls {
         extensions,
         mut listeners,
         mut clusters,
-    } = Asking::new(settings, run_dir, &identity_clusters::remotes(settings));
+    } = TokenCalls::new(settings, run_dir, &identity_clusters::remotes(settings));
     listeners.push(listener(run_dir, &clusters, timeout));
     clusters.extend(authorities(settings));
     json!({
@@ -46,8 +46,8 @@ pub fn build(settings: &Settings, run_dir: &Path, timeout: Duration) -> Value {
     })
 }
 
-/// Nobody is asked through it. Tokens may come without TLS: then only a target needs the authorities,
-/// and Envoy is to judge them here as it does in `run`.
+/// An unused cluster that makes Envoy load the trust store, as in `run`, so that `check` reports an
+/// invalid one even if only a target uses TLS.
 fn authorities(settings: &Settings) -> Option<Value> {
     let mut targets = settings.targets.iter().map(|target| &target.endpoint);
     let by_tls = targets.find(|endpoint| endpoint.scheme == Scheme::Https)?;
@@ -64,9 +64,9 @@ fn listener(run_dir: &Path, clusters: &[Value], timeout: Duration) -> Value {
         "name": NAME,
         "domains": ["*"],
         "routes": routes,
-        // A dispatched call has none of these; IMDS, for one, refuses what was forwarded.
+        // The filter's calls do not have these headers. IMDS refuses requests with forwarding headers.
         "request_headers_to_remove": [CLUSTER, "x-forwarded-proto"],
-        // Only Envoy itself says this.
+        // An endpoint must not forge a local reply.
         "response_headers_to_remove": [REASON],
     });
     let reason = json!({ "local_reply_config": { "mappers": [{

@@ -1,6 +1,6 @@
-//! The files with secrets, assertions or a key, served to the filter: a plugin cannot open files,
-//! so an internal listener answers with a file's content, which Envoy reads anew when it changes.
-//! Only a cluster of this Envoy leads there, and the configuration shows the path alone.
+//! Serves files with secrets, assertions or a key to the filter. A plugin cannot open files, so an
+//! internal listener responds with a file's content, which Envoy reads again when the file changes. Only
+//! a cluster of this Envoy reaches the listener. The configuration contains only the files' paths.
 
 use std::path::{Path, PathBuf};
 
@@ -10,28 +10,27 @@ use super::{http, internal, numbered, typed, with};
 use crate::settings::Settings;
 use crate::settings::identity::{Application, Identity, MetadataService, Proof};
 
-/// The cluster's and the listener's name; the filter's configuration says it, too.
+/// The name of the cluster and of the listener, which the filter's configuration uses, too.
 pub(super) const CLUSTER: &str = "credential-files";
 
 /// A file that is served.
 #[derive(PartialEq, Eq)]
 struct Served<'a> {
     kind: &'static str,
-    /// Where it is; none for the key of App Service, which has no file but the one that the
-    /// launcher makes.
+    /// The file's path; `None` for the file with the key of App Service, which the launcher writes.
     file: Option<&'a Path>,
 }
 
-/// Where the value of `IDENTITY_HEADER` is put.
+/// The path of the file with the value of `IDENTITY_HEADER`.
 #[must_use]
 pub fn identity_header(run_dir: &Path) -> PathBuf {
     run_dir.join(IDENTITY_HEADER)
 }
 
-/// Its name there.
+/// The name of the file with the value of `IDENTITY_HEADER`.
 pub const IDENTITY_HEADER: &str = "identity-header";
 
-/// The file that this identity needs served.
+/// The file that must be served for this identity.
 fn served(identity: &Identity) -> Option<Served<'_>> {
     let (kind, file) = match identity {
         Identity::Managed(managed) => match managed.service {
@@ -52,7 +51,7 @@ fn served(identity: &Identity) -> Option<Served<'_>> {
     Some(Served { kind, file })
 }
 
-/// Every file that is served, once, with the path of requests for it.
+/// Every served file, once, with the path of requests for it.
 fn routes(settings: &Settings) -> Vec<(String, Served<'_>)> {
     let mut routes: Vec<(String, Served<'_>)> = Vec::new();
     for served in settings
@@ -70,7 +69,7 @@ fn routes(settings: &Settings) -> Vec<(String, Served<'_>)> {
     routes
 }
 
-/// The path of requests for the file that this identity needs.
+/// The path of requests for this identity's file.
 pub(super) fn route(identity: &Identity, settings: &Settings) -> Option<String> {
     let wanted = served(identity)?;
     let mut routes = routes(settings).into_iter();
@@ -105,8 +104,8 @@ pub(super) fn listener(settings: &Settings, run_dir: &Path) -> Option<Value> {
     Some(internal::listener(CLUSTER, &manager))
 }
 
-/// The file's content as it is. Its directory is watched, where Kubernetes and whoever else
-/// replaces files in one step renames something: the file, or the link `..data` on its way.
+/// A response with the file's unmodified content. Envoy watches the file's directory, because files are
+/// replaced by renaming: the file itself, or, in Kubernetes, the link `..data`.
 fn content_of(file: &Path) -> Value {
     let directory = file.parent().unwrap_or(file);
     json!({

@@ -1,6 +1,8 @@
-//! `OVERRIDE_REQUEST_HEADERS` or `requestHeaders`: set in the target's cluster, on the way out, because Envoy's debug log
-//! shows a request's headers as they are before that, and values may be secrets. For the same
-//! reason the bootstrap has only the names of variables, by which Envoy gets the values.
+//! Sets the headers of `OVERRIDE_REQUEST_HEADERS` or `requestHeaders`.
+//!
+//! Their values may be secret. So they are set by an upstream filter, because Envoy's debug log shows the
+//! headers before these filters, and the bootstrap has only the names of the environment variables from
+//! which Envoy reads the values.
 
 use serde_json::{Value, json};
 
@@ -9,7 +11,7 @@ use crate::settings::Settings;
 use crate::settings::headers::variables_of;
 use crate::settings::target::Target;
 
-/// The filter that sets those of a target; none where there is nothing to set.
+/// The filter that sets a target's headers; `None` if there are none.
 pub(super) fn filter(target: &Target, settings: &Settings) -> Option<Value> {
     if target.override_headers.is_empty() {
         return None;

@@ -1,18 +1,19 @@
-//! What the HTTP connection managers of both listeners have in common: a message passes as it
-//! came. Envoy's defaults are those of an edge proxy, which normalises, adds and believes headers.
+//! The common configuration of all HTTP connection managers. Messages pass unmodified, unlike with
+//! Envoy's defaults, which normalize paths and add and trust headers.
 
 use serde_json::{Value, json};
 
 use super::{typed, with};
 
-/// HTTP/2 flow control windows, in bytes. They bound what a peer may send unread; Envoy's own are
-/// many times as large. 256 KiB lets a stream have 64 MB/s at a round trip of 4 ms.
+/// The HTTP/2 flow-control window of a stream, in bytes. It limits the data that a peer may send before
+/// it is read; Envoy's default is many times as large. 256 KiB allows 64 MB/s at a round-trip time of
+/// 4 ms.
 const STREAM_WINDOW: u32 = 256 << 10;
 const STREAMS: u32 = 64;
 
-/// HTTP/2 with clients and with the target. The window of a connection is twice those of all its
-/// streams: else streams that nobody reads use it up, and the others get nothing. (Envoy tells the
-/// peer of what was read only when that is half of the window.)
+/// The HTTP/2 options for clients and for the target. The window of a connection is twice the windows of
+/// all its streams. Otherwise streams that are not read could use it up and block the others. (Envoy
+/// sends a window update only when half of the window was read.)
 pub(super) fn http2() -> Value {
     json!({
         "max_header_field_size_kb": MAX_HEADERS_KIB,
@@ -22,25 +23,25 @@ pub(super) fn http2() -> Value {
     })
 }
 
-/// Envoy waits this long for the headers of a request, so that half-open clients go away; nothing
-/// bounds the time of a body or a response that moves.
+/// How long a client may take to send the headers of a request. The time of a body or a response is not
+/// limited as long as data flows.
 const REQUEST_HEADERS_TIMEOUT: &str = "30s";
 
-/// How many header lines a message may have, and how long they may be together, in KiB. (Envoy's own
-/// bounds are 100 and 60.) A request with more gets 431, and in place of such an answer comes 503.
+/// The largest number of header lines of a message, and their largest total size in KiB. (Envoy's
+/// defaults are 100 and 60.) A request above these limits gets 431; a response above them becomes 503.
 pub(super) const MAX_HEADERS: u32 = 1000;
 pub(super) const MAX_HEADERS_KIB: u32 = 112;
 
-/// HTTP/1.1 with clients: an offer to go on in another protocol is taken off and the request served,
-/// as RFC 9110 §7.8 allows. (Java's HttpClient offers h2c, and Apache's TLS.) WebSocket is left there,
-/// so that Envoy refuses it with 403: without the upgrade such a request makes no sense.
+/// The HTTP/1.1 options for clients. An `Upgrade` is ignored, as RFC 9110 §7.8 allows. (Java's HttpClient
+/// offers h2c, and Apache's offers TLS.) The exception is WebSocket, which Envoy refuses with 403: without
+/// the upgrade such a request is useless.
 pub(super) fn http1() -> Value {
     json!({ "ignore_http_11_upgrade": [{ "safe_regex": { "regex": any_but("websocket") } }] })
 }
 
-/// A regular expression that matches every text but this word, in any case. RE2 has no negation, so
-/// this lists what is not the word: each of its proper prefixes, alone or followed by another letter
-/// than the word's next, and the word with more behind it.
+/// A regular expression that matches every text except this word, ignoring case. RE2 has no negation, so
+/// the expression lists all other texts: each proper prefix of the word, alone or followed by a different
+/// letter than in the word, and the word followed by anything.
 fn any_but(word: &str) -> String {
     let prefixes = word.char_indices().map(|(end, next)| {
         let prefix = &word[..end];
@@ -61,7 +62,7 @@ pub(super) fn connection_manager(
     http_filters.push(typed(
         "envoy.filters.http.router",
         "envoy.extensions.filters.http.router.v3.Router",
-        // Neither believes nor adds x-envoy-* headers.
+        // Neither trusts nor adds x-envoy-* headers.
         json!({ "suppress_envoy_headers": true }),
     ));
     let config = json!({
@@ -77,7 +78,7 @@ pub(super) fn connection_manager(
         "preserve_external_request_id": true,
         "server_header_transformation": "PASS_THROUGH",
         "forward_client_cert_details": "ALWAYS_FORWARD_ONLY",
-        // The address of the connection is the client's; X-Forwarded-For is only passed on.
+        // The client's address is that of the connection; X-Forwarded-For is passed on unmodified.
         "use_remote_address": true,
         "skip_xff_append": true,
         "internal_address_config": {},

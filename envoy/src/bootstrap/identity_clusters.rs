@@ -63,7 +63,7 @@ impl<'a> TokenService<'a> {
         }
     }
 
-    /// The name of its cluster, which is also in the filter's configuration.
+    /// The name of the service's cluster, which is also in the filter's configuration.
     pub(super) fn cluster(self, settings: &Settings) -> String {
         let of_its_kind = all(settings)
             .into_iter()
@@ -158,7 +158,7 @@ pub(super) fn clusters(settings: &Settings, run_dir: &Path) -> Vec<Value> {
         let name = token_service.cluster(settings);
         Some(match token_service {
             TokenService::Imds(service) | TokenService::AppService(service) => {
-                in_the_host(&name, service, settings)
+                local_service(&name, service, settings)
             }
             TokenService::Entra(service) | TokenService::Tsiam(service) => {
                 remote(&name, &service.endpoint, settings)
@@ -173,7 +173,7 @@ pub(super) fn clusters(settings: &Settings, run_dir: &Path) -> Vec<Value> {
 }
 
 /// A cluster for a service of this host: without the forward proxy and without TLS.
-fn in_the_host(name: &str, service: &Service, settings: &Settings) -> Value {
+fn local_service(name: &str, service: &Service, settings: &Settings) -> Value {
     let cluster = json!({
         "name": name,
         "connect_timeout": CONNECT_TIMEOUT,

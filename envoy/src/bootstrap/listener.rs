@@ -1,5 +1,5 @@
-//! A listener, by default on every address of the machine, with dead clients cleaned up by TCP itself,
-//! because no request or response that moves has a time limit.
+//! Listeners on TCP ports. TCP detects dead clients, because requests and responses have no timeout as
+//! long as data flows.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -7,23 +7,23 @@ use serde_json::{Value, json};
 
 use super::with;
 
-/// How much of a body is held for a connection; more flows only as the other side takes it. With
-/// Envoy's own 1 MiB, 400 large requests that waited took 900 MB; with this they take 180 MB.
+/// The buffer of a connection, in bytes. With Envoy's default of 1 MiB, 400 large requests that waited
+/// for a token took 900 MB of memory; with this value they take 180 MB.
 pub(super) const CONNECTION_BUFFER: u32 = 128 << 10;
 
-/// First probe after a minute without a byte, gone within another half.
+/// TCP keepalive: the first probe after 60 s without data; a dead peer is detected 30 s later.
 pub(super) fn tcp_keepalive() -> Value {
     json!({ "keepalive_time": 60, "keepalive_interval": 10, "keepalive_probes": 3 })
 }
 
-/// A peer that is there but takes no byte for two minutes counts as dead. Without this a target
-/// that stops reading would hold its requests, and their memory, for ever: Envoy does not notice
-/// that a client has gone while the rest of its body cannot be passed on.
+/// Closes a connection whose peer accepts no data for two minutes. Without this, a target that stops
+/// reading would keep requests, and their memory, forever: Envoy does not detect that a client has gone
+/// while the rest of the client's body cannot be forwarded.
 pub(super) fn socket_options() -> Value {
     if !cfg!(target_os = "linux") {
         return json!([]);
     }
-    // tcp(7): TCP_USER_TIMEOUT, in milliseconds, bounds a closed window, too.
+    // tcp(7): TCP_USER_TIMEOUT, in milliseconds. It covers a closed receive window, too.
     json!([{
         "description": "TCP_USER_TIMEOUT",
         "level": 6,
@@ -33,7 +33,7 @@ pub(super) fn socket_options() -> Value {
     }])
 }
 
-/// A listener with one connection manager.
+/// A listener on a TCP address with one connection manager. The address `::` includes IPv4.
 pub(super) fn listener(
     name: &str,
     address: SocketAddr,

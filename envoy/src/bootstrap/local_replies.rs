@@ -1,6 +1,6 @@
-//! What Envoy answers by itself, as JSON with a stable code, like the filter's own answers. Where
-//! the target could not be asked it is 503 with `Retry-After`, so that the client tries again; where
-//! it has fallen silent, 504 with the same.
+//! Envoy's local replies, as JSON with a stable code, like the filter's responses. If the target could
+//! not be reached, the status is 503 with `Retry-After`, so that the client retries; after an idle
+//! timeout it is 504 with `Retry-After`.
 
 use serde_json::{Value, json};
 
@@ -8,14 +8,15 @@ use super::{http, status, status_from, typed, with};
 use crate::settings::Settings;
 use crate::settings::target::Routing;
 
-/// Seconds after which a client may try again: the time of a few connection attempts.
+/// Seconds until a client may retry: the time of a few connection attempts.
 const RETRY_AFTER: &str = "5";
 
-/// Envoy's flags for "the target did not answer", beside UF for a connection that failed: no
-/// address, DNS, connection ended, resets of either side, circuit breaker, retries used up.
+/// Envoy's response flags for requests without a response from the target, except UF (connection
+/// failure): no healthy host, DNS failure, connection terminated, remote and local reset, circuit breaker,
+/// retries exhausted.
 const UPSTREAM_FLAGS: [&str; 7] = ["UH", "DF", "UC", "UR", "LR", "UO", "URX"];
 
-/// For a port that leads to one target, or to that which the request's host names.
+/// The local reply configuration of a listener.
 pub(super) fn config(routing: &Routing, settings: &Settings) -> Value {
     let unknown_host = match routing {
         Routing::Always(_) => None,
@@ -23,8 +24,8 @@ pub(super) fn config(routing: &Routing, settings: &Settings) -> Value {
     };
     let connection = connection_reason(routing, settings);
     let mut mappers = vec![
-        json!({ "filter": of_our_own() }),
-        come_back(504, &flags(&["SI"]), "idle_timeout", IDLE),
+        json!({ "filter": from_filter() }),
+        retryable(504, &flags(&["SI"]), "idle_timeout", IDLE),
         unavailable(&flags(&["UF"]), "upstream_unavailable", &connection),
         unavailable(&flags(&["UPE"]), "upstream_unavailable", &no_http()),
         unavailable(
@@ -43,16 +44,17 @@ fn misdirected() -> Value {
     status("EQ", 421)
 }
 
-/// Envoy's own status is 408 while the request is not complete, for which Prometheus drops a batch.
+/// The message of an idle timeout. Envoy's own status would be 408 while the request is incomplete, and
+/// Prometheus drops a batch on 408.
 const IDLE: &str = "no byte has moved in either direction for IDLE_TIMEOUT_SECONDS";
 
-/// The only 421 that is not a target's.
+/// The message of the 421 for a request to an unknown host.
 const UNKNOWN_HOST: &str = "this port leads to the target that the request's Host names, and to \
                             none by the name %REQUEST_HEADER(:AUTHORITY)%";
 
-/// How TLS or the connection failed, once: whether Envoy's own text has it, too, depends on the
-/// runtime and on retries. What a forward proxy answered is not known here, nor by which way each
-/// target of several is reached; its address is not for everybody who reaches the port.
+/// The message of a connection failure. It has the reason exactly once, while in Envoy's own text that
+/// depends on the runtime and on retries. A forward proxy's response is not known here, and neither is
+/// which of several targets was meant. The proxy's address is not shown to clients.
 fn connection_reason(routing: &Routing, settings: &Settings) -> String {
     let reason = "no connection to the target (%UPSTREAM_TRANSPORT_FAILURE_REASON%)";
     let targets = routing.targets().iter();
@@ -64,7 +66,8 @@ fn connection_reason(routing: &Routing, settings: &Settings) -> String {
     }
 }
 
-/// Envoy does not say what was wrong, nor what the status was, so that even a 204 becomes 503.
+/// The message of an invalid response. Envoy tells neither what was wrong nor the status, so even a 204
+/// becomes 503.
 fn no_http() -> String {
     format!(
         "the target's answer breaks the rules of HTTP, so that it is not known whether the request \
@@ -75,14 +78,13 @@ fn no_http() -> String {
     )
 }
 
-/// Envoy's own short name for what happened; the body it comes with is empty or says less.
+/// Envoy's short description of the cause. Its body is empty or less specific.
 const DETAILS: &str = "%RESPONSE_CODE_DETAILS%";
 
-/// Our filter's own answers come by here too, although it sits in the target's cluster: Envoy
-/// sends a local reply of an upstream filter as one of the listener's. So do those that
-/// `auth_errors` makes of a 401 or 403, which alone have no details. Both are complete; the first
-/// mapper that matches is the only one.
-fn of_our_own() -> Value {
+/// Matches replies that are complete already, so that no other mapper changes them (the first match
+/// wins): those of our upstream filter, which Envoy treats as local replies of the listener, and those of
+/// `auth_errors`, which are the only ones without details.
+fn from_filter() -> Value {
     let cel = typed(
         "envoy.access_loggers.extension_filters.cel",
         "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
@@ -105,17 +107,17 @@ fn mapper(filter: &Value, code: &str, message: &str) -> Value {
 }
 
 fn unavailable(filter: &Value, code: &str, message: &str) -> Value {
-    come_back(503, filter, code, message)
+    retryable(503, filter, code, message)
 }
 
-/// A reply that asks the client to try again.
-fn come_back(status: u16, filter: &Value, code: &str, message: &str) -> Value {
-    let try_again = json!({
+/// A reply with `Retry-After`.
+fn retryable(status: u16, filter: &Value, code: &str, message: &str) -> Value {
+    let retry_after = json!({
         "status_code": status,
         "headers_to_add": [{
             "header": { "key": "retry-after", "value": RETRY_AFTER },
             "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
         }],
     });
-    with(mapper(filter, code, message), try_again)
+    with(mapper(filter, code, message), retry_after)
 }

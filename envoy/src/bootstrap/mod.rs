@@ -1,5 +1,5 @@
-//! Envoy's bootstrap, built from checked [`Settings`]: one small file for each piece of it. No
-//! secret stands in it, because Envoy prints it whole where it cannot use it.
+//! Builds Envoy's bootstrap from checked [`Settings`]; each submodule builds one part. The bootstrap
+//! contains no secrets, because Envoy prints all of it if it is invalid.
 //!
 //! Field names and types are Envoy's (`envoy.config.bootstrap.v3.Bootstrap`, Envoy 1.40).
 
@@ -41,30 +41,30 @@ pub use plugin::authorizing as plugin_configuration;
 pub use proxy_listener::STAT_PREFIX as PROXY_STAT_PREFIX;
 pub use tunnel::AUTHORIZATION as PROXY_AUTHORIZATION;
 
-/// The bootstrap for these settings; what belongs to one run lies in `run_dir`.
+/// The bootstrap for these settings. The sockets and files of this run are in `run_dir`.
 #[must_use]
 pub fn build(settings: &Settings, run_dir: &Path) -> Value {
-    let mut ends = target_cluster::ends(settings);
-    ends.extend(identity_clusters::remotes(settings));
-    let asking = Asking::new(settings, run_dir, &ends);
+    let mut endpoints = target_cluster::endpoints(settings);
+    endpoints.extend(identity_clusters::remotes(settings));
+    let token_calls = TokenCalls::new(settings, run_dir, &endpoints);
     let mut extensions = vec![plugin::singleton(settings)];
-    extensions.extend(asking.extensions);
+    extensions.extend(token_calls.extensions);
     let mut listeners = proxy_listener::listeners(settings);
     listeners.push(status_listener::listener(settings));
-    listeners.extend(asking.listeners);
+    listeners.extend(token_calls.listeners);
     let targets = settings.targets.iter();
     let mut clusters: Vec<Value> = targets
         .map(|target| target_cluster::cluster(target, settings))
         .collect();
-    clusters.extend(asking.clusters);
+    clusters.extend(token_calls.clusters);
     clusters.push(admin::cluster(run_dir));
     clusters.push(status_listener::cluster(settings));
     let bootstrap = json!({
         "admin": admin::interface(run_dir),
         "bootstrap_extensions": extensions,
         "layered_runtime": runtime(json!({
-            // A reply to a dispatched call is held in the plugin's memory, which never shrinks;
-            // Envoy's own bound is 32 MiB. No token endpoint sends this much.
+            // The reply to a dispatched call is stored in the plugin's memory, which never shrinks.
+            // Envoy's default limit is 32 MiB; no token endpoint sends more than this one.
             "http.async_response_buffer_limit": 65536,
         })),
         "static_resources": with(
@@ -76,7 +76,7 @@ pub fn build(settings: &Settings, run_dir: &Path) -> Value {
     with(bootstrap, overload::config(settings.memory_limit))
 }
 
-/// Envoy's runtime: with these keys, and with those by which it tells the filter and `check` why a
+/// Envoy's runtime with these keys, and with the key that makes Envoy tell the filter and `check` why a
 /// connection failed.
 fn runtime(keys: Value) -> Value {
     let keys = with(
@@ -86,19 +86,20 @@ fn runtime(keys: Value) -> Value {
     json!({ "layers": [{ "name": "static", "static_layer": keys }] })
 }
 
-/// All by which tokens and credentials are asked for, whoever asks, and the tunnels to these ends.
-struct Asking {
+/// The resources for the calls for tokens and credentials, for the filter and for `check`, and the
+/// tunnels to the remote endpoints.
+struct TokenCalls {
     extensions: Vec<Value>,
     listeners: Vec<Value>,
     clusters: Vec<Value>,
 }
 
-impl Asking {
-    fn new(settings: &Settings, run_dir: &Path, ends: &[(String, &Endpoint)]) -> Self {
-        let mut listeners = tunnel::listeners(settings, ends);
+impl TokenCalls {
+    fn new(settings: &Settings, run_dir: &Path, endpoints: &[(String, &Endpoint)]) -> Self {
+        let mut listeners = tunnel::listeners(settings, endpoints);
         listeners.extend(credential_files::listener(settings, run_dir));
         let mut clusters = identity_clusters::clusters(settings, run_dir);
-        clusters.extend(tunnel::cluster(settings, ends));
+        clusters.extend(tunnel::cluster(settings, endpoints));
         Self {
             extensions: Vec::from_iter((!listeners.is_empty()).then(internal::extension)),
             listeners,
@@ -107,7 +108,7 @@ impl Asking {
     }
 }
 
-/// A typed extension's configuration.
+/// The configuration of an extension.
 fn typed(name: &str, type_name: &str, config: Value) -> Value {
     json!({ "name": name, "typed_config": typed_config(type_name, config) })
 }
@@ -117,13 +118,13 @@ fn typed_config(type_name: &str, config: Value) -> Value {
     with(config, json!({ "@type": type_url }))
 }
 
-/// A value of this program, as the type that the filter's configuration wants.
+/// Parses a text that this program generated.
 fn parsed<T: FromStr<Err = String>>(text: &str) -> T {
     text.parse()
         .unwrap_or_else(|why| unreachable!("{text:?} {why}; it is made by this program"))
 }
 
-/// The name of something, made from the number of those of its kind before it.
+/// The name of an object: its kind, followed by its number unless it is the first of its kind.
 fn numbered(kind: &str, before: usize) -> String {
     match before {
         0 => kind.to_owned(),
@@ -131,7 +132,7 @@ fn numbered(kind: &str, before: usize) -> String {
     }
 }
 
-/// A filter, of log lines or of Envoy's own answers, for this status and those above it.
+/// A filter of the access log or of local replies, for this status and higher ones.
 fn status_from(code: u16) -> Value {
     status("GE", code)
 }
@@ -139,12 +140,12 @@ fn status_from(code: u16) -> Value {
 fn status(op: &str, code: u16) -> Value {
     json!({ "status_code_filter": { "comparison": {
         "op": op,
-        // Envoy wants a runtime key, by which nobody changes anything.
+        // Envoy requires a runtime key here, which is not used.
         "value": { "default_value": code, "runtime_key": format!("entra_auth.status_{code}") },
     } } })
 }
 
-/// An object and the members of another one.
+/// Adds the members of `more` to an object.
 fn with(mut object: Value, more: Value) -> Value {
     if let (Value::Object(members), Value::Object(more)) = (&mut object, more) {
         members.extend(more);

@@ -1,8 +1,8 @@
-//! The filter in its three places: the singleton service that gets tokens, an upstream filter
-//! for each target that puts its token on requests, the filter that answers `/ready` and `/status`.
-//! They name the same VM, and so share its memory and the tokens in it.
+//! The three uses of the filter: the singleton service that acquires tokens, an upstream filter for each
+//! target that puts the token on requests, and the filter that answers `/ready` and `/status`. They have
+//! the same VM id, so on each thread they share one VM and its tokens.
 //!
-//! An upstream filter knows its own target and no other: two targets may have one host.
+//! An upstream filter knows its own target only, because two targets may have the same host.
 
 use entra_token_core::config::{self, AuthErrorsRetryable, Hold, Mode, Placement, PluginConfig};
 use serde_json::{Value, json};
@@ -11,13 +11,13 @@ use super::{identity, parsed, typed, with};
 use crate::settings::Settings;
 use crate::settings::target::Target;
 
-/// Separates our shared data from that of any other plugin, and joins our three places.
+/// Separates our shared data from that of other plugins.
 const VM_ID: &str = "entra-auth";
 const ROOT_ID: &str = "entra-auth";
 /// The filter's name in a listener and in a cluster.
 pub(super) const HTTP_FILTER: &str = "envoy.filters.http.wasm";
 
-/// The service that gets tokens, on Envoy's main thread.
+/// The service that acquires tokens, on Envoy's main thread.
 pub(super) fn singleton(settings: &Settings) -> Value {
     typed(
         "envoy.bootstrap.wasm",
@@ -29,8 +29,7 @@ pub(super) fn singleton(settings: &Settings) -> Value {
     )
 }
 
-/// The filter in the target's cluster: it runs for every try of a request, and only for requests
-/// to the target.
+/// The filter in the target's cluster. It runs for every attempt of a request to the target.
 pub(super) fn authorize(target: &Target, settings: &Settings) -> Value {
     let all = configuration(settings, Mode::Authorize);
     let own = PluginConfig {
@@ -45,8 +44,8 @@ pub(super) fn authorize(target: &Target, settings: &Settings) -> Value {
             .zip(&settings.targets)
             .filter(|(_, its)| its.name == target.name)
             .map(|(own, _)| config::Target {
-                // The first names it. The filter is in the target's cluster, so every request is
-                // its.
+                // The first pattern names the target in metrics. `*` matches all requests, because
+                // all requests to this cluster are for the target.
                 hosts: vec![target.pattern.clone(), parsed("*")],
                 ..own
             })
@@ -62,7 +61,7 @@ pub(super) fn status(settings: &Settings) -> Value {
 }
 
 fn http_filter(configuration: &PluginConfig, settings: &Settings) -> Value {
-    // A trapped VM is loaded again; until then requests get 503, never pass without a token.
+    // Envoy reloads a VM that has trapped. Until then requests get 503 and never pass without a token.
     let policy = json!({ "failure_policy": "FAIL_RELOAD" });
     typed(
         HTTP_FILTER,
@@ -88,7 +87,7 @@ fn plugin(configuration: &PluginConfig, settings: &Settings, more: Value) -> Val
     with(plugin, more)
 }
 
-/// What the filter is told that gets tokens and puts them on requests.
+/// The configuration of a filter that acquires tokens and puts them on requests.
 #[must_use]
 pub fn authorizing(settings: &Settings) -> PluginConfig {
     configuration(settings, Mode::Authorize)
@@ -118,7 +117,7 @@ fn configuration(settings: &Settings, mode: Mode) -> PluginConfig {
     }
 }
 
-/// The `n`th target of the settings.
+/// The configuration of the `n`th target.
 fn of_target(n: usize, target: &Target, settings: &Settings) -> config::Target {
     config::Target {
         audience_name: Some(parsed(&settings.terms.of_audience(n))),
@@ -128,7 +127,7 @@ fn of_target(n: usize, target: &Target, settings: &Settings) -> config::Target {
         clusters: Some(vec![parsed("*")]),
         required: target.required,
         hold: (target.hold != Hold::default()).then(|| target.hold.clone()),
-        // In upstream placement this is the listener's to do.
+        // In upstream placement the listener does this, see `auth_errors`.
         auth_errors_retryable: None,
     }
 }

@@ -1,6 +1,6 @@
-//! The proxy: everything a client sends goes to a target as it came, but for the `Host`, the
-//! `Authorization`, and whatever would steer Envoy. A port leads to one target, or to that which the
-//! request's `Host` names.
+//! The proxy's listeners. A client's request is forwarded unmodified, except for `Host`, `Authorization`
+//! and headers that would control Envoy. A port forwards to one target, or to the target that the
+//! request's `Host` selects.
 
 use entra_token_core::status::READY_WITHOUT_DETAILS;
 use serde_json::{Value, json};
@@ -13,17 +13,16 @@ use super::{
 use crate::settings::Settings;
 use crate::settings::target::{Listener, Routing, Target, hosts};
 
-/// Holds a client's X-Forwarded-Proto while Envoy, which sets its own, handles the request.
+/// Preserves a client's X-Forwarded-Proto, which Envoy overwrites while it handles the request.
 const CLIENT_PROTO: &str = "x-envoy-client-forwarded-proto";
 
-/// The methods that RFC 9110 §9.2.1 calls safe: a request that the target gets twice changes nothing
-/// there.
+/// The safe methods (RFC 9110 §9.2.1): the target may receive such a request twice.
 const SAFE_METHODS: &str = "GET|HEAD|OPTIONS|TRACE";
 
-/// Names Envoy's metrics of the clients' side.
+/// The prefix of the listeners' metrics.
 pub const STAT_PREFIX: &str = "proxy";
 
-/// By these headers a request asks to be taken for one of another method, which need not be safe.
+/// Headers that override a request's method by one that may not be safe.
 const OTHER_METHOD: [&str; 3] = [
     "x-http-method-override",
     "x-http-method",
@@ -57,7 +56,7 @@ fn listener(of: &Listener, name: &str, settings: &Settings) -> Value {
         Routing::ByHost(_) => (by_host(&targets, of.port, &health), json!({})),
     };
     let mut filters = vec![restore_forwarded_proto()];
-    let (auth_errors, virtual_hosts) = auth_errors::of_all(&targets, virtual_hosts);
+    let (auth_errors, virtual_hosts) = auth_errors::configure(&targets, virtual_hosts);
     filters.extend(auth_errors);
     let manager = http::connection_manager(
         STAT_PREFIX,
@@ -70,11 +69,11 @@ fn listener(of: &Listener, name: &str, settings: &Settings) -> Value {
                 "allow_custom_methods": true,
                 "enable_trailers": true,
             })), without_host),
-            // Of the whole request, not of a try: what waits in the filter counts, too.
+            // For the whole request including retries, so the time in the filter counts, too.
             "stream_idle_timeout": format!("{}s", settings.idle_timeout.as_secs()),
-            // The target decides whether the body is wanted, not we.
+            // The target decides whether it accepts the body.
             "proxy_100_continue": true,
-            // HTTP/2 tells the target the scheme: that of the connection to it.
+            // The scheme in HTTP/2 requests is that of the connection to the target.
             "scheme_header_transformation": { "match_upstream": true },
             "local_reply_config": local_replies::config(&of.routing, settings),
             "access_log": access_log::loggers(settings.access_log, settings.proxy_health_paths),
@@ -84,7 +83,7 @@ fn listener(of: &Listener, name: &str, settings: &Settings) -> Value {
     listener::listener(name, address, &manager, json!({}))
 }
 
-/// What the proxy's ports answer by themselves, whatever the `Host`: probes use the pod's address.
+/// The routes for health probes. They match any `Host`, because probes use the pod's address.
 fn health_routes(settings: &Settings) -> Vec<Value> {
     if !settings.proxy_health_paths {
         return Vec::new();
@@ -93,12 +92,12 @@ fn health_routes(settings: &Settings) -> Vec<Value> {
         "match": { "path": "/ready", "headers": [method("GET|HEAD")] },
         "route": {
             "cluster": status_listener::CLUSTER,
-            // Whoever reaches this port may be anybody: identities and what ails them are not told.
+            // Clients of this port are not trusted with details of the identities.
             "prefix_rewrite": READY_WITHOUT_DETAILS,
             "timeout": "5s",
         },
     });
-    // The access log tells probes by this name.
+    // The access log recognizes probes by this name.
     [status_listener::health(), ready]
         .map(|route| with(route, json!({ "name": access_log::PROBES })))
         .into()
@@ -110,7 +109,7 @@ fn virtual_host(target: &Target, hosts: &Value, health: &[Value]) -> Value {
     json!({ "name": target.name.to_string(), "domains": hosts, "routes": routes })
 }
 
-/// One for each target, and one for the requests that are for none of them: misdirected
+/// A virtual host for each target, and one that answers all other hosts with 421 Misdirected Request
 /// (RFC 9110 §15.5.20).
 fn by_host(targets: &[&Target], port: u16, health: &[Value]) -> Vec<Value> {
     let mut virtual_hosts: Vec<Value> = targets
@@ -120,7 +119,7 @@ fn by_host(targets: &[&Target], port: u16, health: &[Value]) -> Vec<Value> {
     let mut routes = health.to_vec();
     routes.push(json!({ "match": { "prefix": "/" }, "direct_response": { "status": 421 } }));
     virtual_hosts.push(json!({
-        // No target can be called so.
+        // No target can have this name.
         "name": "no target",
         "domains": ["*"],
         "routes": routes,
@@ -128,15 +127,15 @@ fn by_host(targets: &[&Target], port: u16, health: &[Value]) -> Vec<Value> {
     virtual_hosts
 }
 
-/// Every request: those whose method is safe may be sent again where the others may not. (Envoy
-/// itself refuses what has no path: `OPTIONS *` and `CONNECT`.)
+/// The routes to a target. Requests with a safe method have a wider retry policy. (Envoy itself refuses
+/// requests without a path: `OPTIONS *` and `CONNECT`.)
 fn to(target: &Target) -> [Value; 2] {
     let mut headers = vec![method(SAFE_METHODS)];
     headers.extend(OTHER_METHOD.map(|name| json!({ "name": name, "present_match": false })));
     let safe = json!({ "prefix": "/", "headers": headers });
     [
-        route(target, &safe, &retries::of_safe_methods()),
-        route(target, &json!({ "prefix": "/" }), &retries::of_all()),
+        route(target, &safe, &retries::safe_methods()),
+        route(target, &json!({ "prefix": "/" }), &retries::any_method()),
     ]
 }
 
@@ -149,14 +148,14 @@ fn route(target: &Target, requests: &Value, retry_policy: &Value) -> Value {
             "timeout": "0s",
             "retry_policy": retry_policy,
         },
-        "request_body_buffer_limit": retries::KEPT_BODY_BYTES,
-        // What a client puts there is for us, not for the target; the filter sets the token.
+        "request_body_buffer_limit": retries::MAX_BUFFERED_BODY,
+        // A client's credentials are not for the target; the filter sets the token.
         "request_headers_to_remove": ["authorization", "proxy-authorization"],
     })
 }
 
-/// A client's x-envoy-* headers set time-outs, retries, traces and the like: they go before anyone
-/// reads them. In the same step its X-Forwarded-Proto is put aside.
+/// Removes a client's x-envoy-* headers, which would control timeouts, retries and traces, and saves the
+/// client's X-Forwarded-Proto.
 fn ignore_envoy_headers() -> Value {
     typed(
         "envoy.http.early_header_mutation.header_mutation",
@@ -171,7 +170,7 @@ fn ignore_envoy_headers() -> Value {
     )
 }
 
-/// Envoy's own X-Forwarded-Proto and its x-envoy-* headers go, the client's value comes back.
+/// Removes Envoy's x-envoy-* headers, and restores the client's X-Forwarded-Proto.
 fn restore_forwarded_proto() -> Value {
     typed(
         "envoy.filters.http.header_mutation",

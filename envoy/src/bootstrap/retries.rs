@@ -1,23 +1,23 @@
-//! What the proxy's routes send again by themselves, so that the client does not see the failure.
+//! The retry policies of the proxy's routes.
 
 use serde_json::{Value, json};
 
-/// How much of a body the router keeps to send it again.
-pub(super) const KEPT_BODY_BYTES: u32 = 16 << 20;
+/// The largest body that the router buffers for a retry, in bytes.
+pub(super) const MAX_BUFFERED_BODY: u32 = 16 << 20;
 
-/// After a 401 our filter waits for a fresh token before it lets the next try go; in the other cases
-/// the target has not seen the request.
+/// The conditions under which the target has not processed the request. After a 401 the filter waits for
+/// a fresh token before it lets the retry pass.
 const UNSEEN: &str = "retriable-status-codes,connect-failure,refused-stream,reset-before-request";
 
-/// Requests of any method. One that may have reached the target is not repeated: RFC 9110 §9.2.2
-/// forbids it, and a batch of samples would be stored twice.
-pub(super) fn of_all() -> Value {
+/// For requests of any method. A request that the target may have processed is not retried: RFC 9110
+/// §9.2.2 forbids it, and a batch of samples would be stored twice.
+pub(super) fn any_method() -> Value {
     policy(UNSEEN)
 }
 
-/// Requests that may reach the target twice. They are repeated when the connection ends before an
-/// answer, too: most often the target has just closed an idle one (RFC 9112 §9.3.1).
-pub(super) fn of_safe_methods() -> Value {
+/// For requests with a safe method. They are also retried when the connection ends before a response:
+/// usually the target has just closed an idle connection (RFC 9112 §9.3.1).
+pub(super) fn safe_methods() -> Value {
     policy(&format!("{UNSEEN},reset"))
 }
 

@@ -1,5 +1,5 @@
-//! How the plugin's metrics get their labels. A plugin can only give a metric a name, so labels
-//! stand before it, as Istio's plugins write them (`label=.=value;.;name`), and are taken out here.
+//! The labels of the plugin's metrics. A plugin can only name a metric, so the labels are encoded in the
+//! name, as in Istio's plugins (`label=.=value;.;name`), and Envoy extracts them by these rules.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ pub(super) fn config() -> Value {
     let tags: Vec<Value> = LABELS
         .iter()
         .map(|label| {
-            // The first group is cut out of the name, the second is the label's value.
+            // Envoy removes the first group from the name; the second is the label's value.
             json!({ "tag_name": label, "regex": format!(r"({label}=\.=(.*?);\.;)") })
         })
         .collect();

@@ -1,5 +1,5 @@
-//! The listener for operators: `/health` by Envoy itself, `/ready` and `/status` by the filter,
-//! `/metrics` from the admin interface, of which nothing else can be reached.
+//! The listener for operators. Envoy answers `/health`, the filter answers `/ready` and `/status`, and
+//! the admin interface answers `/metrics`; nothing else of the admin interface is exposed.
 
 use entra_token_core::status::READY_WITHOUT_DETAILS;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{admin, http, listener, plugin, typed, with};
 use crate::settings::Settings;
 
-/// The cluster by which the proxy listener asks for `/ready`.
+/// The cluster through which the proxy listeners get `/ready`.
 pub(super) const CLUSTER: &str = "status";
 
 pub(super) fn listener(settings: &Settings) -> Value {
@@ -18,7 +18,7 @@ pub(super) fn listener(settings: &Settings) -> Value {
             with(health(), without_filter()),
             with(metrics(), without_filter()),
             {
-                // /ready and /status do not come here: the filter answers them before.
+                // The filter answers /ready and /status before.
                 "match": { "prefix": "/" },
                 "direct_response": {
                     "status": 404,
@@ -37,13 +37,13 @@ pub(super) fn listener(settings: &Settings) -> Value {
         "status",
         settings.bound_to(settings.status_address, settings.status_port),
         &manager,
-        // Probes and metrics are wanted most when there is too much of everything else.
+        // Probes and metrics must work under overload, too.
         json!({ "bypass_overload_manager": true, "ignore_global_conn_limit": true }),
     )
 }
 
-/// `/ready` is 503 from the moment Envoy is told to fail its health checks, which begins a drain;
-/// until then the filter answers.
+/// Answers `/ready` with 503 once Envoy was told to fail its health checks, which begins a drain. Until
+/// then the filter answers.
 fn not_ready_while_draining() -> Value {
     typed(
         "envoy.filters.http.health_check",
@@ -79,7 +79,7 @@ fn metrics() -> Value {
     })
 }
 
-/// Health and metrics do not depend on the filter: they are wanted when it has failed.
+/// Disables the filter for a route: health and metrics must work if the filter has failed.
 fn without_filter() -> Value {
     json!({ "typed_per_filter_config": { plugin::HTTP_FILTER: {
         "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig",
@@ -87,7 +87,7 @@ fn without_filter() -> Value {
     } } })
 }
 
-/// Only these methods; a request of another passes to the next route.
+/// A route's header matcher for these methods.
 pub(super) fn method(regex: &str) -> Value {
     json!({ "name": ":method", "string_match": { "safe_regex": { "regex": regex } } })
 }

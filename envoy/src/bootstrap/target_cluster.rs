@@ -1,5 +1,5 @@
-//! The cluster of a target: found by DNS or by its address, spoken to by TLS with its name
-//! checked, HTTP/2 where it offers it, and the filter that authorizes each request on its way out.
+//! The cluster of a target: its addresses, TLS with verification of the name, HTTP/1.1 or HTTP/2, and
+//! the upstream filter that puts the token on each request.
 
 use serde_json::{Value, json};
 
@@ -9,29 +9,29 @@ use crate::settings::Settings;
 use crate::settings::authority::{Endpoint, Scheme};
 use crate::settings::target::{Target, TargetName};
 
-/// The cluster's name, in routes and metrics: `target` for the one that the environment names.
+/// The cluster's name in routes and metrics: `target` for the target of the environment variables.
 pub(super) fn name(target: &Target) -> String {
     if target.name == TargetName::only() {
         return target.name.to_string();
     }
-    // Apart from the names of the clusters that are not a target's.
+    // The prefix avoids the names of other clusters.
     format!("target-{}", target.name)
 }
 
-/// For TCP and TLS together, two lost packets included. With the route's two retries a client has
-/// its answer after 15 s, before Prometheus gives up (30 s).
+/// The timeout of TCP and TLS together, with time for two lost packets. With the route's two retries a
+/// client has a response after 15 s, before Prometheus gives up (30 s).
 pub(super) const CONNECT_TIMEOUT: &str = "5s";
 
-/// Where the targets' clusters lead, each with its cluster's name.
-pub(super) fn ends(settings: &Settings) -> Vec<(String, &Endpoint)> {
+/// The targets' endpoints, each with the name of its cluster.
+pub(super) fn endpoints(settings: &Settings) -> Vec<(String, &Endpoint)> {
     let targets = settings.targets.iter();
     targets
         .map(|target| (name(target), &target.endpoint))
         .collect()
 }
 
-/// What may wait is bounded by the filter's hold limits and the overload manager. A breaker below
-/// those would answer for them, without a reason.
+/// Disables the circuit breakers. The filter's hold limits and the overload manager limit the waiting
+/// requests; a lower circuit breaker would answer without a specific reason.
 pub(super) fn no_circuit_breakers() -> Value {
     const UNBOUNDED: u32 = u32::MAX;
     json!({ "thresholds": [{
@@ -47,7 +47,7 @@ pub(super) fn cluster(target: &Target, settings: &Settings) -> Value {
     let cluster = json!({
         "name": name,
         "connect_timeout": CONNECT_TIMEOUT,
-        // Envoy opens the listeners without an answer from DNS: probes and metrics must not wait.
+        // Envoy must open its listeners before DNS answers: probes and metrics must not wait.
         "wait_for_warm_on_init": false,
         "circuit_breakers": no_circuit_breakers(),
         "per_connection_buffer_limit_bytes": listener::CONNECTION_BUFFER,
@@ -58,7 +58,8 @@ pub(super) fn cluster(target: &Target, settings: &Settings) -> Value {
     with(cluster, connections(&name, &target.endpoint, settings))
 }
 
-/// By TLS what the target chooses, in clear HTTP/1.1; and the filters of the way out.
+/// The protocol options: over TLS the protocol that the target selects by ALPN, else HTTP/1.1; and the
+/// upstream filters.
 fn protocols(target: &Target, settings: &Settings) -> Value {
     let http1 = json!({ "enable_trailers": true });
     let version = match target.endpoint.scheme {

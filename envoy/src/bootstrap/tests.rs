@@ -1,5 +1,4 @@
-//! What a bootstrap must say whatever the settings; that Envoy does what it says is shown by the
-//! tests on a real Envoy.
+//! Properties of the bootstrap for all settings. Its effect is tested on a real Envoy.
 
 use std::fs;
 
@@ -10,7 +9,7 @@ use crate::machine::Machine;
 use crate::settings::trust_store::tests::certificate;
 use crate::settings::{self, file, files, headers};
 
-/// A machine with all that the launcher looks for.
+/// A machine with all files that the launcher needs.
 fn machine(directory: &Path) -> Machine {
     let store = directory.join("ca.pem");
     fs::write(&store, certificate()).unwrap();
@@ -113,8 +112,8 @@ fn identities(file: &str) -> Vec<Vec<(&'static str, String)>> {
     ]
 }
 
-/// Every bootstrap that an identity makes.
-fn of_every_identity() -> Vec<Value> {
+/// The bootstrap of every kind of identity.
+fn bootstraps_of_every_identity() -> Vec<Value> {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("token");
     fs::write(&file, "eyJhbGciOiJub25lIn0.e30.").unwrap();
@@ -129,7 +128,7 @@ fn of_every_identity() -> Vec<Value> {
 }
 
 #[test]
-fn the_filter_accepts_every_configuration_that_is_written_for_it() {
+fn the_filter_accepts_every_generated_configuration() {
     let audience = ("AUDIENCE", "api://x/.default");
     let others: [&[(&str, &str)]; 3] = [
         &[("AAD_TOKEN_REFRESH_INTERVAL_IN_PERCENTAGE", "99")],
@@ -137,7 +136,7 @@ fn the_filter_accepts_every_configuration_that_is_written_for_it() {
         &[audience, ("TARGET_HOST", "http://localhost")],
     ];
     let others = others.iter().map(|variables| bootstrap(variables));
-    for bootstrap in of_every_identity().into_iter().chain(others) {
+    for bootstrap in bootstraps_of_every_identity().into_iter().chain(others) {
         let mut texts = Vec::new();
         plugin_configurations(&bootstrap, &mut texts);
         assert_eq!(texts.len(), 3);
@@ -148,7 +147,7 @@ fn the_filter_accepts_every_configuration_that_is_written_for_it() {
     }
 }
 
-/// The names of the clusters that a piece of a bootstrap leads to.
+/// The names of the clusters that a part of a bootstrap uses.
 fn named(value: &Value, key: &str, found: &mut Vec<String>) {
     match value {
         Value::Object(members) => {
@@ -165,8 +164,8 @@ fn named(value: &Value, key: &str, found: &mut Vec<String>) {
 }
 
 #[test]
-fn clients_reach_the_target_the_status_and_the_metrics_and_no_other_cluster() {
-    for bootstrap in of_every_identity() {
+fn listeners_for_clients_use_only_the_clusters_of_target_status_and_metrics() {
+    for bootstrap in bootstraps_of_every_identity() {
         let mut reached = Vec::new();
         for listener in bootstrap["static_resources"]["listeners"]
             .as_array()
@@ -178,15 +177,15 @@ fn clients_reach_the_target_the_status_and_the_metrics_and_no_other_cluster() {
             assert_eq!(bound, listener["name"] != "credential-files");
         }
         reached.sort_unstable();
-        // By two routes to the target.
+        // Two routes forward to the target.
         reached.dedup();
         assert_eq!(reached, ["admin", "status", "target"]);
     }
 }
 
 #[test]
-fn every_cluster_that_the_filter_asks_is_there() {
-    for bootstrap in of_every_identity() {
+fn every_cluster_in_the_filters_configuration_exists() {
+    for bootstrap in bootstraps_of_every_identity() {
         let clusters = bootstrap["static_resources"]["clusters"]
             .as_array()
             .unwrap();
@@ -200,20 +199,20 @@ fn every_cluster_that_the_filter_asks_is_there() {
         for cluster in &asked {
             assert!(there.contains(&cluster.as_str()), "{cluster} {there:?}");
         }
-        // And no more than those.
+        // There are no other clusters.
         assert_eq!(there.len(), asked.len() + 3, "{asked:?} {there:?}");
     }
 }
 
 #[test]
-fn no_bootstrap_holds_the_key_of_app_service() {
-    for bootstrap in of_every_identity() {
+fn no_bootstrap_contains_the_key_of_app_service() {
+    for bootstrap in bootstraps_of_every_identity() {
         assert!(!bootstrap.to_string().contains("the-key-of-app-service"));
     }
 }
 
 #[test]
-fn nothing_but_headers_and_silence_has_a_time_limit() {
+fn only_request_headers_and_idle_streams_have_a_timeout() {
     let bootstrap = bootstrap(&[("IDLE_TIMEOUT_SECONDS", "30")]);
     let proxy = &bootstrap["static_resources"]["listeners"][0];
     let manager = &proxy["filter_chains"][0]["filters"][0]["typed_config"];
@@ -232,7 +231,7 @@ fn nothing_but_headers_and_silence_has_a_time_limit() {
 }
 
 #[test]
-fn the_circuit_breakers_lie_above_the_hold_limits() {
+fn the_circuit_breakers_are_above_the_hold_limits() {
     let bootstrap = bootstrap(&[("ENVOY_CONCURRENCY", "1024")]);
     let held = u64::from(config::Hold::default().max_requests.get()) * 1024;
     let target = &bootstrap["static_resources"]["clusters"][0];
@@ -248,7 +247,7 @@ fn the_circuit_breakers_lie_above_the_hold_limits() {
 }
 
 #[test]
-fn the_three_places_of_the_filter_name_one_vm() {
+fn the_three_uses_of_the_filter_share_one_vm() {
     let text = bootstrap(&[]).to_string();
     assert_eq!(text.matches("\"vm_id\":\"entra-auth\"").count(), 3);
     assert_eq!(text.matches("\"root_id\":\"entra-auth\"").count(), 3);
@@ -259,14 +258,14 @@ fn the_three_places_of_the_filter_name_one_vm() {
 }
 
 #[test]
-fn a_machine_without_ipv6_listens_on_ipv4_alone() {
+fn a_machine_without_ipv6_listens_on_ipv4_only() {
     let text = bootstrap(&[]).to_string();
     assert_eq!(text.matches("\"address\":\"0.0.0.0\"").count(), 2);
     assert!(!text.contains("ipv4_compat"));
 }
 
-/// The settings that the environment and the file that `render --config` prints both say.
-fn says_the_same(pairs: &[(&str, &str)]) -> String {
+/// Checks that the environment and the file that `render --config` prints yield the same settings.
+fn assert_same_bootstrap(pairs: &[(&str, &str)]) -> String {
     let directory = tempfile::tempdir().unwrap();
     let machine = machine(directory.path());
     let of_environment = read(&machine, pairs);
@@ -285,7 +284,7 @@ fn says_the_same(pairs: &[(&str, &str)]) -> String {
     beside.extend(values.iter().map(|(n, v)| (n.as_str(), v.as_str())));
     beside.push((file::VARIABLE, &path));
     let of_file = Settings {
-        // The two are called by other names in messages.
+        // The names of settings in messages differ.
         terms: of_environment.terms.clone(),
         ..read(&machine, &beside)
     };
@@ -294,7 +293,7 @@ fn says_the_same(pairs: &[(&str, &str)]) -> String {
         rendered(&of_file).to_string(),
         "{text}"
     );
-    // Not all of it is in the bootstrap: the token-sidecar gets its part.
+    // The bootstrap does not have the settings of the token-sidecar.
     assert_eq!(of_environment.identities, of_file.identities);
     assert_eq!(of_environment.targets, of_file.targets);
     text
@@ -307,7 +306,7 @@ fn the_rendered_file_of_every_identity_makes_the_same_bootstrap() {
     fs::write(&token, "eyJhbGciOiJub25lIn0.e30.").unwrap();
     for variables in identities(token.to_str().unwrap()) {
         let variables = variables.iter().map(|(n, v)| (*n, v.as_str()));
-        let text = says_the_same(&LEAST.into_iter().chain(variables).collect::<Vec<_>>());
+        let text = assert_same_bootstrap(&LEAST.into_iter().chain(variables).collect::<Vec<_>>());
         assert!(!text.contains("the-key-of-app-service"), "{text}");
     }
 }
@@ -351,10 +350,10 @@ fn the_rendered_file_of_all_other_settings_makes_the_same_bootstrap() {
     ];
     let of_application = |more: &[(&'static str, &str)]| {
         let all = LEAST.iter().chain(&application).chain(more);
-        says_the_same(&all.copied().collect::<Vec<_>>())
+        assert_same_bootstrap(&all.copied().collect::<Vec<_>>())
     };
     of_application(&certificate);
     of_application(&china);
-    let text = says_the_same(&LEAST.into_iter().chain(proxy).collect::<Vec<_>>());
+    let text = assert_same_bootstrap(&LEAST.into_iter().chain(proxy).collect::<Vec<_>>());
     assert!(!text.contains("-secret"), "{text}");
 }

@@ -1,13 +1,13 @@
-//! The way through a forward proxy (`HTTPS_PROXY`). The cluster of such a host leads to a listener
-//! inside this Envoy, which passes its bytes on in a tunnel that the proxy makes on CONNECT:
+//! Tunnels through a forward proxy (`HTTPS_PROXY`). The cluster of a host behind the proxy connects to an
+//! internal listener, which forwards the bytes through a tunnel that the proxy opens on CONNECT:
 //!
 //! ```text
 //! cluster `target` ──TLS──▶ listener `target-tunnel` ──CONNECT host:port──▶ cluster `forward-proxy`
 //! ```
 //!
-//! So only the proxy needs to find the host, TLS with the host is as it is without a proxy, and
-//! the proxy itself is found by DNS. Envoy's `http_11_proxy` transport socket, made for this, can
-//! do neither names of proxies nor credentials
+//! So only the proxy resolves the host's name, TLS with the host is the same as without a proxy, and the
+//! proxy itself is found by DNS. Envoy's `http_11_proxy` transport socket supports neither proxies with a
+//! host name nor credentials
 //! ([decision 12](../../../docs/decisions/0012-through-a-corporate-proxy.md)).
 
 use serde_json::{Value, json};
@@ -22,37 +22,41 @@ use crate::settings::forward_proxy::ForwardProxy;
 /// The proxy's cluster.
 const CLUSTER: &str = "forward-proxy";
 
-/// The variable by which Envoy gets the value of `Proxy-Authorization`: it stands in no bootstrap.
+/// The environment variable with the value of `Proxy-Authorization`, which must not be in the bootstrap.
 pub const AUTHORIZATION: &str = "ENTRA_AUTH_PROXY_AUTHORIZATION";
 
-/// As long as a connection to the target may take; the clusters that come by here have shorter
-/// ones, or the same, which count TLS with the host, too.
+/// The timeout of a connection to the proxy. The clusters that use the tunnel have the same timeout or a
+/// shorter one, which covers TLS with the host, too.
 const CONNECT_TIMEOUT: &str = target_cluster::CONNECT_TIMEOUT;
 
-/// The listener by which a cluster of this name goes.
-pub(super) fn entry(cluster: &str) -> String {
+/// The name of the internal listener for the cluster with this name.
+pub(super) fn listener_name(cluster: &str) -> String {
     format!("{cluster}-tunnel")
 }
 
-/// Which of these clusters and what is at the other end lead through the proxy.
+/// The clusters and endpoints that are reached through the proxy.
 fn tunnels<'a>(
     settings: &'a Settings,
-    ends: &'a [(String, &'a Endpoint)],
+    remotes: &'a [(String, &'a Endpoint)],
 ) -> impl Iterator<Item = (&'a ForwardProxy, &'a str, &'a Endpoint)> {
-    ends.iter()
-        .filter_map(|(cluster, end)| Some((settings.proxy_to(end)?, cluster.as_str(), *end)))
+    remotes.iter().filter_map(|(cluster, remote)| {
+        Some((settings.proxy_to(remote)?, cluster.as_str(), *remote))
+    })
 }
 
-/// A listener for each of them.
-pub(super) fn listeners(settings: &Settings, ends: &[(String, &Endpoint)]) -> Vec<Value> {
-    tunnels(settings, ends)
-        .map(|(proxy, cluster, end)| {
-            internal::listener(&entry(cluster), &tunnel(proxy, end, settings.access_log))
+/// An internal listener for each tunnel.
+pub(super) fn listeners(settings: &Settings, remotes: &[(String, &Endpoint)]) -> Vec<Value> {
+    tunnels(settings, remotes)
+        .map(|(proxy, cluster, remote)| {
+            internal::listener(
+                &listener_name(cluster),
+                &tunnel(proxy, remote, settings.access_log),
+            )
         })
         .collect()
 }
 
-fn tunnel(proxy: &ForwardProxy, end: &Endpoint, access_log: AccessLog) -> Value {
+fn tunnel(proxy: &ForwardProxy, remote: &Endpoint, access_log: AccessLog) -> Value {
     let authorization = proxy.authorization.as_ref().map(|_| {
         json!({
             "header": {
@@ -68,39 +72,39 @@ fn tunnel(proxy: &ForwardProxy, end: &Endpoint, access_log: AccessLog) -> Value 
             "stat_prefix": CLUSTER,
             "cluster": CLUSTER,
             "tunneling_config": {
-                "hostname": end.host_and_port(),
+                "hostname": remote.host_and_port(),
                 "headers_to_add": Vec::from_iter(authorization),
             },
-            // What is silent for too long is ended by whoever has the connection.
+            // The clusters that use the tunnel close idle connections.
             "idle_timeout": "0s",
-            "access_log": Vec::from_iter(failures(proxy, end, access_log)),
+            "access_log": Vec::from_iter(failures(proxy, remote, access_log)),
         }),
     )
 }
 
-/// A line of JSON for each tunnel that did not come to be: only here is the proxy's answer known,
-/// as `tunnel_response:407`.
-fn failures(proxy: &ForwardProxy, end: &Endpoint, access_log: AccessLog) -> Option<Value> {
+/// Logs a line of JSON for each tunnel that could not be opened. This is the only place where the
+/// proxy's response is known, as in `tunnel_response:407`.
+fn failures(proxy: &ForwardProxy, remote: &Endpoint, access_log: AccessLog) -> Option<Value> {
     let logger = typed(
         "envoy.access_loggers.stderr",
         "envoy.extensions.access_loggers.stream.v3.StderrAccessLog",
         json!({ "log_format": { "json_format": {
             "time": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
             "forward_proxy": proxy.address(),
-            "connect": end.host_and_port(),
+            "connect": remote.host_and_port(),
             "duration_ms": "%DURATION%",
             "flags": "%RESPONSE_FLAGS%",
             "failure": "%UPSTREAM_TRANSPORT_FAILURE_REASON%",
         } } }),
     );
-    // No address, no connection, or none that the proxy passed on.
+    // No address, no connection, or the proxy refused the tunnel.
     let failed = json!({ "response_flag_filter": { "flags": ["UH", "UF", "URX", "UO", "DF"] } });
     (access_log != AccessLog::Off).then(|| with(logger, json!({ "filter": failed })))
 }
 
-/// The proxy's own cluster; none where nothing leads there.
-pub(super) fn cluster(settings: &Settings, ends: &[(String, &Endpoint)]) -> Option<Value> {
-    let (proxy, ..) = tunnels(settings, ends).next()?;
+/// The proxy's cluster; `None` if no tunnel uses it.
+pub(super) fn cluster(settings: &Settings, remotes: &[(String, &Endpoint)]) -> Option<Value> {
+    let (proxy, ..) = tunnels(settings, remotes).next()?;
     let cluster = json!({
         "name": CLUSTER,
         "connect_timeout": CONNECT_TIMEOUT,

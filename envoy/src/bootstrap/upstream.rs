@@ -1,5 +1,5 @@
-//! What the clusters that lead out of this machine have in common: how an endpoint is found, and
-//! TLS with its name checked.
+//! The common configuration of clusters for remote endpoints: addresses, and TLS with verification of
+//! the name.
 
 use serde_json::{Value, json};
 
@@ -8,15 +8,16 @@ use crate::settings::Settings;
 use crate::settings::authority::{Endpoint, Host, Scheme};
 use crate::settings::trust_store::TrustStore;
 
-/// Load balancers in front of Azure services drop idle connections after four minutes, silently.
+/// The idle timeout of a connection, below the four minutes after which load balancers in front of Azure services silently drop idle
+/// connections.
 pub(super) const IDLE_TIMEOUT: &str = "180s";
 
-/// Envoy's own (`X25519MLKEM768:X25519:P-256`), and the curves of servers that have no other: many of
-/// those that follow CNSA 1.0 have P-384 alone. In TLS 1.2 a certificate's key must lie on one of
-/// these, too (RFC 8422 §5.3).
+/// Envoy's defaults (`X25519MLKEM768:X25519:P-256`), and curves for servers that support no other: many
+/// that follow CNSA 1.0 support P-384 only. In TLS 1.2 the curve of a certificate's key must be in this
+/// list, too (RFC 8422 §5.3).
 const CURVES: [&str; 5] = ["X25519MLKEM768", "X25519", "P-256", "P-384", "P-521"];
 
-/// BoringSSL's own, and that of a key on P-521.
+/// BoringSSL's defaults, and the algorithm for keys on P-521.
 const SIGNATURES: [&str; 10] = [
     "ecdsa_secp256r1_sha256",
     "rsa_pss_rsae_sha256",
@@ -30,17 +31,17 @@ const SIGNATURES: [&str; 10] = [
     "rsa_pkcs1_sha1",
 ];
 
-/// How a cluster reaches an endpoint outside this machine: through the forward proxy where that
-/// leads there, else directly; and by TLS in either case.
+/// How a cluster connects to a remote endpoint: through the forward proxy if the settings say so, else
+/// directly. TLS is the same in both cases.
 pub(super) fn connections(cluster: &str, endpoint: &Endpoint, settings: &Settings) -> Value {
     let connections = match settings.proxy_to(endpoint) {
-        Some(_) => internal::endpoints(cluster, &tunnel::entry(cluster)),
+        Some(_) => internal::endpoints(cluster, &tunnel::listener_name(cluster)),
         None => with(endpoints(cluster, endpoint, settings), tcp_options()),
     };
     with(connections, tls(endpoint, settings))
 }
 
-/// A peer that is gone is noticed by TCP itself. (A connection inside this Envoy has no TCP.)
+/// TCP options that detect a dead peer. They do not apply to internal connections.
 pub(super) fn tcp_options() -> Value {
     json!({
         "upstream_connection_options": { "tcp_keepalive": listener::tcp_keepalive() },
@@ -48,10 +49,10 @@ pub(super) fn tcp_options() -> Value {
     })
 }
 
-/// How to find an endpoint: as it is, or by DNS (which reads /etc/hosts, too).
+/// The addresses of an endpoint: a static one, or those that DNS or /etc/hosts returns.
 ///
-/// Where the kernel has no IPv6 none of its addresses may be asked for: Envoy 1.40 ends itself with
-/// `IPv6 addresses are not supported on this machine` for the first AAAA record.
+/// If the kernel has no IPv6, no AAAA records may be queried: Envoy 1.40 aborts at the first one with
+/// `IPv6 addresses are not supported on this machine`.
 pub(super) fn endpoints(cluster: &str, endpoint: &Endpoint, settings: &Settings) -> Value {
     let load_assignment = json!({
         "cluster_name": cluster,
@@ -67,8 +68,8 @@ pub(super) fn endpoints(cluster: &str, endpoint: &Endpoint, settings: &Settings)
                 "envoy.clusters.dns",
                 "envoy.extensions.clusters.dns.v3.DnsCluster",
                 json!({
-                    // New connections go to the current addresses, old ones are left in peace;
-                    // all addresses, IPv6 and IPv4, are tried (RFC 8305).
+                    // New connections use the current addresses, and existing ones are kept. All
+                    // addresses, IPv6 and IPv4, are tried (RFC 8305).
                     "all_addresses_in_single_endpoint": true,
                     "dns_lookup_family": if settings.ipv6 { "ALL" } else { "V4_ONLY" },
                     "respect_dns_ttl": true,
@@ -81,7 +82,7 @@ pub(super) fn endpoints(cluster: &str, endpoint: &Endpoint, settings: &Settings)
     }
 }
 
-/// The transport socket of a cluster to this endpoint; nothing where it is spoken to in clear.
+/// The transport socket of a cluster for this endpoint; empty if the endpoint does not use TLS.
 pub(super) fn tls(endpoint: &Endpoint, settings: &Settings) -> Value {
     match (&settings.trust_store, endpoint.scheme) {
         (Some(trust_store), Scheme::Https) => {
@@ -92,11 +93,11 @@ pub(super) fn tls(endpoint: &Endpoint, settings: &Settings) -> Value {
     }
 }
 
-/// What the authorities are called where Envoy cannot read their file.
+/// The name of the resource with the CA certificates.
 const AUTHORITIES: &str = "authorities";
 
-/// The authorities as a resource of the bootstrap, once for all clusters, where Envoy cannot read their
-/// file. (They are no secrets, though Envoy calls them so.)
+/// The CA certificates as a resource of the bootstrap, shared by all clusters, if Envoy cannot read
+/// their file as it is. (They are not secret, although Envoy's field is named so.)
 pub(super) fn authorities(settings: &Settings) -> Value {
     match &settings.trust_store {
         Some(TrustStore::Mended(pem)) => json!({ "secrets": [{
@@ -107,8 +108,8 @@ pub(super) fn authorities(settings: &Settings) -> Value {
     }
 }
 
-/// TLS with the host's name checked in the certificate. An address is no server name
-/// (RFC 6066 §3), so it is only checked.
+/// TLS with verification of the host in the certificate. An IP address is not sent as server name
+/// (RFC 6066 §3).
 fn tls_socket(host: &Host, trust_store: &TrustStore) -> Value {
     let (san_type, sni) = match host {
         Host::Name(name) => ("DNS", json!({ "sni": name })),

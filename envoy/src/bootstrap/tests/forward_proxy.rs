@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{bootstrap, identities};
 
-/// The clusters of these settings, by their names.
+/// The clusters of these settings, by name.
 fn clusters(variables: &[(&str, &str)]) -> serde_json::Map<String, Value> {
     let bootstrap = bootstrap(variables);
     let clusters = bootstrap["static_resources"]["clusters"].as_array();
@@ -19,7 +19,7 @@ fn clusters(variables: &[(&str, &str)]) -> serde_json::Map<String, Value> {
     clusters.unwrap().iter().map(named).collect()
 }
 
-/// Which of them lead into a tunnel.
+/// The clusters that use a tunnel.
 fn tunnelled(clusters: &serde_json::Map<String, Value>) -> Vec<&str> {
     let is = |cluster: &Value| cluster.to_string().contains("-tunnel\"");
     let names = clusters.iter().filter(|(_, cluster)| is(cluster));
@@ -29,7 +29,7 @@ fn tunnelled(clusters: &serde_json::Map<String, Value>) -> Vec<&str> {
 const PROXY: (&str, &str) = ("HTTPS_PROXY", "http://u:hunter2@proxy.corp.example:3128");
 
 #[test]
-fn what_is_on_this_machine_is_never_reached_through_a_proxy() {
+fn local_services_are_never_reached_through_a_proxy() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("token");
     fs::write(&file, "eyJhbGciOiJub25lIn0.e30.").unwrap();
@@ -46,7 +46,7 @@ fn what_is_on_this_machine_is_never_reached_through_a_proxy() {
 }
 
 #[test]
-fn the_name_of_a_host_behind_a_proxy_is_asked_of_nobody_and_checked_by_tls() {
+fn the_name_of_a_host_behind_a_proxy_is_not_resolved_but_verified_by_tls() {
     let clusters = clusters(&[PROXY]);
     let target = &clusters["target"];
     assert_eq!(target["type"], "STATIC");
@@ -63,7 +63,7 @@ fn the_name_of_a_host_behind_a_proxy_is_asked_of_nobody_and_checked_by_tls() {
 }
 
 #[test]
-fn a_proxy_that_leads_nowhere_leaves_no_trace() {
+fn an_unused_proxy_has_no_cluster() {
     let near = [("TARGET_HOST", "http://localhost"), ("AUDIENCE", "api://x")];
     let cases: [&[(&str, &str)]; 3] = [
         &[("NO_PROXY", "*")],

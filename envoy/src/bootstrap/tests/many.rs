@@ -2,9 +2,9 @@
 
 use super::*;
 
-/// The bootstrap of a configuration file, in which `{dir}` stands for a directory with a file
-/// `secret` and a file `token`.
-fn of_file(text: &str) -> Value {
+/// The bootstrap of a configuration file. `{dir}` is replaced by a directory with the files `secret` and
+/// `token`.
+fn bootstrap_of_file(text: &str) -> Value {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name).display().to_string();
     fs::write(path("secret"), "s3cret").unwrap();
@@ -37,11 +37,11 @@ listeners:
 ";
 
 fn many() -> Value {
-    of_file(&MANY.replace("ID", ID))
+    bootstrap_of_file(&MANY.replace("ID", ID))
 }
 
 #[test]
-fn each_target_has_a_cluster_whose_filter_knows_it_alone() {
+fn each_target_has_a_cluster_whose_filter_knows_only_this_target() {
     let bootstrap = many();
     let clusters = bootstrap["static_resources"]["clusters"]
         .as_array()
@@ -74,7 +74,7 @@ fn each_target_has_a_cluster_whose_filter_knows_it_alone() {
 }
 
 #[test]
-fn the_service_and_the_status_filter_know_all_and_the_filter_accepts_each_configuration() {
+fn the_service_and_the_status_filter_know_all_targets() {
     let mut texts = Vec::new();
     plugin_configurations(&many(), &mut texts);
     let mut of_all = 0;
@@ -84,7 +84,7 @@ fn the_service_and_the_status_filter_know_all_and_the_filter_accepts_each_config
         if plugin.mode != config::Mode::Authorize {
             of_all += 1;
             assert_eq!((plugin.identities.len(), plugin.targets.len()), (6, 6));
-            // By default one of several is enough.
+            // By default one valid token of several is enough.
             let required: Vec<_> = plugin.targets.iter().map(|it| it.required).collect();
             assert_eq!(required, [None, None, None, Some(true), None, None]);
             let hold = plugin.targets[1].hold.as_ref().expect("a hold");
@@ -98,7 +98,7 @@ fn the_service_and_the_status_filter_know_all_and_the_filter_accepts_each_config
 }
 
 #[test]
-fn what_identities_share_is_there_once_and_what_they_do_not_has_names_of_its_own() {
+fn shared_clusters_occur_once_and_others_have_distinct_names() {
     let bootstrap = many();
     let clusters = bootstrap["static_resources"]["clusters"]
         .as_array()
@@ -152,7 +152,7 @@ fn what_identities_share_is_there_once_and_what_they_do_not_has_names_of_its_own
 }
 
 #[test]
-fn each_header_has_a_variable_of_its_own() {
+fn each_header_has_its_own_variable() {
     let text = many().to_string();
     for (header, variable) in [("x-a", 0), ("x-b", 1), ("x-c", 2)] {
         let pair =
@@ -162,7 +162,7 @@ fn each_header_has_a_variable_of_its_own() {
 }
 
 #[test]
-fn a_port_leads_to_its_target_or_by_host_and_nowhere_else() {
+fn a_port_forwards_to_its_target_or_by_host() {
     let bootstrap = many();
     let listeners = bootstrap["static_resources"]["listeners"]
         .as_array()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 
-/// Every cluster that is found by DNS, with the addresses that it is to find.
+/// The DNS lookup family of every cluster that is found by DNS.
 fn lookup_families(value: &Value) -> Vec<&Value> {
     match value {
         Value::Object(members) => members
@@ -20,7 +20,7 @@ fn lookup_families(value: &Value) -> Vec<&Value> {
 }
 
 #[test]
-fn no_cluster_asks_for_ipv6_addresses_on_a_machine_without() {
+fn no_cluster_queries_ipv6_addresses_on_a_machine_without_ipv6() {
     let directory = tempfile::tempdir().unwrap();
     let token = directory.path().join("token");
     fs::write(&token, "eyJhbGciOiJub25lIn0.e30.").unwrap();
@@ -64,7 +64,7 @@ fn addresses(bootstrap: &Value) -> Vec<Value> {
 }
 
 #[test]
-fn a_port_is_open_on_all_addresses_or_on_the_one_that_is_said() {
+fn a_port_listens_on_all_addresses_or_on_the_configured_one() {
     let directory = tempfile::tempdir().unwrap();
     let of = |ipv6, more: &[(&str, &str)]| {
         let machine = Machine {
@@ -89,7 +89,7 @@ fn a_port_is_open_on_all_addresses_or_on_the_one_that_is_said() {
         addresses(&bootstrap),
         [at("127.0.0.1", 8081), at("::1", 9464)]
     );
-    // The proxy's port asks there for /ready.
+    // The proxy port gets /ready from this cluster.
     let clusters = bootstrap["static_resources"]["clusters"]
         .as_array()
         .unwrap();
