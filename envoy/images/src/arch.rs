@@ -1,8 +1,8 @@
-//! The machines that images are made for.
+//! The architectures of the images.
 
 use clap::ValueEnum;
 
-/// A kind of machine, by Debian's and OCI's name for it.
+/// An architecture, by its name in Debian and OCI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Arch {
     /// x86-64.
@@ -12,7 +12,7 @@ pub enum Arch {
 }
 
 impl Arch {
-    /// Debian's and OCI's name.
+    /// The name in Debian and OCI.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -21,7 +21,7 @@ impl Arch {
         }
     }
 
-    /// Rust's name of the target.
+    /// The name of the Rust target.
     #[must_use]
     pub fn rust_target(self) -> &'static str {
         match self {
@@ -39,7 +39,7 @@ impl Arch {
         }
     }
 
-    /// What stands in the head of its programs.
+    /// The machine field of the ELF header.
     #[must_use]
     pub fn elf_machine(self) -> u16 {
         match self {

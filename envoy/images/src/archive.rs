@@ -1,4 +1,4 @@
-//! An OCI image layout in one tar file, in which `docker load` finds what it looks for, too.
+//! An OCI image layout in one tar file, which `docker load` can read, too.
 //!
 //! <https://github.com/opencontainers/image-spec/blob/main/image-layout.md>
 
@@ -26,7 +26,7 @@ pub fn digest(bytes: &[u8]) -> String {
     format!("sha256:{}", hash(bytes))
 }
 
-/// Where a blob lies in the layout.
+/// The path of a blob in the layout.
 #[must_use]
 pub fn blob_path(digest: &str) -> String {
     format!("blobs/{}", digest.replace(':', "/"))
@@ -35,7 +35,7 @@ pub fn blob_path(digest: &str) -> String {
 /// An archive with one manifest.
 #[derive(Debug)]
 pub struct Archive {
-    /// What the manifest says it is called, without the tag.
+    /// The image's name without the tag.
     name: String,
     tag: String,
     blobs: BTreeMap<String, Vec<u8>>,
@@ -45,7 +45,7 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// An empty one for this name and tag.
+    /// An empty archive with this name and tag.
     #[must_use]
     pub fn new(name: &str, tag: &str) -> Self {
         Self {
@@ -58,7 +58,7 @@ impl Archive {
         }
     }
 
-    /// Adds a blob, and gives the descriptor that refers to it.
+    /// Adds a blob and returns its descriptor.
     pub fn add(&mut self, media_type: &str, bytes: Vec<u8>) -> Value {
         let digest = digest(&bytes);
         let descriptor = json!({
@@ -70,19 +70,19 @@ impl Archive {
         descriptor
     }
 
-    /// Sets the manifest: the one blob that a registry's digest is of.
+    /// Sets the manifest, whose digest identifies the image in a registry.
     pub fn set_manifest(&mut self, manifest: &Value) {
         let bytes = manifest.to_string().into_bytes();
         self.manifest = digest(&bytes);
         self.blobs.insert(self.manifest.clone(), bytes);
     }
 
-    /// Says which machine it is for.
+    /// Sets the architecture.
     pub fn set_platform(&mut self, architecture: &str) {
         self.platform = Some(json!({ "architecture": architecture, "os": "linux" }));
     }
 
-    /// Lets `docker load` find these layers and this configuration, by their digests.
+    /// Adds the index for `docker load`, with these descriptors.
     pub fn set_docker(&mut self, config: &Value, layers: &[Value]) {
         let path =
             |descriptor: &Value| blob_path(descriptor["digest"].as_str().unwrap_or_default());
@@ -105,16 +105,16 @@ impl Archive {
         &self.manifest
     }
 
-    /// The same in 64 hexadecimal digits alone, as `sha256` in a WasmPlugin wants it.
+    /// The manifest's digest without the prefix, as for `sha256` of a WasmPlugin.
     #[must_use]
     pub fn sha256(&self) -> &str {
         self.manifest.trim_start_matches("sha256:")
     }
 
-    /// The file.
+    /// The tar file.
     ///
     /// # Errors
-    /// None that is known: it writes to memory.
+    /// If a path is too long.
     pub fn tar(&self) -> io::Result<Vec<u8>> {
         let manifest = &self.blobs[&self.manifest];
         let mut entry = json!({
@@ -122,7 +122,7 @@ impl Archive {
             "digest": self.manifest,
             "size": manifest.len(),
             "annotations": {
-                // Skopeo and ORAS look for the tag, containerd for the whole name.
+                // Skopeo and ORAS read the tag, containerd the whole name.
                 "org.opencontainers.image.ref.name": self.tag,
                 "io.containerd.image.name": self.reference(),
             },

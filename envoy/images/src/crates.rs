@@ -1,4 +1,4 @@
-//! The crates that a program is linked from, by `cargo tree`, and their licences.
+//! The crates that are linked into a program, according to `cargo tree`, and their licences.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,14 +7,14 @@ use std::{env, fs};
 
 use serde_json::Value;
 
-use crate::read;
+use crate::files::read;
 use crate::sbom::Component;
 
-/// The crates in this package's program for this target: no macros, and nothing that only the
-/// build or the tests need.
+/// The crates in this package's program for this target, without macros, build dependencies and
+/// development dependencies.
 ///
 /// # Errors
-/// When cargo cannot tell.
+/// If cargo fails.
 pub fn linked(package: &str, target: &str) -> Result<Vec<Component>, String> {
     let which = ["tree", "--locked", "--package", package, "--target", target];
     let what = ["--edges", "normal,no-proc-macro", "--prefix", "none"];
@@ -22,24 +22,24 @@ pub fn linked(package: &str, target: &str) -> Result<Vec<Component>, String> {
     lines.lines().map(component).collect()
 }
 
-/// What cargo prints.
+/// The trimmed output of a cargo command.
 fn cargo(arguments: &[&str]) -> Result<String, String> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = (Command::new(cargo).args(arguments).output())
         .map_err(|error| format!("cannot run cargo {}: {error}", arguments[0]))?;
-    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     if !output.status.success() {
-        let why = said(&output.stderr);
+        let why = text(&output.stderr);
         return Err(format!("cargo {} failed: {why}", arguments.join(" ")));
     }
-    Ok(said(&output.stdout))
+    Ok(text(&output.stdout))
 }
 
-/// The licences of these components that are crates of a registry, for programs for these targets:
-/// a list, and each text once after the crates that it is of.
+/// The licences of the components that are crates from a registry, for programs for these targets: a
+/// list of the crates, then each licence text once, with the crates that have it.
 ///
 /// # Errors
-/// When cargo cannot tell where a crate's sources are, or they cannot be read.
+/// If cargo does not know a crate's sources, or they cannot be read.
 pub fn notices(components: &[Component], targets: &[&str]) -> Result<Vec<u8>, String> {
     let mut arguments = vec!["metadata", "--locked", "--format-version", "1"];
     for target in targets {
@@ -82,7 +82,7 @@ pub fn notices(components: &[Component], targets: &[&str]) -> Result<Vec<u8>, St
     Ok(list.into_bytes())
 }
 
-/// The files in the folder of a crate's sources that licences are in, by custom.
+/// The texts of the licence files in a crate's folder, which are recognized by their names.
 fn licence_texts(folder: &Path) -> Result<Vec<String>, String> {
     let unreadable = |error| format!("cannot read {}: {error}", folder.display());
     let mut files: Vec<PathBuf> = fs::read_dir(folder)
@@ -98,7 +98,7 @@ fn licence_texts(folder: &Path) -> Result<Vec<String>, String> {
     files.iter().map(text).collect()
 }
 
-/// Reads a line: `name v1.2.3 (where)|MIT OR Apache-2.0`, with ` (*)` where it stood before.
+/// Parses a line: `name v1.2.3 (path)|MIT OR Apache-2.0`, with ` (*)` at its end if it is repeated.
 fn component(line: &str) -> Result<Component, String> {
     let unknown = || format!("cargo tree printed {line:?}, where a crate was expected");
     let line = line.strip_suffix(" (*)").unwrap_or(line);
@@ -108,14 +108,14 @@ fn component(line: &str) -> Result<Component, String> {
         return Err(unknown());
     };
     let version = version.strip_prefix('v').ok_or_else(unknown)?;
-    // Ours have a folder behind the version, and are in no registry.
+    // Our crates have a path after the version. They are not in a registry.
     let published = words.next().is_none();
     Ok(Component {
         kind: "library",
         name: name.to_owned(),
         version: version.to_owned(),
         purl: published.then(|| format!("pkg:cargo/{name}@{}", version.replace('+', "%2B"))),
-        // The old way to write "or", which is no SPDX expression.
+        // `/` is the old syntax for `OR`, and not a valid SPDX expression.
         licence: (!licence.is_empty()).then(|| licence.replace('/', " OR ")),
         ..Component::default()
     })

@@ -1,13 +1,13 @@
-//! The files of Debian's packages that images hold, from where `scripts/setup` has unpacked them.
+//! The files of Debian packages in the images. `scripts/setup` unpacks the packages.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::arch::Arch;
+use crate::files::read;
 use crate::layer::Layer;
-use crate::program::Needs;
-use crate::read;
+use crate::program::Linkage;
 use crate::sbom::Component;
 
 /// Unpacked packages.
@@ -18,7 +18,7 @@ pub struct Debian {
 }
 
 impl Debian {
-    /// Those in this folder: `root/` with their files, `control/` with what each says of itself.
+    /// The packages in this folder: `root/` has their files, `control/` their control files.
     #[must_use]
     pub fn new(folder: &Path, arch: Arch) -> Self {
         Self {
@@ -27,39 +27,41 @@ impl Debian {
         }
     }
 
-    /// Adds the loader and all libraries that these programs need, and those that these need.
+    /// Adds the loader and all libraries that these programs need, directly or indirectly.
     ///
     /// # Errors
-    /// When one is in none of the packages.
+    /// If a library is in none of the packages or has not the required version.
     pub fn add_libraries(&self, mut layer: Layer, programs: &[&[u8]]) -> Result<Layer, String> {
         let mut wanted = Vec::new();
-        // By name: what each offers, and what others want of it.
+        // The symbol versions that each library provides, and those that are required.
         let mut offers = BTreeMap::new();
         let mut versions = BTreeSet::new();
         for program in programs {
-            let needs = Needs::of(program, self.arch).map_err(|why| format!("a program {why}"))?;
-            wanted.extend(needs.libraries);
-            versions.extend(needs.versions);
-            if let Some(loader) = needs.loader {
+            let linkage =
+                Linkage::of(program, self.arch).map_err(|why| format!("a program {why}"))?;
+            wanted.extend(linkage.libraries);
+            versions.extend(linkage.required_versions);
+            if let Some(loader) = linkage.loader {
                 let name = loader.rsplit('/').next().unwrap_or_default();
                 let content = self.library(name)?;
-                let needs =
-                    Needs::of(&content, self.arch).map_err(|why| format!("{name} {why}"))?;
-                offers.insert(name.to_owned(), needs.offers);
+                let linkage =
+                    Linkage::of(&content, self.arch).map_err(|why| format!("{name} {why}"))?;
+                offers.insert(name.to_owned(), linkage.provided_versions);
                 layer = layer.program(loader.trim_start_matches('/'), content);
             }
         }
         let mut seen = BTreeSet::new();
         while let Some(name) = wanted.pop() {
-            // The C library names its loader, which is there under its own path.
+            // The C library depends on the loader, which was added above under another path.
             if name.starts_with("ld-linux") || !seen.insert(name.clone()) {
                 continue;
             }
             let content = self.library(&name)?;
-            let needs = Needs::of(&content, self.arch).map_err(|why| format!("{name} {why}"))?;
-            wanted.extend(needs.libraries);
-            versions.extend(needs.versions);
-            offers.insert(name.clone(), needs.offers);
+            let linkage =
+                Linkage::of(&content, self.arch).map_err(|why| format!("{name} {why}"))?;
+            wanted.extend(linkage.libraries);
+            versions.extend(linkage.required_versions);
+            offers.insert(name.clone(), linkage.provided_versions);
             layer = layer.program(
                 &format!("lib/{}/{name}", self.arch.library_folder()),
                 content,
@@ -77,7 +79,7 @@ impl Debian {
     }
 
     fn library(&self, name: &str) -> Result<Vec<u8>, String> {
-        // Debian 13 has moved what was in /lib.
+        // Debian 13 has moved the libraries from /lib to /usr/lib.
         let places = ["lib", "usr/lib"].map(|place| {
             (self
                 .folder
@@ -95,10 +97,10 @@ impl Debian {
         read(place)
     }
 
-    /// All authorities that Debian trusts, in one file, sorted by their files' names.
+    /// All CA certificates that Debian trusts, in one file, sorted by file name.
     ///
     /// # Errors
-    /// When there is none.
+    /// If there are none.
     pub fn authorities(&self) -> Result<Vec<u8>, String> {
         let folder = self.folder.join("root/usr/share/ca-certificates/mozilla");
         let unreadable = |error| format!("cannot read {}: {error}", folder.display());
@@ -119,18 +121,18 @@ impl Debian {
         Ok(bundle)
     }
 
-    /// Adds what is known of these packages: their licences, and where scanners look for names and
-    /// versions, in the manner of Google's distroless images.
+    /// Adds the records of these packages: their licences, and the control files from which scanners
+    /// read names and versions, as in Google's distroless images.
     ///
     /// # Errors
-    /// When something is not there.
+    /// If a file is missing.
     pub fn add_records(&self, mut layer: Layer, packages: &[&str]) -> Result<Layer, String> {
         const LICENCES: &str = "/usr/share/common-licenses/";
         layer = layer.file("etc/os-release", self.file("usr/lib/os-release")?);
         for package in packages {
             let control = read(&self.folder.join("control").join(package))?;
             layer = layer.file(&format!("var/lib/dpkg/status.d/{package}"), control);
-            // Packages of one source share the file by a link from folder to folder.
+            // In packages of the same source the folder may be a symbolic link.
             let path = format!("usr/share/doc/{package}/copyright");
             let copyright = self.file(&path)?;
             for rest in String::from_utf8_lossy(&copyright).split(LICENCES).skip(1) {
@@ -144,10 +146,10 @@ impl Debian {
         Ok(layer)
     }
 
-    /// These packages, with their versions.
+    /// These packages as components of a bill of materials.
     ///
     /// # Errors
-    /// When one is not there.
+    /// If a package is missing.
     pub fn components(&self, packages: &[&str]) -> Result<Vec<Component>, String> {
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         let system = text(self.file("usr/lib/os-release")?);
@@ -162,7 +164,7 @@ impl Debian {
             let control = text(read(&path)?);
             let version = field(&control, "Version", ':')
                 .ok_or_else(|| format!("{} names no version", path.display()))?;
-            // `gcc-12 (12.2.0-14)`, where it differs from the package's name and version.
+            // `gcc-12 (12.2.0-14)`; present if it differs from the package's name or version.
             let source = field(&control, "Source", ':').unwrap_or(package);
             let source = source.replace(" (", "@").replace(')', "");
             let (arch, source) = (self.arch.name(), percent_encoded(&source));
@@ -186,13 +188,13 @@ impl Debian {
     }
 }
 
-/// What stands behind this name in lines of `name: value` or `name=value`.
+/// The value of a name in lines of `name: value` or `name=value`.
 fn field<'a>(lines: &'a str, name: &str, separator: char) -> Option<&'a str> {
     let value = |line: &'a str| line.strip_prefix(name)?.strip_prefix(separator);
     lines.lines().find_map(value).map(str::trim)
 }
 
-/// As the specification of package URLs asks for versions.
+/// Encodes a version for a package URL.
 fn percent_encoded(version: &str) -> String {
     let version = version.replace('+', "%2B").replace(':', "%3A");
     version.replace('@', "%40")

@@ -1,4 +1,4 @@
-//! A container image: layers, what is run in them, and the manifest that binds them.
+//! A container image: layers, configuration and manifest.
 //!
 //! <https://github.com/opencontainers/image-spec/blob/main/config.md>
 
@@ -16,53 +16,53 @@ pub const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 /// The media type of a compressed layer.
 pub const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
-/// An image that is to be written.
+/// An image to write.
 #[derive(Debug)]
 pub struct Image<'a> {
-    /// Its name with the registry's, without the tag.
+    /// The name, including the registry, without the tag.
     pub name: &'a str,
-    /// For labels.
+    /// The title, for a label.
     pub title: &'a str,
-    /// For labels.
+    /// The description, for a label.
     pub description: &'a str,
     /// The tag.
     pub tag: &'a str,
-    /// The machine it runs on.
+    /// The architecture.
     pub arch: Arch,
-    /// What it was made from.
+    /// The commit that the image is built from.
     pub origin: &'a Origin,
-    /// Each with a word on what is in it.
+    /// The layers, each with a description for the history.
     pub layers: Vec<(&'a str, Layer)>,
-    /// What is run, and with which arguments by default.
+    /// The program to run; `None` if the image only carries files.
     pub run: Option<Run<'a>>,
 }
 
-/// What is run in a container.
+/// The program of a container.
 #[derive(Debug)]
 pub struct Run<'a> {
     /// The program's path.
     pub program: &'a str,
-    /// Its arguments, unless the container is given others.
+    /// The default arguments.
     pub arguments: &'a [&'a str],
-    /// Environment variables with their values.
+    /// The environment variables, each as `NAME=value`.
     pub environment: &'a [&'a str],
-    /// TCP ports that it listens on.
+    /// The TCP ports that the program listens on.
     pub ports: &'a [u16],
 }
 
 impl Image<'_> {
-    /// Makes the archive.
+    /// Builds the archive.
     ///
     /// # Errors
-    /// When a layer cannot be written.
+    /// If a layer cannot be written.
     pub fn archive(&self) -> io::Result<Archive> {
         let mut archive = Archive::new(self.name, self.tag);
         let (mut layers, mut diff_ids, mut history) = (Vec::new(), Vec::new(), Vec::new());
-        for (what, layer) in &self.layers {
+        for (description, layer) in &self.layers {
             let tar = layer.tar()?;
             diff_ids.push(digest(&tar));
             layers.push(archive.add(LAYER, gzip(&tar)?));
-            history.push(json!({ "created": self.origin.time(), "created_by": what }));
+            history.push(json!({ "created": self.origin.time(), "created_by": description }));
         }
         let labels = self.origin.labels(self.title, self.description);
         let config = json!({

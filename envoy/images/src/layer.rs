@@ -1,4 +1,4 @@
-//! A layer: files in a tar that is the same whenever the files are.
+//! A layer of an image: a reproducible tar archive.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use flate2::{Compression, GzBuilder};
 use tar::{Builder, EntryType, Header};
 
-/// The user that our programs run as: no name is needed for it, and Kubernetes' `runAsNonRoot`
-/// believes only a number.
+/// The id of the user that our programs run as. It is a number, because Kubernetes' `runAsNonRoot`
+/// accepts no names.
 pub const USER: u32 = 65532;
 
 /// A directory, a file or a link.
@@ -19,18 +19,18 @@ struct Entry {
     owner: u32,
 }
 
-/// Files by path, without a leading slash. The directories above each are there by themselves.
+/// Files by path, without a leading slash. Parent directories are added automatically.
 #[derive(Debug, Default)]
 pub struct Layer(BTreeMap<String, Entry>);
 
 impl Layer {
-    /// Adds a file that everybody can read.
+    /// Adds a file with mode 0644.
     #[must_use]
     pub fn file(self, path: &str, content: impl Into<Vec<u8>>) -> Self {
         self.with(path, EntryType::Regular, content.into(), 0o644, 0)
     }
 
-    /// Adds a file that everybody can run.
+    /// Adds a file with mode 0755.
     #[must_use]
     pub fn program(self, path: &str, content: impl Into<Vec<u8>>) -> Self {
         self.with(path, EntryType::Regular, content.into(), 0o755, 0)
@@ -68,10 +68,10 @@ impl Layer {
         self
     }
 
-    /// The tar. A parent sorts before what is in it.
+    /// The tar archive. A directory sorts before its content.
     ///
     /// # Errors
-    /// When a path is too long.
+    /// If a path is too long.
     pub fn tar(&self) -> io::Result<Vec<u8>> {
         let mut builder = Builder::new(Vec::new());
         for (path, entry) in &self.0 {
@@ -81,7 +81,7 @@ impl Layer {
             header.set_uid(entry.owner.into());
             header.set_gid(entry.owner.into());
             header.set_size(entry.content.len() as u64);
-            // Not the time of the build: a layer whose files are unchanged is not sent again.
+            // A fixed time, so that a layer with unchanged files keeps its digest.
             header.set_mtime(0);
             builder.append_data(&mut header, path, entry.content.as_slice())?;
         }
@@ -89,10 +89,10 @@ impl Layer {
     }
 }
 
-/// Compresses; the head names neither a time nor a system.
+/// Compresses with gzip. The header contains neither a time nor an operating system.
 ///
 /// # Errors
-/// None that is known: it writes to memory.
+/// Never in practice, because it writes to memory.
 pub fn gzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
     let mut encoder = GzBuilder::new()
         .operating_system(255)

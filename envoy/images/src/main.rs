@@ -7,17 +7,17 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use entra_auth_images::arch::Arch;
+use entra_auth_images::build::{BuildInputs, BuiltArchive};
 use entra_auth_images::debian::Debian;
 use entra_auth_images::name;
 use entra_auth_images::origin::Origin;
-use entra_auth_images::recipe::{Ingredients, Made};
 use serde_json::json;
 
 /// Writes the container images and the Wasm module's OCI artifacts, and prints their digests.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
-    /// The machine that the programs are for.
+    /// The architecture of the programs.
     #[arg(long)]
     arch: Arch,
     /// The folder of our programs.
@@ -32,7 +32,7 @@ struct Arguments {
     /// Envoy's version.
     #[arg(long)]
     envoy_version: String,
-    /// The hash that it must have.
+    /// The expected SHA-256 hash of Envoy's binary.
     #[arg(long)]
     envoy_sha256: String,
     /// The folder where `scripts/setup` has unpacked Debian's packages.
@@ -63,7 +63,7 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<(), String> {
-    let ingredients = Ingredients {
+    let inputs = BuildInputs {
         debian: Debian::new(&arguments.debian, arguments.arch),
         arch: arguments.arch,
         programs: arguments.programs,
@@ -76,13 +76,8 @@ fn run(arguments: Arguments) -> Result<(), String> {
         tag: arguments.tag,
         origin: Origin::detect(Path::new("."))?,
     };
-    let [image, artifact] = ingredients.modules()?;
-    let all = [
-        ingredients.proxy()?,
-        ingredients.sidecar()?,
-        image,
-        artifact,
-    ];
+    let [image, artifact] = inputs.modules()?;
+    let all = [inputs.proxy()?, inputs.sidecar()?, image, artifact];
     let write = |name: &str, content: &[u8]| {
         let path = arguments.out.join(name);
         fs::create_dir_all(&arguments.out)
@@ -90,7 +85,7 @@ fn run(arguments: Arguments) -> Result<(), String> {
             .map_err(|error| format!("cannot write {}: {error}", path.display()))
     };
     let mut digests = BTreeMap::new();
-    for Made {
+    for BuiltArchive {
         file,
         archive,
         bill,
@@ -118,6 +113,6 @@ fn run(arguments: Arguments) -> Result<(), String> {
         image.archive.sha256(),
         artifact.archive.sha256()
     );
-    let name = format!("digests-{}.json", ingredients.arch.name());
+    let name = format!("digests-{}.json", inputs.arch.name());
     write(&name, format!("{:#}\n", json!(digests)).as_bytes())
 }

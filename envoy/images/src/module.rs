@@ -1,6 +1,6 @@
-//! The Wasm module in both forms that Istio's agent takes from a registry
-//! (`pkg/wasm/imagefetcher.go` of Istio). Both give the same module; releases have the first, which
-//! every registry and policy knows.
+//! The Wasm module in both forms that Istio's agent accepts from a registry
+//! (`pkg/wasm/imagefetcher.go` of Istio). Releases publish the first, which every registry and policy
+//! supports.
 
 use std::io;
 
@@ -12,19 +12,19 @@ use crate::image::Image;
 use crate::layer::Layer;
 use crate::origin::Origin;
 
-/// The media type of the layer that is the module, not compressed.
+/// The media type of the layer with the uncompressed module.
 pub const CONTENT: &str = "application/vnd.module.wasm.content.layer.v1+wasm";
-/// The media type of the layer beside it.
+/// The media type of the layer with the module's configuration.
 pub const RUNTIME: &str = "application/vnd.module.wasm.config.v1+json";
 
 const TITLE: &str = "Entra Auth filter";
 const DESCRIPTION: &str = "Proxy-Wasm module that puts Microsoft Entra tokens on requests";
 
-/// The form of a container image: `plugin.wasm` at the root of the last layer, before which others
-/// may be: here one with licences.
+/// A container image with `plugin.wasm` at the root of the last layer. Other layers may precede it, here
+/// one with the licences.
 ///
 /// # Errors
-/// When it cannot be written.
+/// If the image cannot be written.
 pub fn image(
     name: &str,
     tag: &str,
@@ -37,7 +37,7 @@ pub fn image(
         title: TITLE,
         description: DESCRIPTION,
         tag,
-        // The module runs anywhere; a puller asks for the machine it is on, most often this one.
+        // The module runs on any architecture; most clients pull for this one.
         arch: Arch::Amd64,
         origin,
         layers: vec![
@@ -49,8 +49,8 @@ pub fn image(
     image.archive()
 }
 
-/// The form of an artifact: exactly two layers, one of them the module as it is. Its tag is another
-/// one, or it would take the place of the image in a registry.
+/// An OCI artifact with exactly two layers, one of which is the module. Its tag has a suffix, because it
+/// would replace the image in the registry otherwise.
 #[must_use]
 pub fn artifact(name: &str, tag: &str, module: &[u8], origin: &Origin) -> Archive {
     let mut archive = Archive::new(name, &format!("{tag}-oci"));

@@ -1,12 +1,13 @@
-//! What images are called: the part before their names, and the tag, by the grammar of
+//! Checks repositories and tags of images against the grammar of
 //! <https://github.com/distribution/reference/blob/main/reference.go>.
 
-use crate::VERSION;
+use crate::origin::VERSION;
 
-/// Checks a registry, with its port if need be, and a path; nothing is the place that examples name.
+/// Checks a registry with an optional port and an optional path. An empty text becomes the registry of
+/// the examples.
 ///
 /// # Errors
-/// When it is neither.
+/// If the text is neither.
 pub fn repository(text: &str) -> Result<String, String> {
     if text.is_empty() {
         return Ok("registry.example.com/entra-auth".to_owned());
@@ -26,7 +27,7 @@ pub fn repository(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// Letters and digits in lower case; between them a dot, one or two underscores, or hyphens.
+/// Lower-case letters and digits, separated by a dot, by one or two underscores, or by hyphens.
 fn is_component(text: &str) -> bool {
     let is_alphanumeric = |it: char| it.is_ascii_lowercase() || it.is_ascii_digit();
     let mut between = text.split(is_alphanumeric).collect::<Vec<_>>();
@@ -39,16 +40,16 @@ fn is_component(text: &str) -> bool {
     ends == (Some(""), Some("")) && between.iter().all(is_separator)
 }
 
-/// Checks a tag; nothing is the release.
+/// Checks a tag. An empty text becomes the release.
 ///
 /// # Errors
-/// When it is none.
+/// If the text is not a tag.
 pub fn tag(text: &str) -> Result<String, String> {
     if text.is_empty() {
         return Ok(VERSION.to_owned());
     }
     let is_inner = |it: char| it.is_ascii_alphanumeric() || "_.-".contains(it);
-    // The module's artifact has the same with `-oci` behind it, and 128 is the most.
+    // At most 128 characters, less the suffix `-oci` of the module's artifact.
     if !text.chars().all(is_inner) || text.starts_with(['.', '-']) || text.len() > 124 {
         return Err(
             "is no tag: letters, digits, `_`, `.` and `-`, neither of the last two first, 124 at most"
@@ -63,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_registry_takes_is_taken_and_nothing_is_the_default() {
+    fn valid_names_are_accepted_and_empty_ones_become_the_default() {
         for good in [
             "registry.example.com/entra-auth",
             "localhost:5000/a/b-c/d__e.f",
@@ -83,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_registry_takes_is_refused() {
+    fn invalid_names_are_refused() {
         for bad in [
             "https://registry.example.com/x",
             "registry.example.com/Team",

@@ -1,4 +1,5 @@
-//! What an image is made from: the commit, and its time as the time of everything.
+//! The release and the commit that images are built from. The commit's time is the time of everything in
+//! them.
 
 use std::env;
 use std::path::Path;
@@ -7,24 +8,25 @@ use std::process::Command;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::VERSION;
+/// The release, which is also the default tag of the images.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The commit.
 #[derive(Debug, Clone, Default)]
 pub struct Origin {
-    /// When it was made.
+    /// The time of the commit.
     pub at: Timestamp,
-    /// Its hash; ends in `-dirty` where files differ from it.
+    /// The hash of the commit, with `-dirty` appended if files differ from it.
     pub revision: Option<String>,
 }
 
 impl Origin {
-    /// The commit that is checked out in this folder; where git's own is not in it none, and the
-    /// beginning of 1970: sources that were unpacked in another repository are not of its commit.
+    /// The commit that is checked out in this folder. If the folder has no `.git`, there is no hash and
+    /// the time is the Unix epoch: the folder may lie in another repository, whose commit is not ours.
     /// `SOURCE_DATE_EPOCH` overrides the time (<https://reproducible-builds.org/specs/source-date-epoch/>).
     ///
     /// # Errors
-    /// When git cannot tell, or `SOURCE_DATE_EPOCH` is no time.
+    /// If git fails, or `SOURCE_DATE_EPOCH` is invalid.
     pub fn detect(root: &Path) -> Result<Self, String> {
         let (seconds, revision) = match root.join(".git").exists() {
             true => commit(root)?,
@@ -44,7 +46,7 @@ impl Origin {
         Ok(Self { at, revision })
     }
 
-    /// The time as RFC 3339 writes it.
+    /// The time in RFC 3339.
     #[must_use]
     pub fn time(&self) -> String {
         self.at.to_string()
@@ -78,7 +80,7 @@ fn commit(root: &Path) -> Result<(String, Option<String>), String> {
     Ok((seconds.to_owned(), Some(format!("{hash}{dirty}"))))
 }
 
-/// What git says, without the line's end.
+/// The trimmed output of a git command.
 fn git(root: &Path, arguments: &[&str]) -> Result<String, String> {
     let output = Command::new("git")
         .arg("-C")
@@ -86,10 +88,10 @@ fn git(root: &Path, arguments: &[&str]) -> Result<String, String> {
         .args(arguments)
         .output()
         .map_err(|error| format!("cannot run git, which knows the commit: {error}"))?;
-    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     if !output.status.success() {
-        let why = said(&output.stderr);
+        let why = text(&output.stderr);
         return Err(format!("git {} failed: {why}", arguments.join(" ")));
     }
-    Ok(said(&output.stdout))
+    Ok(text(&output.stdout))
 }

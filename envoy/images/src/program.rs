@@ -1,5 +1,5 @@
-//! What a program needs beside itself, and what it was made by: the loader, the shared libraries and
-//! the compilers that it names.
+//! Reads ELF files: the loader and the shared libraries that a program needs, and the compilers that
+//! built it.
 
 use std::collections::BTreeSet;
 
@@ -9,24 +9,24 @@ use elf::endian::AnyEndian;
 
 use crate::arch::Arch;
 
-/// What stands in the head of a program or a library.
+/// The dynamic linking information of a program or a library.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Needs {
-    /// The path of the loader; a library has none.
+pub struct Linkage {
+    /// The path of the loader; `None` for a library.
     pub loader: Option<String>,
-    /// Names of libraries.
+    /// The names of the required libraries.
     pub libraries: BTreeSet<String>,
-    /// What it wants of one of them: the library's name, and a version such as `GLIBC_2.34`.
-    pub versions: BTreeSet<(String, String)>,
-    /// What it offers to others, as a library: such versions.
-    pub offers: BTreeSet<String>,
+    /// The required symbol versions: a library's name and a version such as `GLIBC_2.34`.
+    pub required_versions: BTreeSet<(String, String)>,
+    /// The symbol versions that the library itself provides.
+    pub provided_versions: BTreeSet<String>,
 }
 
-impl Needs {
-    /// Reads the head of a program for this machine.
+impl Linkage {
+    /// Reads a program or a library.
     ///
     /// # Errors
-    /// When it is not one.
+    /// If it is not an ELF file for this architecture.
     pub fn of(bytes: &[u8], arch: Arch) -> Result<Self, String> {
         let why = |error: elf::ParseError| format!("is no program of Linux: {error}");
         let file = ElfBytes::<AnyEndian>::minimal_parse(bytes).map_err(why)?;
@@ -52,16 +52,16 @@ impl Needs {
                 libraries.insert(names.get(at).map_err(why)?.to_owned());
             }
         }
-        let (mut versions, mut offers) = (BTreeSet::new(), BTreeSet::new());
+        let (mut required_versions, mut provided_versions) = (BTreeSet::new(), BTreeSet::new());
         let table = file.symbol_version_table().map_err(why)?;
         if let (Some(table), Some(symbols)) = (table, common.dynsyms) {
             for symbol in 0..symbols.len() {
-                if let Some(wanted) = table.get_requirement(symbol).map_err(why)? {
-                    versions.insert((wanted.file.to_owned(), wanted.name.to_owned()));
+                if let Some(required) = table.get_requirement(symbol).map_err(why)? {
+                    required_versions.insert((required.file.to_owned(), required.name.to_owned()));
                 }
-                if let Some(offered) = table.get_definition(symbol).map_err(why)? {
-                    for name in offered.names {
-                        offers.insert(name.map_err(why)?.to_owned());
+                if let Some(provided) = table.get_definition(symbol).map_err(why)? {
+                    for name in provided.names {
+                        provided_versions.insert(name.map_err(why)?.to_owned());
                     }
                 }
             }
@@ -69,14 +69,14 @@ impl Needs {
         Ok(Self {
             loader,
             libraries,
-            versions,
-            offers,
+            required_versions,
+            provided_versions,
         })
     }
 }
 
-/// The compilers and the linker that have left their names in a program, its section `.comment`:
-/// its bytes depend on their versions. What is no such program has none.
+/// The compilers and the linker according to a program's section `.comment`. The program's bytes depend
+/// on their versions. Empty if the file is not an ELF file.
 #[must_use]
 pub fn compilers(bytes: &[u8]) -> BTreeSet<String> {
     let comment = || {

@@ -1,41 +1,40 @@
 //! A software bill of materials: CycloneDX 1.5 as JSON, <https://cyclonedx.org/docs/1.5/json/>.
 //!
-//! `cargo cyclonedx` knows crates only and writes beside their sources; this one also names Envoy
-//! and Debian's packages, and takes the crates from `cargo tree`, which counts what is linked.
+//! `cargo cyclonedx` covers crates only. This bill also has Envoy and the Debian packages, and takes the
+//! crates from `cargo tree`, which lists those that are linked.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::VERSION;
 use crate::archive::hash;
-use crate::origin::Origin;
+use crate::origin::{Origin, VERSION};
 use crate::program::compilers;
 
-/// Something that is in an image.
+/// A component of an image.
 #[derive(Debug, Clone, Default)]
 pub struct Component {
     /// `application`, `library` or `file`.
     pub kind: &'static str,
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its version.
+    /// The version.
     pub version: String,
-    /// Its package URL, where it is in a registry.
+    /// The package URL, if the component is in a registry.
     pub purl: Option<String>,
-    /// Its name in lists of vulnerabilities, where it has no package URL that these know.
+    /// The CPE name, for components whose package URL vulnerability databases do not know.
     pub cpe: Option<String>,
-    /// An SPDX expression.
+    /// The licence, as an SPDX expression.
     pub licence: Option<String>,
-    /// The hash of a file, in hexadecimal.
+    /// The SHA-256 hash of a file, in hexadecimal.
     pub sha256: Option<String>,
-    /// What compiled and linked a file.
+    /// The compilers and the linker that built a file.
     pub compilers: BTreeSet<String>,
 }
 
 impl Component {
-    /// One of our files, which was built from the crates that are named beside it.
+    /// One of our files.
     #[must_use]
     pub fn of_file(name: &str, content: &[u8]) -> Self {
         Self {
@@ -49,7 +48,7 @@ impl Component {
         }
     }
 
-    /// What tells it from others.
+    /// The component's unique id within the bill.
     fn reference(&self) -> String {
         (self.purl.clone()).unwrap_or_else(|| format!("{}@{}", self.name, self.version))
     }
@@ -83,7 +82,7 @@ impl Component {
     }
 }
 
-/// The bill for `title`: each component once, sorted.
+/// The bill of materials for `title`: each component once, sorted.
 #[must_use]
 pub fn bill(title: &str, origin: &Origin, components: &[Component]) -> Vec<u8> {
     let sorted: BTreeMap<_, _> = (components.iter())
@@ -102,7 +101,7 @@ pub fn bill(title: &str, origin: &Origin, components: &[Component]) -> Vec<u8> {
         },
         "components": sorted.into_values().collect::<Vec<_>>(),
     });
-    // Another one for another bill, and the same for the same.
+    // Derived from the content, so that the bill is reproducible.
     let mut serial = [0; 16];
     serial.copy_from_slice(&Sha256::digest(bill.to_string())[..16]);
     let serial = uuid::Builder::from_custom_bytes(serial).into_uuid();

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use entra_auth_images::archive::{digest, hash};
+use entra_auth_images::build::MODULE;
 use entra_auth_images::module::{CONTENT, RUNTIME};
-use entra_auth_images::program::Needs;
-use entra_auth_images::recipe::MODULE;
+use entra_auth_images::program::Linkage;
 
 use crate::fixture::{
     LIBRARY_FOLDERS, MODULE_CONTENT, PROGRAM, fixture, layout, made, this_arch, write,
@@ -14,8 +14,8 @@ use crate::fixture::{
 use crate::unpack::{File, files, gunzip};
 
 #[test]
-fn the_same_files_give_the_same_bytes_whenever_and_in_whichever_order_they_were_written() {
-    // Where Debian 12 and 13 have libraries, which changes nothing either.
+fn the_output_depends_neither_on_time_nor_on_the_order_of_files() {
+    // The library folders of Debian 12 and 13 give the same output, too.
     let [old, new] = LIBRARY_FOLDERS;
     let once = made(&fixture(old, false));
     let again = made(&fixture(new, true));
@@ -50,7 +50,7 @@ fn another_file_gives_another_digest() {
 }
 
 #[test]
-fn every_blob_is_what_its_digest_says_and_nothing_is_named_that_is_not_there() {
+fn every_descriptor_refers_to_a_blob_with_its_digest() {
     for made in made(&fixture(LIBRARY_FOLDERS[0], false)) {
         let layout = layout(&made.archive);
         assert_eq!(layout.json("oci-layout")["imageLayoutVersion"], "1.0.0");
@@ -107,7 +107,7 @@ fn containers_run_as_a_numeric_user_and_hold_no_shell_and_no_setuid_file() {
         assert_eq!(files[program.trim_start_matches('/')].mode, 0o755);
         for (path, File { mode, owner, .. }) in &files {
             assert_eq!(mode & 0o6000, 0, "{path}");
-            // Whoever runs as this user can change none but these.
+            // The user can write to these folders only.
             let writable = ["tmp", "run/entra-auth"].contains(&path.as_str());
             assert_eq!(mode & 0o002 != 0 || *owner != 0, writable, "{path}");
         }
@@ -129,18 +129,18 @@ fn containers_run_as_a_numeric_user_and_hold_no_shell_and_no_setuid_file() {
 }
 
 #[test]
-fn what_a_program_needs_is_there_and_what_that_needs_too() {
+fn direct_and_indirect_libraries_are_included() {
     let program = fs::read(PROGRAM).expect("a program");
-    let needs = Needs::of(&program, this_arch()).expect("a program");
-    assert!(needs.libraries.contains("libc.so.6"), "{needs:?}");
+    let linkage = Linkage::of(&program, this_arch()).expect("a program");
+    assert!(linkage.libraries.contains("libc.so.6"), "{linkage:?}");
     for made in &made(&fixture(LIBRARY_FOLDERS[1], false))[..2] {
         let files = layout(&made.archive).root();
-        let loader = needs.loader.as_deref().expect("a loader");
+        let loader = linkage.loader.as_deref().expect("a loader");
         assert!(
             files.contains_key(loader.trim_start_matches('/')),
             "{loader}"
         );
-        for name in &needs.libraries {
+        for name in &linkage.libraries {
             let path = format!("lib/{}/{name}", this_arch().library_folder());
             let there = files.contains_key(&path) || name.starts_with("ld-linux");
             assert!(there, "{path} is not in {:?}", files.keys());
@@ -149,7 +149,7 @@ fn what_a_program_needs_is_there_and_what_that_needs_too() {
 }
 
 #[test]
-fn the_proxy_trusts_debians_authorities_and_finds_its_module() {
+fn the_proxy_image_has_debians_ca_certificates_and_the_module() {
     let proxy = &made(&fixture(LIBRARY_FOLDERS[0], false))[0];
     let layout = layout(&proxy.archive);
     let files = layout.root();

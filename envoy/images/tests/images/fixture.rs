@@ -1,4 +1,4 @@
-//! What images are made from, in small.
+//! Small inputs for images.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use entra_auth_images::arch::Arch;
 use entra_auth_images::archive::{Archive, hash};
+use entra_auth_images::build::{BuildInputs, BuiltArchive};
 use entra_auth_images::debian::Debian;
 use entra_auth_images::origin::Origin;
-use entra_auth_images::recipe::{Ingredients, Made};
 use tempfile::TempDir;
 
 use crate::unpack::Layout;
@@ -24,7 +24,7 @@ pub(crate) fn this_arch() -> Arch {
     }
 }
 
-/// It needs the C library, and nothing else.
+/// A program that needs the C library only.
 pub(crate) const PROGRAM: &str = "/bin/true";
 
 /// The libraries that this process has loaded: files with the names that the loader asks for.
@@ -43,7 +43,7 @@ pub(crate) fn write(path: &Path, content: &[u8]) {
     fs::write(path, content).expect("a file");
 }
 
-/// A folder with everything that images are made from, written in one order or the other.
+/// A folder with all inputs, written in one order or its reverse.
 pub(crate) fn fixture(library_folder: &str, backwards: bool) -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let program = fs::read(PROGRAM).expect("a program");
@@ -97,9 +97,9 @@ pub(crate) fn fixture(library_folder: &str, backwards: bool) -> TempDir {
     folder
 }
 
-pub(crate) fn ingredients(fixture: &TempDir, arch: Arch) -> Ingredients {
+pub(crate) fn inputs(fixture: &TempDir, arch: Arch) -> BuildInputs {
     let at = |path: &str| fixture.path().join(path);
-    Ingredients {
+    BuildInputs {
         arch,
         programs: at("dist"),
         module: at("module"),
@@ -117,11 +117,11 @@ pub(crate) fn ingredients(fixture: &TempDir, arch: Arch) -> Ingredients {
     }
 }
 
-pub(crate) fn made(fixture: &TempDir) -> Vec<Made> {
-    let ingredients = ingredients(fixture, this_arch());
-    let [image, artifact] = ingredients.modules().expect("the module");
-    let proxy = ingredients.proxy().expect("the proxy's image");
-    let sidecar = ingredients.sidecar().expect("the sidecar's image");
+pub(crate) fn made(fixture: &TempDir) -> Vec<BuiltArchive> {
+    let inputs = inputs(fixture, this_arch());
+    let [image, artifact] = inputs.modules().expect("the module");
+    let proxy = inputs.proxy().expect("the proxy's image");
+    let sidecar = inputs.sidecar().expect("the sidecar's image");
     vec![proxy, sidecar, image, artifact]
 }
 

@@ -1,14 +1,14 @@
-//! What images say of themselves: labels, bills of materials, licences, the commit.
+//! Labels, bills of materials, licences and the commit.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
-use entra_auth_images::VERSION;
 use entra_auth_images::archive::hash;
+use entra_auth_images::build::{BILL, NOTICES};
 use entra_auth_images::origin::Origin;
+use entra_auth_images::origin::VERSION;
 use entra_auth_images::program::compilers;
-use entra_auth_images::recipe::{BILL, NOTICES};
 use serde_json::Value;
 
 use crate::fixture::{
@@ -16,7 +16,7 @@ use crate::fixture::{
 };
 
 #[test]
-fn the_labels_and_the_bill_of_materials_say_what_it_was_made_from() {
+fn labels_and_bill_of_materials_describe_the_image() {
     let made = made(&fixture(LIBRARY_FOLDERS[0], false));
     let layout = layout(&made[0].archive);
     let config = layout.config();
@@ -66,7 +66,7 @@ fn the_labels_and_the_bill_of_materials_say_what_it_was_made_from() {
     assert_eq!(file["version"], VERSION);
     let program = fs::read(PROGRAM).expect("a program");
     assert_eq!(file["hashes"][0]["content"], hash(&program));
-    // Not in it: ours, which no registry has, and what only builds or tests it.
+    // Our own crates, build dependencies and development dependencies are not listed.
     for name in [
         "entra-auth-envoy",
         "entra-token-core",
@@ -86,7 +86,7 @@ fn the_labels_and_the_bill_of_materials_say_what_it_was_made_from() {
 }
 
 #[test]
-fn the_bill_of_materials_has_a_number_of_its_own_and_says_who_wrote_it() {
+fn the_bill_of_materials_has_a_serial_number_and_names_its_tool() {
     let fixture = fixture(LIBRARY_FOLDERS[0], false);
     let mut numbers = BTreeSet::new();
     for made in &made(&fixture)[..3] {
@@ -103,7 +103,7 @@ fn the_bill_of_materials_has_a_number_of_its_own_and_says_who_wrote_it() {
 }
 
 #[test]
-fn scanners_find_the_system_and_its_packages_and_each_licence_that_is_named_is_there() {
+fn scanners_find_the_system_its_packages_and_all_licences() {
     for made in &made(&fixture(LIBRARY_FOLDERS[0], false))[..2] {
         let files = layout(&made.archive).root();
         let text = |path: &str| String::from_utf8_lossy(&files[path].content).into_owned();
@@ -130,17 +130,17 @@ fn the_modules_image_has_the_licences_of_the_crates_in_it_and_of_no_others() {
 }
 
 #[test]
-fn the_compilers_of_a_program_are_what_it_says_of_itself() {
+fn compilers_are_read_from_a_program() {
     let this = fs::read(std::env::current_exe().expect("a path")).expect("a program");
     let names = compilers(&this);
     let has = |name: &str| names.iter().any(|it| it.contains(name));
-    // Rust's, and the one that made the C library's part of the program.
+    // rustc, and the compiler of the C runtime.
     assert!(has("rustc version") && has("GCC: "), "{names:?}");
     assert!(compilers(MODULE_CONTENT).is_empty());
 }
 
 #[test]
-fn without_gits_folder_there_is_no_commit_and_where_git_fails_it_is_told() {
+fn without_git_there_is_no_commit_and_a_failure_of_git_is_reported() {
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path();
     let git = |arguments: &[&str]| {
@@ -152,7 +152,7 @@ fn without_gits_folder_there_is_no_commit_and_where_git_fails_it_is_told() {
         assert!(output.expect("git").status.success(), "{arguments:?}");
     };
     git(&["init", "--quiet"]);
-    // No commit, so it cannot say which.
+    // There is no commit.
     let why = Origin::detect(root).unwrap_err();
     assert!(why.contains("git log") && why.contains("commit"), "{why}");
     write(&root.join("file"), b"content");

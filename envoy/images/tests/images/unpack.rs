@@ -1,4 +1,4 @@
-//! Reads what was written, by other means than it was written with: as a registry's client would.
+//! Reads the archives with other code than they are written with, as a client of a registry would.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -37,7 +37,7 @@ pub(crate) fn files(tar: &[u8]) -> BTreeMap<String, File> {
         .collect()
 }
 
-/// What was compressed.
+/// Decompresses gzip.
 pub(crate) fn gunzip(bytes: &[u8]) -> Vec<u8> {
     let mut plain = Vec::new();
     GzDecoder::new(bytes).read_to_end(&mut plain).expect("gzip");
@@ -59,7 +59,7 @@ impl Layout {
         serde_json::from_slice(&self.files[path].content).expect("JSON")
     }
 
-    /// What a descriptor refers to.
+    /// The blob of a descriptor.
     pub(crate) fn blob(&self, descriptor: &Value) -> &[u8] {
         let digest = descriptor["digest"].as_str().expect("a digest");
         &self.files[&format!("blobs/{}", digest.replace(':', "/"))].content
@@ -69,7 +69,7 @@ impl Layout {
         self.json("index.json")["manifests"][0].clone()
     }
 
-    /// The one manifest.
+    /// The manifest.
     pub(crate) fn manifest(&self) -> Value {
         serde_json::from_slice(self.blob(&self.manifest_descriptor())).expect("a manifest")
     }
@@ -79,7 +79,7 @@ impl Layout {
         serde_json::from_slice(self.blob(&self.manifest()["config"])).expect("a configuration")
     }
 
-    /// All descriptors there are.
+    /// All descriptors.
     pub(crate) fn descriptors(&self) -> Vec<Value> {
         let manifest = self.manifest();
         let layers = manifest["layers"].as_array().cloned().unwrap_or_default();

@@ -1,8 +1,7 @@
-//! What goes into each image.
+//! The content of each image.
 //!
-//! The C library comes from Debian's packages: Envoy's binary is linked to it, and our
-//! programs, which are on the machine anyway, need no second one. Nothing else of Debian's is
-//! there: no shell, no package manager, no file that changes its user.
+//! The C library comes from Debian packages, because Envoy's binary is linked to it; our programs use
+//! it, too. The images have nothing else of Debian: no shell, no package manager, no setuid files.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,37 +10,38 @@ use crate::arch::Arch;
 use crate::archive::{Archive, hash};
 use crate::crates::{linked, notices};
 use crate::debian::Debian;
+use crate::files::read;
 use crate::image::{Image, Run};
 use crate::layer::{Layer, USER};
+use crate::module;
 use crate::origin::Origin;
 use crate::sbom::{Component, bill};
-use crate::{module, read};
 
-/// Where the bill of materials is in each image.
+/// The path of the bill of materials in each image.
 pub const BILL: &str = "usr/share/doc/entra-auth/sbom.cdx.json";
-/// Where the module is in the proxy's image.
+/// The path of the module in the proxy's image.
 pub const MODULE: &str = "usr/local/lib/entra-auth/entra_auth_filter.wasm";
-/// Where the licences of the crates in our programs are.
+/// The path of the licences of the crates in our programs.
 pub const NOTICES: &str = "usr/share/doc/entra-auth/THIRD-PARTY";
-/// The folder for the token-sidecar's socket; a new volume of Docker's that is mounted here gets its
-/// owner. (An `emptyDir` of Kubernetes is everybody's, or the `fsGroup`'s.)
+/// The folder for the token-sidecar's socket. A new Docker volume that is mounted here gets the folder's
+/// owner. (An `emptyDir` of Kubernetes is writable by everyone, or belongs to the `fsGroup`.)
 pub const SOCKET_FOLDER: &str = "run/entra-auth";
 
-/// The first has the texts of licences that the others name, and the system's name.
+/// The Debian packages of all images. `base-files` has common licence texts and `os-release`.
 const BASE: [&str; 3] = ["base-files", "libc6", "libgcc-s1"];
 const AUTHORITIES: &str = "ca-certificates";
 const MODULE_TARGET: &str = "wasm32-wasip1";
-/// The notice in Envoy's sources, and where its licence is.
+/// Envoy's copyright notice, and where the licence is.
 const ENVOY_COPYRIGHT: &str = "Envoy, https://github.com/envoyproxy/envoy
 Copyright Envoy Project Authors
 
 Licensed under Apache License 2.0: see /usr/share/doc/entra-auth/LICENSE, which is the same.
 ";
 
-/// What images are made from.
+/// The inputs of the images.
 #[derive(Debug)]
-pub struct Ingredients {
-    /// For which machine.
+pub struct BuildInputs {
+    /// The architecture of the images.
     pub arch: Arch,
     /// The folder of our programs.
     pub programs: PathBuf,
@@ -49,39 +49,39 @@ pub struct Ingredients {
     pub module: PathBuf,
     /// Envoy's binary.
     pub envoy: PathBuf,
-    /// Its version.
+    /// Envoy's version.
     pub envoy_version: String,
-    /// The hash that it must have, in hexadecimal.
+    /// The expected SHA-256 hash of Envoy's binary, in hexadecimal.
     pub envoy_sha256: String,
-    /// Our licence.
+    /// The file with our licence.
     pub licence: PathBuf,
-    /// Debian's files.
+    /// The files of Debian packages.
     pub debian: Debian,
     /// The registry and the path before the images' names.
     pub repository: String,
     /// The tag.
     pub tag: String,
-    /// The commit.
+    /// The commit that the images are built from.
     pub origin: Origin,
 }
 
-/// A file that was made.
+/// An image or artifact, ready to be written.
 #[derive(Debug)]
-pub struct Made {
-    /// Its name without the extension.
+pub struct BuiltArchive {
+    /// The file's name without the extension.
     pub file: String,
-    /// Its content.
+    /// The file's content.
     pub archive: Archive,
-    /// What is in it, as JSON of CycloneDX.
+    /// The bill of materials, in CycloneDX JSON.
     pub bill: Vec<u8>,
 }
 
-impl Ingredients {
-    /// The image of the proxy: the launcher, Envoy, the module, the token-sidecar.
+impl BuildInputs {
+    /// The image of the proxy: the launcher, Envoy, the module and the token-sidecar.
     ///
     /// # Errors
-    /// When something is missing, or not for this machine.
-    pub fn proxy(&self) -> Result<Made, String> {
+    /// If an input is missing or has the wrong architecture.
+    pub fn proxy(&self) -> Result<BuiltArchive, String> {
         let envoy = self.envoy()?;
         let launcher = self.program("entra-auth-envoy")?;
         let sidecar = self.program("token-sidecar")?;
@@ -149,11 +149,11 @@ impl Ingredients {
         self.made("proxy", &image, bill)
     }
 
-    /// The image of the token-sidecar. It speaks to nobody, so it trusts nobody.
+    /// The image of the token-sidecar. It makes no connections, so it needs no CA certificates.
     ///
     /// # Errors
-    /// When something is missing, or not for this machine.
-    pub fn sidecar(&self) -> Result<Made, String> {
+    /// If an input is missing or has the wrong architecture.
+    pub fn sidecar(&self) -> Result<BuiltArchive, String> {
         let program = self.program("token-sidecar")?;
         let mut components = self.debian.components(&BASE)?;
         components.extend(self.built("token-sidecar", &program)?);
@@ -182,11 +182,11 @@ impl Ingredients {
         self.made("token-sidecar", &image, bill)
     }
 
-    /// The module, in both forms.
+    /// The module, as a container image and as an OCI artifact.
     ///
     /// # Errors
-    /// When it is missing.
-    pub fn modules(&self) -> Result<[Made; 2], String> {
+    /// If an input is missing.
+    pub fn modules(&self) -> Result<[BuiltArchive; 2], String> {
         let content = self.module()?;
         let components = self.module_components(&content)?;
         let bill = bill("Entra Auth filter", &self.origin, &components);
@@ -196,7 +196,7 @@ impl Ingredients {
         let image = module::image(&name, &self.tag, &content, licences, &self.origin)
             .map_err(|error| format!("cannot write the module's image: {error}"))?;
         let artifact = module::artifact(&name, &self.tag, &content, &self.origin);
-        let made = |file: &str, archive| Made {
+        let made = |file: &str, archive| BuiltArchive {
             file: file.to_owned(),
             archive,
             bill: bill.clone(),
@@ -207,8 +207,8 @@ impl Ingredients {
         ])
     }
 
-    fn made(&self, name: &str, image: &Image<'_>, bill: Vec<u8>) -> Result<Made, String> {
-        Ok(Made {
+    fn made(&self, name: &str, image: &Image<'_>, bill: Vec<u8>) -> Result<BuiltArchive, String> {
+        Ok(BuiltArchive {
             file: format!("{name}-{}", self.arch.name()),
             archive: image
                 .archive()
@@ -217,8 +217,8 @@ impl Ingredients {
         })
     }
 
-    /// What every image has: what these programs need, what is known of these packages, a name for
-    /// the user, folders to write to.
+    /// The base layer: the libraries of these programs, the records of these packages, the user's name,
+    /// and writable folders.
     fn base(&self, programs: &[&[u8]], packages: &[&str]) -> Result<Layer, String> {
         let base = Layer::default()
             .file(
@@ -226,7 +226,7 @@ impl Ingredients {
                 format!("root:x:0:0::/:/nonexistent\nnonroot:x:{USER}:{USER}::/:/nonexistent\n"),
             )
             .file("etc/group", format!("root:x:0:\nnonroot:x:{USER}:\n"))
-            // Without it the C library asks DNS before it looks into /etc/hosts.
+            // Without this file the C library queries DNS before it reads /etc/hosts.
             .file("etc/nsswitch.conf", "hosts: files dns\n")
             .directory("tmp", 0o1777, 0)
             .directory(SOCKET_FOLDER, 0o770, USER);
@@ -236,7 +236,7 @@ impl Ingredients {
         self.debian.add_records(base, packages)
     }
 
-    /// Adds our own.
+    /// Adds our licence.
     fn with_licence(&self, layer: Layer) -> Result<Layer, String> {
         Ok(layer.file("usr/share/doc/entra-auth/LICENSE", read(&self.licence)?))
     }
@@ -249,7 +249,8 @@ impl Ingredients {
         without_paths(&self.module)
     }
 
-    /// It is pinned: it goes where credentials are, and comes from neither us nor a distribution.
+    /// Envoy's binary. Its hash is pinned, because it handles credentials and comes from neither us nor a
+    /// distribution.
     fn envoy(&self) -> Result<Vec<u8>, String> {
         let content = read(&self.envoy)?;
         let (found, wanted) = (hash(&content), &self.envoy_sha256);
@@ -266,7 +267,7 @@ impl Ingredients {
         notices(components, &[self.arch.rust_target(), MODULE_TARGET])
     }
 
-    /// One of our programs, and the crates in it.
+    /// The components of one of our programs: its file and the crates in it.
     fn built(&self, package: &str, content: &[u8]) -> Result<Vec<Component>, String> {
         let mut components = linked(package, self.arch.rust_target())?;
         let path = format!("usr/local/bin/{package}");
@@ -281,8 +282,8 @@ impl Ingredients {
     }
 }
 
-/// Reads a file that was built without the paths of crates on this machine: with them, another
-/// machine would give other bytes.
+/// Reads one of our files. It must not contain paths of crates, which depend on the machine, so that
+/// the build is reproducible.
 fn without_paths(path: &Path) -> Result<Vec<u8>, String> {
     const CRATES: &[u8] = b"/registry/src/";
     let content = read(path)?;
