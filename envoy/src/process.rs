@@ -87,7 +87,11 @@ pub(crate) fn command(child: &Child) -> Command {
     command
 }
 
-/// Starts a process, see [`command`].
+/// Starts a process without standard input and in its own process group. On Linux the kernel kills it when
+/// this thread ends.
+///
+/// # Errors
+/// If the program cannot be executed.
 pub fn start(child: &Child) -> io::Result<Pid> {
     let id = command(child).spawn()?.id();
     i32::try_from(id)

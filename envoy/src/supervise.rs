@@ -23,8 +23,9 @@ const GRACE: Duration = Duration::from_secs(1);
 /// The interval between checks whether the sidecars answer.
 const POLL: Duration = Duration::from_millis(20);
 
-/// Runs the child until it ends and returns the exit code, see [`exit::code_of`]. The first SIGTERM
-/// drains the child if `drain` is given; a further one, or Ctrl-C, ends it at once.
+/// Runs the child until it ends and returns the exit code: the child's own, or 128 plus the number of the
+/// signal that ended it. The first SIGTERM drains the child if `drain` is given; a further one, or Ctrl-C,
+/// ends it at once.
 ///
 /// The sidecars, each with its socket, start before the child and end after it. If one refuses its
 /// settings, the child is not started.
