@@ -81,9 +81,9 @@ fn every_link_leads_to_a_file_and_a_heading() {
 fn a_broken_link_is_found() {
     let readme = tools::repository().join("README.md");
     for (link, wrong) in [
-        ("docs/ARCHITECTURE.md#the-rooms", false),
+        ("docs/ARCHITECTURE.md#components", false),
         ("#in-an-istio-mesh", false),
-        ("docs/ARCHITECTURE.md#no-such-room", true),
+        ("docs/ARCHITECTURE.md#no-such-heading", true),
         ("no-such-file.md", true),
     ] {
         assert_eq!(problem(&readme, link).is_some(), wrong, "{link}");
