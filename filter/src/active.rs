@@ -3,6 +3,8 @@
 use std::rc::Rc;
 
 use entra_token_core::config::{self, Plugin, TargetSpec};
+use entra_token_core::target_responses::Refused;
+use entra_token_core::{Mono, Wall};
 
 use crate::clusters::Clusters;
 use crate::invalid_config::InvalidConfig;
@@ -10,6 +12,7 @@ use crate::last_good_config::LastGoodConfig;
 use crate::local_slot::{self, LocalSlot};
 use crate::memo::Memo;
 use crate::metrics::RequestMetrics;
+use crate::target_counts::TargetCounts;
 
 /// A configuration in use.
 pub(crate) struct Active {
@@ -37,6 +40,7 @@ pub(crate) enum Mode {
 /// The state of a target.
 struct TargetState {
     metrics: RequestMetrics,
+    counts: TargetCounts,
     clusters: Clusters,
 }
 
@@ -45,7 +49,16 @@ pub(crate) struct ActiveTarget<'a> {
     pub(crate) spec: &'a TargetSpec,
     pub(crate) slot: &'a Rc<LocalSlot>,
     pub(crate) metrics: &'a RequestMetrics,
+    pub(crate) counts: &'a TargetCounts,
     pub(crate) clusters: &'a Clusters,
+}
+
+impl ActiveTarget<'_> {
+    /// Counts a refusal of the identity that no newer token heals, and tells people of it now and then.
+    pub(crate) fn denied(&self, refused: Refused, now: Mono) {
+        self.counts.refused(refused);
+        self.slot.denied(refused.status(), now);
+    }
 }
 
 impl Active {
@@ -63,9 +76,13 @@ impl Active {
             targets: plugin
                 .targets
                 .iter()
-                .map(|target| TargetState {
-                    metrics: RequestMetrics::new(&target.name),
-                    clusters: Clusters::default(),
+                .filter_map(|target| {
+                    let slot = plugin.slots.get(target.slot)?;
+                    Some(TargetState {
+                        metrics: RequestMetrics::new(&target.name),
+                        counts: TargetCounts::new(&slot.key, &target.name),
+                        clusters: Clusters::default(),
+                    })
                 })
                 .collect(),
             found: Memo::default(),
@@ -95,11 +112,12 @@ impl Active {
         }
     }
 
-    /// Forgets what holds for one tick, and hands the counts to Envoy.
-    pub(crate) fn at_tick(&self) {
+    /// Forgets what holds for one tick, and hands the counts to Envoy and to the other VMs.
+    pub(crate) fn at_tick(&self, now: Wall) {
         for target in &self.targets {
             target.clusters.forget();
             target.metrics.flush();
+            target.counts.publish(now);
         }
         if let Mode::Explain(invalid) = &self.mode {
             invalid.flush();
@@ -120,6 +138,7 @@ impl Active {
             spec,
             slot: self.slots.get(spec.slot)?,
             metrics: &state.metrics,
+            counts: &state.counts,
             clusters: &state.clusters,
         })
     }

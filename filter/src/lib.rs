@@ -5,7 +5,7 @@
 //! into inputs of the core, [`streams`] is where requests come in, [`request`] puts the token on
 //! one or parks it where [`clusters`] lets it, [`status`] answers for the proxy, [`invalid_config`] for a
 //! configuration that is wrong, [`local_slot`] holds what all contexts of one VM share, [`active`] is a configuration in use,
-//! [`last_good_config`] tells whether a wrong one can be refused, [`responses`] are our own responses, and
+//! [`last_good_config`] tells whether a wrong one can be refused, [`responses`] are our own responses, [`target_counts`] counts those of the targets, and
 //! [`host`] is the only file that calls Envoy.
 //!
 //! A panic kills the VM and every request in it, so nothing here may panic. Should it happen all
@@ -40,6 +40,7 @@ mod responses;
 mod root;
 mod status;
 mod streams;
+mod target_counts;
 mod thread;
 #[cfg(feature = "traps")]
 mod trap;

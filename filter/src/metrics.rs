@@ -25,7 +25,7 @@ pub(crate) struct Counter {
 }
 
 impl Counter {
-    fn new(name: &str, labels: &[(&str, &str)]) -> Self {
+    pub(crate) fn new(name: &str, labels: &[(&str, &str)]) -> Self {
         Self {
             metric: define(MetricType::Counter, name, labels),
             pending: Cell::new(0),
@@ -36,7 +36,7 @@ impl Counter {
         self.pending.set(self.pending.get().saturating_add(1));
     }
 
-    fn flush(&self) {
+    pub(crate) fn flush(&self) {
         match self.pending.take() {
             0 => {}
             pending => self.metric.add(pending),

@@ -237,7 +237,7 @@ impl RootContext for Root {
             }
         }
         self.release(&active, now);
-        active.at_tick();
+        active.at_tick(now.wall);
         Self::plan_next_tick(&active, now);
     }
 }

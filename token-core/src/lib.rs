@@ -15,6 +15,7 @@
 //!   one record in shared data.
 //! * [`config`]: the plugin configuration: strict JSON in, types that cannot be wrong out.
 //! * [`host`], [`cluster`], [`mesh`]: which requests get which token, and which never do.
+//! * [`target_responses`]: how the targets respond, and since when one refuses the identity.
 //! * [`status`], [`page`]: what `/ready` and `/status` say.
 //!
 //! There is no I/O, no clock, no environment and no proxy-wasm in this crate, so every rule of
@@ -45,6 +46,7 @@ pub mod page;
 pub mod record;
 pub mod reply;
 pub mod schedule;
+mod sealed;
 mod secret;
 #[cfg(test)]
 #[path = "../tests/common/seed.rs"]
@@ -52,6 +54,7 @@ mod seed;
 pub mod slot;
 pub mod state;
 pub mod status;
+pub mod target_responses;
 pub mod time;
 mod token;
 pub mod trace;

@@ -1,27 +1,25 @@
 //! What the VMs of one Envoy process share about a slot: one record, one key, one
 //! compare-and-swap for both the lease and the token, so that a context whose lease was taken
 //! over cannot publish.
-//!
-//! Layout: version byte, postcard body, CRC-32 (little endian) of what precedes it. A record
-//! that is unknown or damaged counts as absent.
 
 use core::fmt::Write;
 use core::time::Duration;
 
-use crc::{CRC_32_ISO_HDLC, Crc, Table};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::Mono;
 use crate::identity::Plan;
+use crate::sealed;
 use crate::state::State;
 
 const VERSION: u8 = 3;
-const CHECKSUM_BYTES: usize = 4;
 
-/// By one small table: records are short, and a faster sum brings tables of 16 KiB.
-static CHECKSUM: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
+/// The beginning of every key.
+const NAMESPACE: &str = "entra-auth/v1/";
 
+/// The end of the key of a slot's record.
+const RECORD: &str = "/record";
 /// Names a slot's record. The hash covers every input that changes what the token is, so two
 /// configurations never read each other's token.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,13 +30,20 @@ impl SlotKey {
     #[must_use]
     pub fn of(plan: &Plan) -> Self {
         let digest = Sha256::digest(plan.fingerprint().as_bytes());
-        let mut key = String::from("entra-auth/v1/");
+        let mut key = String::from(NAMESPACE);
         for byte in digest.iter().take(16) {
             // Writing to a String cannot fail.
             let _ = write!(key, "{byte:02x}");
         }
-        key.push_str("/record");
+        key.push_str(RECORD);
         Self(key)
+    }
+
+    /// The key of the record about the responses of this target, to which the slot's token goes.
+    #[must_use]
+    pub fn of_target(&self, target: &str) -> String {
+        let slot = self.0.strip_suffix(RECORD).unwrap_or(&self.0);
+        format!("{slot}/target/{target}")
     }
 
     /// The key in Envoy's shared data.
@@ -93,23 +98,12 @@ impl Record {
     /// The record's bytes; empty (which reads as absent) should it not be representable.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let Ok(mut bytes) = postcard::to_extend(self, vec![VERSION]) else {
-            return Vec::new();
-        };
-        bytes.extend(CHECKSUM.checksum(&bytes).to_le_bytes());
-        bytes
+        sealed::encode(VERSION, self)
     }
 
     /// Reads a record; `None` when it is of another version or damaged.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let (content, checksum) = bytes.split_last_chunk::<CHECKSUM_BYTES>()?;
-        let (&VERSION, body) = content.split_first()? else {
-            return None;
-        };
-        if CHECKSUM.checksum(content).to_le_bytes() != *checksum {
-            return None;
-        }
-        postcard::from_bytes(body).ok()
+        sealed::decode(VERSION, bytes)
     }
 }

@@ -41,12 +41,12 @@ pub const DENIAL_INTERVAL: Duration = Duration::from_secs(600);
 
 /// When people were told last that the target refuses an identity, by status.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Denials(Vec<(u64, Mono)>);
+pub struct Denials(Vec<(u16, Mono)>);
 
 impl Denials {
     /// Whether to tell people of this refusal, which then counts as told.
-    pub fn is_news(&mut self, status: u64, now: Mono) -> bool {
-        let known = |(of, at): &(u64, Mono)| *of == status && now.since(*at) < DENIAL_INTERVAL;
+    pub fn is_news(&mut self, status: u16, now: Mono) -> bool {
+        let known = |(of, at): &(u16, Mono)| *of == status && now.since(*at) < DENIAL_INTERVAL;
         if self.0.iter().any(known) {
             return false;
         }
