@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use entra_token_core::config::{self, Plugin, TargetSpec};
-use entra_token_core::target_responses::Refused;
+use entra_token_core::target_responses::{Refused, TargetResponses};
 use entra_token_core::{Mono, Wall};
 
 use crate::clusters::Clusters;
@@ -122,6 +122,14 @@ impl Active {
         if let Mode::Explain(invalid) = &self.mode {
             invalid.flush();
         }
+    }
+
+    /// How each target responds, as all VMs have counted it.
+    pub(crate) fn responses(&self) -> Vec<(&TargetSpec, TargetResponses)> {
+        let targets = self.plugin.targets.iter().zip(&self.targets);
+        targets
+            .map(|(spec, state)| (spec, state.counts.of_all_vms()))
+            .collect()
     }
 
     /// The index of the target that this `:authority` leads to.

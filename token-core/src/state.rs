@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 use crate::schedule::MIN_INTERVAL;
-use crate::{Generation, Mono, Now, Token};
+use crate::{Generation, Mono, Now, Token, Wall};
 
 /// At most this often is a token asked for because the target refused one that it had never
 /// accepted: a target that refuses every token must not cost a call a request.
@@ -25,6 +25,8 @@ pub struct State {
     pub next_attempt: Mono,
     /// Failures in a row since the last success.
     pub failures: u32,
+    /// When the first of them failed; none without a failure.
+    pub failing_since: Option<Wall>,
     /// Why the last attempt failed; absent after a success.
     pub last_failure: Option<Failure>,
     /// Whether the target has accepted the newest token.

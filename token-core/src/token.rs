@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use crate::{Mono, Now, Secret, Wall};
@@ -33,6 +35,9 @@ pub struct Token {
     pub lifetime_ms: u64,
 }
 
+/// The longest claim that is shown. A target may be asked for with a token of anybody.
+const LONGEST_CLAIM: usize = 128;
+
 /// The longest slack: a token this close to its end may be over when it reaches the target.
 const MAX_SLACK: Duration = Duration::from_secs(5);
 
@@ -41,6 +46,18 @@ impl Token {
     #[must_use]
     pub fn slack(lifetime: Duration) -> Duration {
         (lifetime / 20).min(MAX_SLACK)
+    }
+
+    /// A claim of the token that is text; `None` when it has none, or is no JWT. Nothing here rests on it: it is
+    /// for people, and the token is not verified (RFC 7519; that is the target's to do).
+    #[must_use]
+    pub fn claim(&self, name: &str) -> Option<String> {
+        let payload = self.secret.expose().split('.').nth(1)?;
+        let payload = URL_SAFE_NO_PAD.decode(payload).ok()?;
+        let claims: serde_json::Value = serde_json::from_slice(&payload).ok()?;
+        let text = claims.get(name)?.as_str()?;
+        let is_plain = |c: char| c.is_ascii_graphic();
+        (text.len() <= LONGEST_CLAIM && text.chars().all(is_plain)).then(|| text.to_owned())
     }
 
     /// Life left when the token was asked for.

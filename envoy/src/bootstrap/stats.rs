@@ -4,8 +4,14 @@
 use serde_json::{Value, json};
 
 /// Every label of our metrics.
-const LABELS: [&str; 6] = [
-    "identity", "audience", "result", "target", "outcome", "plugin",
+const LABELS: [&str; 7] = [
+    "identity",
+    "audience",
+    "result",
+    "target",
+    "outcome",
+    "plugin",
+    "status_code",
 ];
 
 pub(super) fn config() -> Value {

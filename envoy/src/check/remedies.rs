@@ -1,5 +1,4 @@
-//! What a person can do about a failure, beside what token-core says: what Envoy's reason means, and
-//! which commands of the Azure CLI show or mend what is wrong. As tables.
+//! What a person can do about a failure, beside what token-core says: what Envoy's reason means. As tables.
 
 use entra_token_core::config::Terms;
 use entra_token_core::failure::{Failure, FailureCode, Reached, Setting};
@@ -68,69 +67,6 @@ impl Verdict {
 /// Whether somebody answered.
 pub(super) fn was_reached(failure: &Failure) -> bool {
     failure.code.reached() == Reached::Somebody
-}
-
-const SECRETS: &str =
-    "az ad app credential list --id <client id> --query \"[].{hint:hint, ends:endDateTime}\"";
-const NEW_SECRET: &str = "az ad app credential reset --id <client id> --append";
-
-/// Commands for a shell that show or mend what is wrong, with what is not known in angle brackets.
-fn commands(code: FailureCode, place: Place) -> &'static [&'static str] {
-    match code {
-        FailureCode::ClientSecretExpired
-        | FailureCode::ClientSecretWrong
-        | FailureCode::CredentialMissing => &[SECRETS, NEW_SECRET],
-        FailureCode::ApplicationNotFound => &[
-            "az ad app show --id <client id>",
-            "az ad sp create --id <client id>",
-        ],
-        FailureCode::ApplicationDisabled => &[
-            "az ad sp show --id <client id> --query accountEnabled",
-            "az ad sp update --id <client id> --set accountEnabled=true",
-        ],
-        FailureCode::TenantIdInvalid | FailureCode::TenantNotFound => {
-            &["az account show --query tenantId"]
-        }
-        FailureCode::WrongCloud => &["az cloud show --query name"],
-        FailureCode::CertificateRefused => &[
-            "az ad app credential list --id <client id> --cert",
-            "az ad app credential reset --id <client id> --append --cert @<certificate.pem>",
-        ],
-        FailureCode::FederatedCredentialNotFound => &[
-            "az ad app federated-credential list --id <client id>",
-            "az identity federated-credential list --identity-name <name> --resource-group <group>",
-        ],
-        FailureCode::AudienceNotFound | FailureCode::ScopeInvalid => {
-            &["az ad sp list --filter \"servicePrincipalNames/any(name:name eq '<audience>')\""]
-        }
-        FailureCode::IdentityNotFound if place == Place::AppService => &[
-            "az webapp identity show --resource-group <group> --name <app>",
-            "az containerapp identity show --resource-group <group> --name <app>",
-        ],
-        FailureCode::IdentityNotFound => &[
-            "az vm identity show --resource-group <group> --name <machine>",
-            "az aks show --resource-group <group> --name <cluster> --query identityProfile",
-        ],
-        FailureCode::AssertionNotValidNow
-        | FailureCode::AssertionOver
-        | FailureCode::CredentialUnavailable
-        | FailureCode::CredentialUnusable
-        | FailureCode::EndpointBrokeOff
-        | FailureCode::EndpointClusterMissing
-        | FailureCode::EndpointFailed
-        | FailureCode::EndpointNameUnknown
-        | FailureCode::EndpointNotReady
-        | FailureCode::EndpointRedirects
-        | FailureCode::EndpointTimeout
-        | FailureCode::EndpointTlsFailed
-        | FailureCode::EndpointUnreachable
-        | FailureCode::EntraUnavailable
-        | FailureCode::MalformedReply
-        | FailureCode::RequestRefused
-        | FailureCode::Throttled
-        | FailureCode::UnexpectedStatus
-        | FailureCode::Unknown => &[],
-    }
 }
 
 /// What Envoy's reason for an answer of its own means.
@@ -207,7 +143,7 @@ pub(super) fn remedy(
     Remedy {
         cause: cause.map(|cause| cause.meaning),
         settings,
-        commands: commands(failure.code, place),
+        commands: failure.code.commands(place == Place::AppService),
     }
 }
 

@@ -131,6 +131,15 @@ impl Plan {
         }
     }
 
+    /// The endpoint that gives the token.
+    #[must_use]
+    pub fn token_endpoint(&self) -> &Endpoint {
+        match &self.source {
+            Source::Managed(service) => service.endpoint(),
+            Source::Entra(exchange) => &exchange.endpoint,
+        }
+    }
+
     /// Every input that changes what the token is, in one unambiguous text; the slot's key is
     /// made from it.
     #[must_use]

@@ -1,0 +1,147 @@
+//! What the proxy says of itself: `/ready`, `/status`, and the answers to requests that cannot have their token.
+
+mod slot;
+mod target;
+mod unavailable;
+mod verdict;
+
+use serde::Serialize;
+
+use crate::config::{SlotSpec, TargetSpec};
+use crate::state::State;
+use crate::target_responses::TargetResponses;
+use crate::{Now, Wall, calendar};
+
+pub use slot::{Problem, SlotStatus, Subject, TokenState, meanwhile};
+pub use target::{RecentResponses, RefusalStatus, TargetStatus};
+pub use unavailable::{IDENTITY_REFUSED, NoToken, Unavailable};
+pub use verdict::Verdict;
+pub(crate) use verdict::{span, time};
+
+/// The path at which the status listener answers with [`Ready`]. The proxy's port asks there for its
+/// `/ready`, because whoever reaches that port may be anybody.
+pub const READY_WITHOUT_DETAILS: &str = "/ready/without-details";
+
+/// What is known of the process that answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Process {
+    /// This product's version.
+    pub version: &'static str,
+    /// Envoy's version; none where Envoy does not tell it.
+    pub envoy: Option<String>,
+    /// When the process began to get tokens.
+    pub started: Option<Wall>,
+}
+
+/// Whether the proxy can do its job, and the state of every token and target.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// Whether requests can be authorised.
+    pub ready: bool,
+    /// The state of the whole in one word.
+    pub verdict: Verdict,
+    /// The same in one sentence, with what it means for requests.
+    pub summary: String,
+    /// When this was told, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+    /// This product's version.
+    pub version: &'static str,
+    /// Envoy's version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub envoy_version: Option<String>,
+    /// How long the process has been running.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uptime_seconds: Option<u64>,
+    /// One for each token.
+    pub slots: Vec<SlotStatus>,
+    /// One for each target.
+    pub targets: Vec<TargetStatus>,
+    /// The code of the failure that keeps the proxy from being ready, see [`Ready::code`].
+    #[serde(skip)]
+    failure: Option<String>,
+}
+
+/// Whether the proxy can do its job, without a word on identities, tenants, audiences or endpoints.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Ready {
+    /// Whether requests can be authorised.
+    pub ready: bool,
+    /// The code of the failure that keeps them from it; none while nothing has failed yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+}
+
+impl Status {
+    /// Judges all slots and targets at `now`. A target's index of its slot is that in `slots`.
+    #[must_use]
+    pub fn of(
+        slots: &[(&SlotSpec, &State)],
+        targets: &[(&TargetSpec, TargetResponses)],
+        process: &Process,
+        now: Now,
+    ) -> Self {
+        let statuses: Vec<_> = slots
+            .iter()
+            .map(|(spec, state)| SlotStatus::of(spec, state, now))
+            .collect();
+        // One broken identity must not take the others down, unless its token is required.
+        let strict = slots.iter().any(|(spec, _)| spec.required == Some(true));
+        let decides = |spec: &SlotSpec| spec.required.unwrap_or(!strict);
+        let deciding: Vec<&SlotStatus> = slots
+            .iter()
+            .zip(&statuses)
+            .filter(|((spec, _), _)| decides(spec))
+            .map(|(_, status)| status)
+            .collect();
+        let valid = |slot: &&SlotStatus| slot.state == TokenState::Valid;
+        let ready = if strict {
+            deciding.iter().all(valid)
+        } else {
+            deciding.is_empty() || deciding.iter().any(valid)
+        };
+        let failure = deciding
+            .iter()
+            .filter(|slot| !ready && !valid(slot))
+            .find_map(|slot| slot.last_error.as_ref());
+        let failure = failure.map(|failure| failure.code.clone());
+        let targets: Vec<_> = targets
+            .iter()
+            .filter_map(|(target, responses)| {
+                let (slot, state) = slots.get(target.slot)?;
+                Some(TargetStatus::of(target, slot, state, responses, now))
+            })
+            .collect();
+        let verdict = Verdict::of(ready, &statuses, &targets);
+        Self {
+            ready,
+            verdict,
+            summary: verdict.summary(&statuses, &targets),
+            time: calendar::rfc3339(now.wall),
+            version: process.version,
+            envoy_version: process.envoy.clone(),
+            uptime_seconds: process
+                .started
+                .map(|started| now.wall.since(started).as_secs()),
+            slots: statuses,
+            targets,
+            failure,
+        }
+    }
+
+    /// What of it anybody may know.
+    #[must_use]
+    pub fn without_details(&self) -> Ready {
+        Ready {
+            ready: self.ready,
+            code: self.failure.clone(),
+        }
+    }
+}
+
+/// The JSON text of one of these, which always has one.
+#[must_use]
+pub fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap_or_default()
+}

@@ -1,0 +1,223 @@
+//! What the proxy says of one token.
+
+use serde::{Serialize, Serializer};
+
+use crate::config::SlotSpec;
+use crate::failure::Failure;
+use crate::identity::{ManagedIdentity, MetadataService, Plan, Proof, Source};
+use crate::state::State;
+use crate::trace::Trace;
+use crate::{Now, Token, calendar};
+
+/// The state of one token.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SlotStatus {
+    /// The identity's name in the configuration.
+    pub identity: String,
+    /// What the token is for.
+    pub audience: String,
+    /// Whether there is a token that may be sent.
+    pub state: TokenState,
+    /// As whom the proxy asks for it.
+    #[serde(flatten)]
+    pub subject: Subject,
+    /// The host of the endpoint that gives the token.
+    pub endpoint: String,
+    /// Which token it is, counted from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
+    /// When the newest token was asked for, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub obtained_on: Option<String>,
+    /// When the newest token ends or ended, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_on: Option<String>,
+    /// How long it is still good for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_in_seconds: Option<u64>,
+    /// Until when requests get it, RFC 3339: a little before its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sent_until: Option<String>,
+    /// Failed attempts in a row.
+    pub consecutive_failures: u32,
+    /// When the first of them failed, RFC 3339; absent while nothing fails.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failing_since: Option<String>,
+    /// Why the last attempt failed; absent after a success.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<Problem>,
+    /// When the endpoint is asked next.
+    pub next_attempt_in_seconds: u64,
+}
+
+/// Whether there is a token that may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum TokenState {
+    /// Yes.
+    Valid,
+    /// Not yet.
+    Waiting,
+    /// No longer.
+    Expired,
+}
+
+/// As whom the proxy asks for a token; nothing for the machine's own identity.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Subject {
+    /// The tenant of an application.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant_id: Option<String>,
+    /// The client id of an application or of a user-assigned identity.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// The object id of a user-assigned identity.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object_id: Option<String>,
+    /// The resource id of a user-assigned identity.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource_id: Option<String>,
+}
+
+impl Subject {
+    fn of(plan: &Plan) -> Self {
+        match &plan.source {
+            Source::Entra(exchange) => Self {
+                tenant_id: Some(exchange.tenant.clone()),
+                client_id: Some(exchange.client_id.clone()),
+                ..Self::default()
+            },
+            Source::Managed(
+                MetadataService::Imds { identity, .. }
+                | MetadataService::AppService { identity, .. },
+            ) => match identity.clone() {
+                ManagedIdentity::SystemAssigned => Self::default(),
+                ManagedIdentity::ClientId(id) => Self {
+                    client_id: Some(id),
+                    ..Self::default()
+                },
+                ManagedIdentity::ObjectId(id) => Self {
+                    object_id: Some(id),
+                    ..Self::default()
+                },
+                ManagedIdentity::ResourceId(id) => Self {
+                    resource_id: Some(id),
+                    ..Self::default()
+                },
+            },
+            Source::Managed(MetadataService::Tsiam { .. }) => Self::default(),
+        }
+    }
+}
+
+/// A failure, for people and programs.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    /// Stable.
+    pub code: String,
+    /// What happened.
+    pub message: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub advice: String,
+    /// The settings to look at, as they are called where they were set.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<String>,
+    /// Commands for a shell that show or correct what is wrong. What the proxy does not know stands in angle
+    /// brackets.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<String>,
+    /// What it means for requests, where these go on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub meanwhile: Option<String>,
+    /// By what the endpoint's support finds the exchange.
+    #[serde(flatten, serialize_with = "trace_fields")]
+    pub trace: Trace,
+}
+
+/// A field for each id that there is.
+fn trace_fields<S: Serializer>(trace: &Trace, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(trace.parts().map(|(name, _, value)| (name, value)))
+}
+
+impl Problem {
+    fn of(failure: &Failure, spec: &SlotSpec, meanwhile: Option<String>) -> Self {
+        let settings = spec.terms.to_look_at(failure).into_iter();
+        Self {
+            code: failure.code.to_string(),
+            message: failure.message.clone(),
+            advice: failure.advice().unwrap_or_default().to_owned(),
+            settings: settings.map(str::to_owned).collect(),
+            commands: commands(failure, &spec.plan),
+            meanwhile,
+            trace: Trace::clone(&failure.trace),
+        }
+    }
+}
+
+/// The commands of the failure's code, with the client id where it is known.
+fn commands(failure: &Failure, plan: &Plan) -> Vec<String> {
+    let is_app_service = matches!(
+        &plan.source,
+        Source::Managed(MetadataService::AppService { .. })
+    );
+    let client_id = match &plan.source {
+        Source::Entra(exchange) if !matches!(exchange.proof, Proof::ManagedIdentity(..)) => {
+            exchange.client_id.as_str()
+        }
+        _ => CLIENT_ID,
+    };
+    let commands = failure.code.commands(is_app_service).iter();
+    commands
+        .map(|command| command.replace(CLIENT_ID, client_id))
+        .collect()
+}
+
+/// Stands for the client id in commands.
+const CLIENT_ID: &str = "<client id>";
+
+/// What people are told of requests while a token cannot be renewed; `None` when the one in hand
+/// may not be sent any more.
+#[must_use]
+pub fn meanwhile(token: Option<&Token>, now: Now) -> Option<String> {
+    let token = token.filter(|token| token.is_valid(now))?;
+    let end = calendar::time_of_day(token.sendable_until(now))?;
+    let minutes = token.remaining(now).as_secs() / 60;
+    Some(format!(
+        "requests go on with the token in hand until {end} UTC ({minutes} min)"
+    ))
+}
+
+impl SlotStatus {
+    pub(super) fn of(spec: &SlotSpec, state: &State, now: Now) -> Self {
+        let token = state.token.as_ref();
+        let valid = token.filter(|token| token.is_valid(now));
+        Self {
+            identity: spec.identity.clone(),
+            audience: spec.plan.audience.to_string(),
+            state: match token {
+                None => TokenState::Waiting,
+                Some(_) if valid.is_some() => TokenState::Valid,
+                Some(_) => TokenState::Expired,
+            },
+            subject: Subject::of(&spec.plan),
+            endpoint: spec.plan.token_endpoint().authority.clone(),
+            generation: token.map(|token| token.generation.0),
+            obtained_on: token
+                .and_then(|token| calendar::rfc3339(token.expires_wall.before(token.lifetime()))),
+            expires_on: token.and_then(|token| calendar::rfc3339(token.expires_wall)),
+            expires_in_seconds: token.map(|token| token.until_expiry(now).as_secs()),
+            sent_until: valid.and_then(|token| calendar::rfc3339(token.sendable_until(now))),
+            consecutive_failures: state.failures,
+            failing_since: state.failing_since.and_then(calendar::rfc3339),
+            last_error: state
+                .last_failure
+                .as_ref()
+                .map(|failure| Problem::of(failure, spec, meanwhile(token, now))),
+            next_attempt_in_seconds: state.next_attempt.since(now.mono).as_secs(),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! What the proxy says of one target: how it responds, and whether it refuses the identity.
+
+use serde::Serialize;
+
+use crate::config::{SlotSpec, TargetSpec};
+use crate::state::State;
+use crate::target_responses::{Classes, RECENT_MINUTES, Refusals, TargetResponses};
+use crate::{Audience, Now, calendar};
+
+/// How a target responds.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TargetStatus {
+    /// The target's name in metrics: its first host.
+    pub target: String,
+    /// The identity whose token it gets.
+    pub identity: String,
+    /// Its responses of the last minutes.
+    pub responses: RecentResponses,
+    /// That it refuses the identity; absent while it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refusals: Option<RefusalStatus>,
+}
+
+/// Responses by class.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecentResponses {
+    /// What they cover, in minutes, the current one included.
+    pub minutes: u64,
+    /// How many of each class.
+    #[serde(flatten)]
+    pub classes: Classes,
+}
+
+/// That a target refuses the identity, and what to do.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RefusalStatus {
+    /// When the first of these refusals came, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// When the last one came, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<String>,
+    /// How many were 401: the target does not accept the token.
+    pub unauthorized: u64,
+    /// How many were 403: the identity may not do this.
+    pub forbidden: u64,
+    /// What to do about it.
+    pub advice: String,
+    /// A command for a shell that grants the role, where the target's role is known. What the proxy does not know
+    /// stands in angle brackets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+}
+
+impl RefusalStatus {
+    fn of(refusals: Refusals, audience: &Audience, state: &State) -> Self {
+        // Only a target that knows the identity answers 403.
+        let lacks_role = refusals.forbidden > 0;
+        Self {
+            since: calendar::rfc3339(refusals.since),
+            last: calendar::rfc3339(refusals.last),
+            unauthorized: refusals.unauthorized,
+            forbidden: refusals.forbidden,
+            advice: if lacks_role {
+                audience.role_advice().into()
+            } else {
+                format!(
+                    "The target does not accept tokens for {audience} of this tenant and cloud: check the audience, \
+                     the cloud and the target's host."
+                )
+            },
+            command: audience.role().filter(|_| lacks_role).map(|role| {
+                let token = state.token.as_ref();
+                let object_id = token.and_then(|token| token.claim("oid"));
+                role.grant(object_id.as_deref())
+            }),
+        }
+    }
+}
+
+impl TargetStatus {
+    pub(super) fn of(
+        target: &TargetSpec,
+        slot: &SlotSpec,
+        state: &State,
+        responses: &TargetResponses,
+        now: Now,
+    ) -> Self {
+        let refusals = responses.refusals(now.wall);
+        Self {
+            target: target.name.clone(),
+            identity: slot.identity.clone(),
+            responses: RecentResponses {
+                minutes: RECENT_MINUTES,
+                classes: responses.recent(now.wall),
+            },
+            refusals: refusals
+                .map(|refusals| RefusalStatus::of(refusals, &slot.plan.audience, state)),
+        }
+    }
+}
