@@ -37,7 +37,7 @@ pub(crate) fn known() -> Process {
 /// `envoy.config.core.v3.Node.user_agent_build_version`, which Envoy fills in.
 fn envoy_version() -> Option<String> {
     let part = |name: &str| {
-        let path = format!("node\0user_agent_build_version\0version\0{name}");
+        let path = format!("xds\0node\0user_agent_build_version\0version\0{name}");
         host::number_property(&path)
     };
     let (major, minor) = (part("major_number")?, part("minor_number")?);

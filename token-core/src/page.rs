@@ -7,7 +7,8 @@
 use core::fmt::{Display, Write};
 
 use crate::status::{
-    Problem, RefusalStatus, SlotStatus, Status, TargetStatus, TokenState, Verdict, span, time,
+    Problem, RefusalStatus, SlotStatus, Status, Subject, TargetStatus, TokenState, Verdict, span,
+    time,
 };
 
 /// All pairs of colours have a contrast of 4.5 or more (WCAG 2.2, success criterion 1.4.3).
@@ -135,6 +136,9 @@ impl Page {
         }
         self.optional("Token obtained", slot.obtained_on.as_ref());
         self.fact("Asked of", &slot.endpoint);
+        if slot.subject == Subject::default() {
+            self.fact("Asked as", "this machine's own identity");
+        }
         self.optional("Tenant", slot.subject.tenant_id.as_ref());
         self.optional("Client id", slot.subject.client_id.as_ref());
         self.optional("Object id", slot.subject.object_id.as_ref());
