@@ -2,16 +2,18 @@
 
 use std::rc::Rc;
 
-use entra_token_core::config::{self, Plugin, TargetSpec};
+use entra_token_core::config::{self, Plugin, SlotSpec, TargetSpec};
+use entra_token_core::state::State;
+use entra_token_core::status::Readiness;
 use entra_token_core::target_responses::{Refused, TargetResponses};
-use entra_token_core::{Mono, Wall};
+use entra_token_core::{Mono, Now};
 
 use crate::clusters::Clusters;
 use crate::invalid_config::InvalidConfig;
 use crate::last_good_config::LastGoodConfig;
 use crate::local_slot::{self, LocalSlot};
 use crate::memo::Memo;
-use crate::metrics::RequestMetrics;
+use crate::metrics::{self, ReadyGauge, RequestMetrics};
 use crate::target_counts::TargetCounts;
 
 /// A configuration in use.
@@ -31,8 +33,8 @@ pub(crate) struct Active {
 /// What the filter does with requests.
 pub(crate) enum Mode {
     Authorize,
-    /// Answer for the proxy's state.
-    Status,
+    /// Answer for the proxy's state: every token and target is known here.
+    Status(ReadyGauge),
     /// Answer the requests of its targets with 503 and the configuration's mistakes. `plugin` is empty.
     Explain(Box<InvalidConfig>),
 }
@@ -63,11 +65,12 @@ impl ActiveTarget<'_> {
 
 impl Active {
     pub(crate) fn new(plugin: Plugin) -> Self {
+        metrics::show_build_info();
         Self {
             mode: match plugin.mode {
                 config::Mode::Authorize => Mode::Authorize,
                 // No request comes to a service.
-                config::Mode::Status | config::Mode::Service => Mode::Status,
+                config::Mode::Status | config::Mode::Service => Mode::Status(ReadyGauge::new()),
             },
             last_good: plugin
                 .explains_mistakes()
@@ -108,20 +111,34 @@ impl Active {
     pub(crate) fn mistakes(&self) -> Option<u32> {
         match &self.mode {
             Mode::Explain(invalid) => Some(invalid.mistakes),
-            Mode::Authorize | Mode::Status => None,
+            Mode::Authorize | Mode::Status(_) => None,
         }
     }
 
     /// Forgets what holds for one tick, and hands the counts to Envoy and to the other VMs.
-    pub(crate) fn at_tick(&self, now: Wall) {
+    pub(crate) fn at_tick(&self, now: Now) {
         for target in &self.targets {
             target.clusters.forget();
             target.metrics.flush();
-            target.counts.publish(now);
+            target.counts.publish(now.wall);
         }
-        if let Mode::Explain(invalid) = &self.mode {
-            invalid.flush();
+        match &self.mode {
+            Mode::Authorize => {}
+            Mode::Status(ready) => self.with_slots(|slots| {
+                ready.set(Readiness::of(slots, now).ready);
+            }),
+            Mode::Explain(invalid) => invalid.flush(),
         }
+    }
+
+    /// Hands all slots with their states to `use_them`.
+    pub(crate) fn with_slots<T>(&self, use_them: impl FnOnce(&[(&SlotSpec, &State)]) -> T) -> T {
+        let participants: Vec<_> = self.slots.iter().map(|slot| slot.participant()).collect();
+        let states = participants
+            .iter()
+            .map(|participant| participant.slot().state());
+        let slots: Vec<_> = self.plugin.slots.iter().zip(states).collect();
+        use_them(&slots)
     }
 
     /// How each target responds, as all VMs have counted it.

@@ -62,7 +62,7 @@ impl Request {
         let active = Rc::clone(&self.active);
         match &active.mode {
             Mode::Authorize => {}
-            Mode::Status => return status::answer_for_proxy(&active),
+            Mode::Status(_) => return status::answer_for_proxy(&active),
             Mode::Explain(invalid) => return invalid.answer(),
         }
         let Some((index, target)) = addressed(&active) else {

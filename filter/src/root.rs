@@ -238,7 +238,7 @@ impl RootContext for Root {
             }
         }
         self.release(&active, now);
-        active.at_tick(now.wall);
+        active.at_tick(now);
         Self::plan_next_tick(&active, now);
     }
 }

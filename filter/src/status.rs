@@ -37,12 +37,8 @@ fn status(active: &Active) -> Status {
     for slot in &active.slots {
         slot.refresh(now);
     }
-    let participants: Vec<_> = active.slots.iter().map(|slot| slot.participant()).collect();
-    let states = participants
-        .iter()
-        .map(|participant| participant.slot().state());
-    let slots: Vec<_> = active.plugin.slots.iter().zip(states).collect();
-    Status::of(&slots, &active.responses(), &process::known(), now)
+    let (responses, process) = (active.responses(), process::known());
+    active.with_slots(|slots| Status::of(slots, &responses, &process, now))
 }
 
 /// `/status` is a page for whoever asks for one, and JSON for programs.

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 /// Every label of our metrics.
-const LABELS: [&str; 7] = [
+const LABELS: [&str; 8] = [
     "identity",
     "audience",
     "result",
@@ -12,6 +12,7 @@ const LABELS: [&str; 7] = [
     "outcome",
     "plugin",
     "status_code",
+    "version",
 ];
 
 pub(super) fn config() -> Value {

@@ -8,6 +8,7 @@ mod verdict;
 use serde::Serialize;
 
 use crate::config::{SlotSpec, TargetSpec};
+use crate::failure::Failure;
 use crate::state::State;
 use crate::target_responses::TargetResponses;
 use crate::{Now, Wall, calendar};
@@ -73,6 +74,42 @@ pub struct Ready {
     pub code: Option<String>,
 }
 
+/// Whether requests can be authorised, and what keeps them from it.
+#[derive(Clone, Copy, Debug)]
+pub struct Readiness<'a> {
+    /// Whether requests can be authorised.
+    pub ready: bool,
+    /// Why not; none while nothing has failed yet.
+    pub failure: Option<&'a Failure>,
+}
+
+impl<'a> Readiness<'a> {
+    /// Judges all slots at `now`. One broken identity must not take the others down, unless its token is required.
+    #[must_use]
+    pub fn of(slots: &[(&SlotSpec, &'a State)], now: Now) -> Self {
+        let strict = slots.iter().any(|(spec, _)| spec.required == Some(true));
+        let deciding = || {
+            let deciding = slots
+                .iter()
+                .filter(move |(spec, _)| spec.required.unwrap_or(!strict));
+            deciding.map(|(_, state)| *state)
+        };
+        let is_valid = |state: &State| state.token.as_ref().is_some_and(|it| it.is_valid(now));
+        let ready = if strict {
+            deciding().all(is_valid)
+        } else {
+            deciding().next().is_none() || deciding().any(is_valid)
+        };
+        let mut failures = deciding()
+            .filter(|state| !ready && !is_valid(state))
+            .filter_map(|state| state.last_failure.as_ref());
+        Self {
+            ready,
+            failure: failures.next(),
+        }
+    }
+}
+
 impl Status {
     /// Judges all slots and targets at `now`. A target's index of its slot is that in `slots`.
     #[must_use]
@@ -86,26 +123,7 @@ impl Status {
             .iter()
             .map(|(spec, state)| SlotStatus::of(spec, state, now))
             .collect();
-        // One broken identity must not take the others down, unless its token is required.
-        let strict = slots.iter().any(|(spec, _)| spec.required == Some(true));
-        let decides = |spec: &SlotSpec| spec.required.unwrap_or(!strict);
-        let deciding: Vec<&SlotStatus> = slots
-            .iter()
-            .zip(&statuses)
-            .filter(|((spec, _), _)| decides(spec))
-            .map(|(_, status)| status)
-            .collect();
-        let valid = |slot: &&SlotStatus| slot.state == TokenState::Valid;
-        let ready = if strict {
-            deciding.iter().all(valid)
-        } else {
-            deciding.is_empty() || deciding.iter().any(valid)
-        };
-        let failure = deciding
-            .iter()
-            .filter(|slot| !ready && !valid(slot))
-            .find_map(|slot| slot.last_error.as_ref());
-        let failure = failure.map(|failure| failure.code.clone());
+        let Readiness { ready, failure } = Readiness::of(slots, now);
         let targets: Vec<_> = targets
             .iter()
             .filter_map(|(target, responses)| {
@@ -126,7 +144,7 @@ impl Status {
                 .map(|started| now.wall.since(started).as_secs()),
             slots: statuses,
             targets,
-            failure,
+            failure: failure.map(|failure| failure.code.to_string()),
         }
     }
 

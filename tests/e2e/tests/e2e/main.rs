@@ -21,6 +21,7 @@ mod many;
 mod old_proxy;
 mod ownership;
 mod refusals;
+mod refusing_target;
 mod secrecy;
 mod shutdown;
 mod slow_endpoints;
