@@ -10,6 +10,7 @@ use crate::status::{
     Problem, RefusalStatus, SlotStatus, Status, Subject, TargetStatus, TokenState, Verdict, span,
     time,
 };
+use crate::target_responses::Classes;
 
 /// All pairs of colours have a contrast of 4.5 or more (WCAG 2.2, success criterion 1.4.3).
 const STYLE: &str = "\
@@ -37,6 +38,8 @@ pub fn render(status: &Status) -> String {
     let title = status.verdict.title();
     page.raw("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">");
     page.raw("<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">");
+    // Without it a browser asks for /favicon.ico.
+    page.raw("<link rel=\"icon\" href=\"data:,\">");
     page.element("title", &[], format_args!("{title}: Entra Auth"));
     page.raw("<style>");
     page.raw(STYLE);
@@ -185,6 +188,7 @@ impl Page {
         let (class, state) = match &target.refusals {
             Some(_) => ("bad", "refuses the identity"),
             None if target.responses.classes.server_error > 0 => ("warn", "has server errors"),
+            None if target.responses.classes == Classes::default() => ("", "no responses lately"),
             None => ("good", "no refusal"),
         };
         self.open_card(class, &target.target, state);

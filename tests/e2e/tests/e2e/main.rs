@@ -25,6 +25,7 @@ mod refusing_target;
 mod secrecy;
 mod shutdown;
 mod slow_endpoints;
+mod status_page;
 mod traces;
 mod transparency;
 mod traps;
