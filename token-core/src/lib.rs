@@ -46,6 +46,8 @@ pub mod page;
 pub mod record;
 pub mod reply;
 pub mod schedule;
+#[cfg(all(test, not(target_family = "wasm")))]
+mod schemas;
 mod sealed;
 mod secret;
 #[cfg(test)]

@@ -22,6 +22,7 @@ const VERSION: u8 = 1;
 
 /// Responses by the class of their status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Classes {
     /// 1xx, 2xx and 3xx.

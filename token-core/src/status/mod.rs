@@ -36,6 +36,7 @@ pub struct Process {
 
 /// Whether the proxy can do its job, and the state of every token and target.
 #[derive(Debug, Serialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
     /// Whether requests can be authorised.

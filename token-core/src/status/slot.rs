@@ -11,6 +11,7 @@ use crate::{Now, Token, calendar};
 
 /// The state of one token.
 #[derive(Debug, Serialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SlotStatus {
     /// The identity's name in the configuration.
@@ -53,6 +54,7 @@ pub struct SlotStatus {
 
 /// Whether there is a token that may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum TokenState {
     /// Yes.
@@ -65,6 +67,7 @@ pub enum TokenState {
 
 /// As whom the proxy asks for a token; nothing for the machine's own identity.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Subject {
     /// The tenant of an application.
@@ -114,6 +117,7 @@ impl Subject {
 
 /// A failure, for people and programs.
 #[derive(Debug, Default, Serialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
     /// Stable.
@@ -135,7 +139,23 @@ pub struct Problem {
     pub meanwhile: Option<String>,
     /// By what the endpoint's support finds the exchange.
     #[serde(flatten, serialize_with = "trace_fields")]
+    #[cfg_attr(any(test, feature = "schema"), schemars(with = "TraceIds"))]
     pub trace: Trace,
+}
+
+/// What [`trace_fields`] writes, for the JSON Schema.
+#[cfg(any(test, feature = "schema"))]
+#[derive(Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct TraceIds {
+    /// Entra's id of the exchange.
+    trace_id: Option<String>,
+    /// Entra's id of what the exchange belongs to.
+    correlation_id: Option<String>,
+    /// Entra's time of the exchange, or this machine's where Entra told none.
+    timestamp: Option<String>,
+    /// The id that the proxy sent with its request, where Entra told none of its own.
+    client_request_id: Option<String>,
 }
 
 /// A field for each id that there is.

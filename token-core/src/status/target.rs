@@ -9,6 +9,7 @@ use crate::{Audience, Now, calendar};
 
 /// How a target responds.
 #[derive(Debug, Serialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TargetStatus {
     /// The target's name in metrics: its first host.
@@ -24,6 +25,7 @@ pub struct TargetStatus {
 
 /// Responses by class.
 #[derive(Debug, Serialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RecentResponses {
     /// What they cover, in minutes, the current one included.
@@ -35,6 +37,7 @@ pub struct RecentResponses {
 
 /// That a target refuses the identity, and what to do.
 #[derive(Debug, Serialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RefusalStatus {
     /// When the first of these refusals came, RFC 3339.

@@ -7,6 +7,7 @@ use super::target::TargetStatus;
 
 /// The state of the whole proxy, the worst last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Verdict {
     /// Every token is valid and renewed, and no target refuses it.
