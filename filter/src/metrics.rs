@@ -40,11 +40,13 @@ impl Counter {
         self.pending.set(self.pending.get().saturating_add(1));
     }
 
-    pub(crate) fn flush(&self) {
-        match self.pending.take() {
-            0 => {}
-            pending => self.metric.add(pending),
+    /// Hands the count to Envoy. Returns what has been counted since the last time.
+    pub(crate) fn flush(&self) -> u64 {
+        let pending = self.pending.take();
+        if pending > 0 {
+            self.metric.add(pending);
         }
+        pending.unsigned_abs()
     }
 }
 

@@ -110,8 +110,8 @@ impl Request {
         let Some(target) = self.judged(&active) else {
             return Action::Continue;
         };
-        let status = host::read_header(MapType::HttpResponseHeaders, ":status", str::parse);
-        let Some(Ok(status)) = status else {
+        let status = host::header_bytes(MapType::HttpResponseHeaders, ":status");
+        let Some(status) = status.and_then(|bytes| status_code(&bytes)) else {
             return Action::Continue;
         };
         match active.plugin.placement {
@@ -296,6 +296,20 @@ impl Request {
                 .and_then(|()| host::replace_response_header("retry-after", wait));
         }
     }
+}
+
+/// Reads `:status`, which has three digits (RFC 9110 §15).
+fn status_code(bytes: &[u8]) -> Option<u16> {
+    let [
+        hundreds @ b'1'..=b'9',
+        tens @ b'0'..=b'9',
+        ones @ b'0'..=b'9',
+    ] = *bytes
+    else {
+        return None;
+    };
+    let digit = |digit: u8| u16::from(digit - b'0');
+    Some(digit(hundreds) * 100 + digit(tens) * 10 + digit(ones))
 }
 
 /// The target that a request is for.

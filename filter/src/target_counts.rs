@@ -8,7 +8,7 @@ use entra_token_core::lease::{Cas, SharedData};
 use entra_token_core::record::SlotKey;
 use entra_token_core::target_responses::{Refused, Tally, TargetResponses};
 
-use crate::host::Shared;
+use crate::host::{self, Shared};
 use crate::metrics::Counter;
 
 /// How many status codes of one target have a time series of their own. A target chooses its codes, and each
@@ -26,13 +26,12 @@ pub(crate) struct TargetCounts {
     target: String,
     /// Names the record in shared data.
     key: String,
+    /// What the record in shared data does not have yet.
     tally: RefCell<Tally>,
-    /// A counter for each status code that the target has sent; [`OTHER`] is that of the rest.
+    /// A counter for each status code that the target has sent. A number below 100 stands for all further codes
+    /// of its hundred.
     by_code: RefCell<Vec<(u16, Counter)>>,
 }
-
-/// Stands for [`OTHER_CODES`] among the codes.
-const OTHER: u16 = 0;
 
 impl TargetCounts {
     pub(crate) fn new(slot: &SlotKey, target: &str) -> Self {
@@ -46,32 +45,30 @@ impl TargetCounts {
 
     /// Counts a response of the target.
     pub(crate) fn responded(&self, status: u16) {
-        self.tally.borrow_mut().responded(status);
-        let mut by_code = self.by_code.borrow_mut();
-        let known = by_code.iter().position(|(code, _)| *code == status);
-        let known = known.or_else(|| {
-            let is_full = by_code.len() >= MOST_CODES;
-            let code = if is_full { OTHER } else { status };
-            let other = by_code.iter().position(|(it, _)| is_full && *it == OTHER);
-            other.or_else(|| {
-                by_code.push((code, self.counter(code)));
-                Some(by_code.len() - 1)
-            })
-        });
-        if let Some((_, counter)) = known.and_then(|known| by_code.get(known)) {
-            counter.count();
+        let known = |code: u16| {
+            let by_code = self.by_code.borrow();
+            let counter = by_code.iter().find(|(it, _)| *it == code);
+            counter.map(|(_, counter)| counter.count()).is_some()
+        };
+        if !known(status) {
+            self.responded_anew(status, known);
         }
     }
 
-    fn counter(&self, code: u16) -> Counter {
-        let code = match code {
-            OTHER => OTHER_CODES.to_owned(),
-            code => code.to_string(),
+    /// Counts a response with a status code that has no counter yet.
+    #[cold]
+    fn responded_anew(&self, status: u16, known: impl Fn(u16) -> bool) {
+        let (code, label) = if self.by_code.borrow().len() < MOST_CODES {
+            (status, status.to_string())
+        } else if known(status / 100) {
+            return;
+        } else {
+            (status / 100, OTHER_CODES.to_owned())
         };
-        Counter::new(
-            "target_responses_total",
-            &[("target", &self.target), ("status_code", &code)],
-        )
+        let labels = [("target", self.target.as_str()), ("status_code", &label)];
+        let counter = Counter::new("target_responses_total", &labels);
+        counter.count();
+        self.by_code.borrow_mut().push((code, counter));
     }
 
     /// Counts a refusal of the identity that no newer token heals.
@@ -81,10 +78,11 @@ impl TargetCounts {
 
     /// Hands the counts to Envoy, and to the other VMs.
     pub(crate) fn publish(&self, now: Wall) {
-        for (_, counter) in self.by_code.borrow().iter() {
-            counter.flush();
-        }
         let mut tally = self.tally.borrow_mut();
+        for (code, counter) in self.by_code.borrow().iter() {
+            let status = if *code < 100 { code * 100 } else { *code };
+            tally.responded(status, counter.flush());
+        }
         if tally.is_empty() {
             return;
         }
@@ -101,6 +99,13 @@ impl TargetCounts {
     /// What all VMs together have counted until their last ticks.
     pub(crate) fn of_all_vms(&self) -> TargetResponses {
         read(&self.key).0
+    }
+}
+
+impl Drop for TargetCounts {
+    /// Another configuration has replaced the one that this belongs to.
+    fn drop(&mut self) {
+        self.publish(host::wall());
     }
 }
 

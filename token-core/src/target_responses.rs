@@ -86,10 +86,10 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts a response of the target.
-    pub fn responded(&mut self, status: u16) {
+    /// Counts so many responses of the target with this status.
+    pub fn responded(&mut self, status: u16, how_many: u64) {
         let count = self.classes.of(status);
-        *count = count.saturating_add(1);
+        *count = count.saturating_add(how_many);
     }
 
     /// Counts a refusal that no newer token heals. Its response is counted by [`Self::responded`], too.
@@ -227,7 +227,7 @@ mod tests {
     fn saw(statuses: &[u16]) -> Tally {
         let mut tally = Tally::default();
         for status in statuses {
-            tally.responded(*status);
+            tally.responded(*status, 1);
             match status {
                 401 => tally.refused(Refused::Unauthorized),
                 403 => tally.refused(Refused::Forbidden),

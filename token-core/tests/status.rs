@@ -210,7 +210,7 @@ fn judged(slots: &[&Slot], targets: &[&[u16]], now: Now) -> Status {
         .map(|statuses| {
             let mut tally = Tally::default();
             for status in *statuses {
-                tally.responded(*status);
+                tally.responded(*status, 1);
                 match status {
                     401 => tally.refused(Refused::Unauthorized),
                     403 => tally.refused(Refused::Forbidden),
