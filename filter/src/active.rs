@@ -2,11 +2,11 @@
 
 use std::rc::Rc;
 
+use entra_token_core::Now;
 use entra_token_core::config::{self, Plugin, SlotSpec, TargetSpec};
 use entra_token_core::state::State;
-use entra_token_core::status::Readiness;
+use entra_token_core::status::{Readiness, refusal_warning};
 use entra_token_core::target_responses::{Refused, TargetResponses};
-use entra_token_core::{Mono, Now};
 
 use crate::clusters::Clusters;
 use crate::invalid_config::InvalidConfig;
@@ -50,6 +50,7 @@ struct TargetState {
 pub(crate) struct ActiveTarget<'a> {
     pub(crate) spec: &'a TargetSpec,
     pub(crate) slot: &'a Rc<LocalSlot>,
+    slot_spec: &'a SlotSpec,
     pub(crate) metrics: &'a RequestMetrics,
     pub(crate) counts: &'a TargetCounts,
     pub(crate) clusters: &'a Clusters,
@@ -57,9 +58,20 @@ pub(crate) struct ActiveTarget<'a> {
 
 impl ActiveTarget<'_> {
     /// Counts a refusal of the identity that no newer token heals, and tells people of it now and then.
-    pub(crate) fn denied(&self, refused: Refused, now: Mono) {
+    pub(crate) fn denied(&self, refused: Refused, now: Now) {
+        if self.slot.is_news(refused, now.mono) {
+            let participant = self.slot.participant();
+            let warning = refusal_warning(
+                self.spec,
+                self.slot_spec,
+                participant.slot().state(),
+                refused,
+                &self.counts.of_all_vms(),
+                now,
+            );
+            log::warn!("{warning}");
+        }
         self.counts.refused(refused);
-        self.slot.denied(refused.status(), now);
     }
 }
 
@@ -162,6 +174,7 @@ impl Active {
         Some(ActiveTarget {
             spec,
             slot: self.slots.get(spec.slot)?,
+            slot_spec: self.plugin.slots.get(spec.slot)?,
             metrics: &state.metrics,
             counts: &state.counts,
             clusters: &state.clusters,

@@ -18,6 +18,7 @@ use entra_token_core::record::{OwnerId, SlotKey};
 use entra_token_core::slot::{CallId, Event};
 use entra_token_core::state::{Denials, Refusal};
 use entra_token_core::status::meanwhile;
+use entra_token_core::target_responses::Refused;
 use entra_token_core::{Audience, Generation, Mono, Now, Wall};
 
 use crate::host::{self, Shared};
@@ -292,15 +293,9 @@ impl LocalSlot {
         }
     }
 
-    /// Logs, at most now and then, that the target refuses the identity and that no fresh token would help.
-    pub(crate) fn denied(&self, status: u16, now: Mono) {
-        if self.denials.borrow_mut().is_news(status, now) {
-            let (identity, audience) = (&self.identity, &self.audience);
-            let advice = audience.role_advice();
-            log::warn!(
-                "identity `{identity}`: the target answers {status} to its token for {audience}. {advice}"
-            );
-        }
+    /// Whether to tell people of a refusal with this status, which then counts as told.
+    pub(crate) fn is_news(&self, refused: Refused, now: Mono) -> bool {
+        self.denials.borrow_mut().is_news(refused.status(), now)
     }
 
     fn settle(&self, now: Now, outcome: Outcome) -> Option<Call> {

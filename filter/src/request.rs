@@ -141,7 +141,7 @@ impl Request {
                 target.slot.sees_refused(self.sent);
                 self.was_refused = true;
             }
-            403 => target.denied(Refused::Forbidden, host::now().mono),
+            403 => target.denied(Refused::Forbidden, host::now()),
             _ => {}
         }
     }
@@ -158,7 +158,7 @@ impl Request {
         {
             let now = host::now();
             if target.slot.refused_generation(self.sent, now) == Refusal::Final {
-                target.denied(Refused::Unauthorized, now.mono);
+                target.denied(Refused::Unauthorized, now);
             }
         }
     }
@@ -194,7 +194,7 @@ impl Request {
                 self.send(target)
             }
             (refused, Refusal::Final) if target.slot.has_seen_refused(refused) => {
-                target.denied(Refused::Unauthorized, now.mono);
+                target.denied(Refused::Unauthorized, now);
                 send_identity_refused()
             }
             // Envoy tells that the target answered some try, but not which one. The last try, with a token that
@@ -242,7 +242,7 @@ impl Request {
             return;
         }
         if header.generation == waiting.refused && target.slot.has_seen_refused(waiting.refused) {
-            target.denied(Refused::Unauthorized, now.mono);
+            target.denied(Refused::Unauthorized, now);
             send_identity_refused();
             return;
         }
@@ -283,7 +283,7 @@ impl Request {
         if healing {
             target.metrics.unauthorized_refreshed.count();
         } else {
-            target.denied(refused, host::now().mono);
+            target.denied(refused, host::now());
         }
         if retryable {
             let wait = if healing {

@@ -14,7 +14,7 @@ use crate::target_responses::TargetResponses;
 use crate::{Now, Wall, calendar};
 
 pub use slot::{Problem, SlotStatus, Subject, TokenState, meanwhile};
-pub use target::{RecentResponses, RefusalStatus, TargetStatus};
+pub use target::{RecentResponses, RefusalStatus, TargetStatus, refusal_warning};
 pub use unavailable::{IDENTITY_REFUSED, NoToken, Unavailable};
 pub use verdict::Verdict;
 pub(crate) use verdict::{span, time};

@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
+use super::verdict::time;
 use crate::config::{SlotSpec, TargetSpec};
 use crate::state::State;
-use crate::target_responses::{Classes, RECENT_MINUTES, Refusals, TargetResponses};
+use crate::target_responses::{Classes, RECENT_MINUTES, Refusals, Refused, TargetResponses};
 use crate::{Audience, Now, calendar};
 
 /// How a target responds.
@@ -56,6 +57,48 @@ pub struct RefusalStatus {
     /// stands in angle brackets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
+}
+
+/// What the log says of a target that refuses the identity: which status, how often and since when, and what to do.
+/// `responses` are those of all VMs until their last ticks.
+#[must_use]
+pub fn refusal_warning(
+    target: &TargetSpec,
+    slot: &SlotSpec,
+    state: &State,
+    refused: Refused,
+    responses: &TargetResponses,
+    now: Now,
+) -> String {
+    let audience = &slot.plan.audience;
+    let mut refusals = responses.refusals(now.wall).unwrap_or(Refusals {
+        since: now.wall,
+        last: now.wall,
+        unauthorized: 0,
+        forbidden: 0,
+    });
+    let earlier = refusals.unauthorized.saturating_add(refusals.forbidden);
+    let history = match earlier {
+        0 => String::new(),
+        1.. => format!(
+            " It has refused {earlier} requests since {}.",
+            time(calendar::rfc3339(refusals.since).as_deref())
+        ),
+    };
+    match refused {
+        Refused::Unauthorized => refusals.unauthorized = 1,
+        Refused::Forbidden => refusals.forbidden = 1,
+    }
+    let status = RefusalStatus::of(refusals, audience, state);
+    let command = status.command.map(|command| format!(" {command}"));
+    format!(
+        "identity `{}`: the target {} answers {} to its token for {audience}.{history} {}{}",
+        slot.identity,
+        target.name,
+        refused.status(),
+        status.advice,
+        command.unwrap_or_default(),
+    )
 }
 
 impl RefusalStatus {
