@@ -9,6 +9,8 @@ CARGO := cargo --quiet
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 # Prometheus 3, Helm and kustomize are built by Go, which not everybody has.
+# The tests in a browser need Chromium and npm, which not everybody has.
+IF_BROWSER = $(if $(and $(shell command -v chromium),$(shell command -v npm)),browser)
 IF_GO = $(if $(shell scripts/setup go 2>/dev/null && echo yes),prometheus3)
 
 # Not the launcher's: 1.36 knows no `tcp_keepalive` of a listener, and no files that Envoy serves to the
@@ -98,15 +100,18 @@ release-check: ## What must hold for a release, beside .ci/run: the same bytes f
 	@$(MAKE) --no-print-directory soak MINUTES=30
 
 test: PROMETHEUS3 = $(IF_GO)
+test: BROWSER = $(IF_BROWSER)
 test: ## Runs every test: native, wasm, and end to end on a real Envoy and real Prometheuses. Without Go not on Prometheus 3.
 test-all: PROMETHEUS3 = prometheus3
+test-all: BROWSER = browser
 test-all: ## The same, and fails where a part cannot run.
 test test-all:
-	@scripts/setup rust envoy prometheus $(PROMETHEUS3) squid node wasm-bindgen
+	@scripts/setup rust envoy prometheus $(PROMETHEUS3) $(BROWSER) squid node wasm-bindgen
 	@$(MAKE) --no-print-directory build traps
-	cargo test --locked --workspace --no-fail-fast $(if $(PROMETHEUS3),--features e2e/prometheus3)
+	cargo test --locked --workspace --no-fail-fast $(addprefix --features e2e/,$(PROMETHEUS3) $(BROWSER))
 	cargo test --locked --package entra-token-core --target wasm32-unknown-unknown
 	cargo test --locked --package entra-token-core --target wasm32-wasip1
+	@$(if $(BROWSER),,echo 'make $@: NOT RUN: the tests in a browser, because chromium or npm is not on PATH' >&2)
 	@$(if $(PROMETHEUS3),,echo 'make $@: NOT RUN: the tests on Prometheus 3 with remote write 1 and 2 because:' >&2; scripts/setup go || true)
 
 test-oldest: ## Runs the tests of the module as Istio places it on the oldest Envoy that is supported.

@@ -2,14 +2,19 @@
 
 use std::rc::Rc;
 
-use entra_token_core::config::{self, Plugin, TargetSpec};
+use entra_token_core::Now;
+use entra_token_core::config::{self, Plugin, SlotSpec, TargetSpec};
+use entra_token_core::state::State;
+use entra_token_core::status::{Readiness, refusal_warning};
+use entra_token_core::target_responses::{Refused, TargetResponses};
 
 use crate::clusters::Clusters;
 use crate::invalid_config::InvalidConfig;
 use crate::last_good_config::LastGoodConfig;
 use crate::local_slot::{self, LocalSlot};
 use crate::memo::Memo;
-use crate::metrics::RequestMetrics;
+use crate::metrics::{self, ReadyGauge, RequestMetrics};
+use crate::target_counts::TargetCounts;
 
 /// A configuration in use.
 pub(crate) struct Active {
@@ -28,8 +33,8 @@ pub(crate) struct Active {
 /// What the filter does with requests.
 pub(crate) enum Mode {
     Authorize,
-    /// Answer for the proxy's state.
-    Status,
+    /// Answer for the proxy's state: every token and target is known here.
+    Status(ReadyGauge),
     /// Answer the requests of its targets with 503 and the configuration's mistakes. `plugin` is empty.
     Explain(Box<InvalidConfig>),
 }
@@ -37,6 +42,7 @@ pub(crate) enum Mode {
 /// The state of a target.
 struct TargetState {
     metrics: RequestMetrics,
+    counts: TargetCounts,
     clusters: Clusters,
 }
 
@@ -44,17 +50,39 @@ struct TargetState {
 pub(crate) struct ActiveTarget<'a> {
     pub(crate) spec: &'a TargetSpec,
     pub(crate) slot: &'a Rc<LocalSlot>,
+    slot_spec: &'a SlotSpec,
     pub(crate) metrics: &'a RequestMetrics,
+    pub(crate) counts: &'a TargetCounts,
     pub(crate) clusters: &'a Clusters,
+}
+
+impl ActiveTarget<'_> {
+    /// Counts a refusal of the identity that no newer token heals, and tells people of it now and then.
+    pub(crate) fn denied(&self, refused: Refused, now: Now) {
+        if self.slot.should_report(refused, now.mono) {
+            let participant = self.slot.participant();
+            let warning = refusal_warning(
+                self.spec,
+                self.slot_spec,
+                participant.slot().state(),
+                refused,
+                &self.counts.of_all_vms(),
+                now,
+            );
+            log::warn!("{warning}");
+        }
+        self.counts.refused(refused);
+    }
 }
 
 impl Active {
     pub(crate) fn new(plugin: Plugin) -> Self {
+        metrics::show_build_info();
         Self {
             mode: match plugin.mode {
                 config::Mode::Authorize => Mode::Authorize,
                 // No request comes to a service.
-                config::Mode::Status | config::Mode::Service => Mode::Status,
+                config::Mode::Status | config::Mode::Service => Mode::Status(ReadyGauge::new()),
             },
             last_good: plugin
                 .explains_mistakes()
@@ -63,9 +91,13 @@ impl Active {
             targets: plugin
                 .targets
                 .iter()
-                .map(|target| TargetState {
-                    metrics: RequestMetrics::new(&target.name),
-                    clusters: Clusters::default(),
+                .filter_map(|target| {
+                    let slot = plugin.slots.get(target.slot)?;
+                    Some(TargetState {
+                        metrics: RequestMetrics::new(&target.name),
+                        counts: TargetCounts::new(&slot.key, &target.name),
+                        clusters: Clusters::default(),
+                    })
                 })
                 .collect(),
             found: Memo::default(),
@@ -91,19 +123,42 @@ impl Active {
     pub(crate) fn mistakes(&self) -> Option<u32> {
         match &self.mode {
             Mode::Explain(invalid) => Some(invalid.mistakes),
-            Mode::Authorize | Mode::Status => None,
+            Mode::Authorize | Mode::Status(_) => None,
         }
     }
 
-    /// Forgets what holds for one tick, and hands the counts to Envoy.
-    pub(crate) fn at_tick(&self) {
+    /// Forgets what holds for one tick, and hands the counts to Envoy and to the other VMs.
+    pub(crate) fn at_tick(&self, now: Now) {
         for target in &self.targets {
             target.clusters.forget();
             target.metrics.flush();
+            target.counts.publish(now.wall);
         }
-        if let Mode::Explain(invalid) = &self.mode {
-            invalid.flush();
+        match &self.mode {
+            Mode::Authorize => {}
+            Mode::Status(ready) => self.with_slots(|slots| {
+                ready.set(Readiness::of(slots, now).ready);
+            }),
+            Mode::Explain(invalid) => invalid.flush(),
         }
+    }
+
+    /// Hands all slots with their states to `use_them`.
+    pub(crate) fn with_slots<T>(&self, use_them: impl FnOnce(&[(&SlotSpec, &State)]) -> T) -> T {
+        let participants: Vec<_> = self.slots.iter().map(|slot| slot.participant()).collect();
+        let states = participants
+            .iter()
+            .map(|participant| participant.slot().state());
+        let slots: Vec<_> = self.plugin.slots.iter().zip(states).collect();
+        use_them(&slots)
+    }
+
+    /// How each target responds, as all VMs have counted it.
+    pub(crate) fn responses(&self) -> Vec<(&TargetSpec, TargetResponses)> {
+        let targets = self.plugin.targets.iter().zip(&self.targets);
+        targets
+            .map(|(spec, state)| (spec, state.counts.of_all_vms()))
+            .collect()
     }
 
     /// The index of the target that this `:authority` leads to.
@@ -119,7 +174,9 @@ impl Active {
         Some(ActiveTarget {
             spec,
             slot: self.slots.get(spec.slot)?,
+            slot_spec: self.plugin.slots.get(spec.slot)?,
             metrics: &state.metrics,
+            counts: &state.counts,
             clusters: &state.clusters,
         })
     }

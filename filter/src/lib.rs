@@ -3,9 +3,9 @@
 //! One module serves as the bootstrap singleton service, as the HTTP filter of workers and as
 //! the filter that answers `/ready`. Nothing about tokens is decided here: [`root`] turns ticks and answers
 //! into inputs of the core, [`streams`] is where requests come in, [`request`] puts the token on
-//! one or parks it where [`clusters`] lets it, [`status`] answers for the proxy, [`invalid_config`] for a
+//! one or parks it where [`clusters`] lets it, [`status`] answers for the proxy with what [`process`] knows of Envoy, [`invalid_config`] for a
 //! configuration that is wrong, [`local_slot`] holds what all contexts of one VM share, [`active`] is a configuration in use,
-//! [`last_good_config`] tells whether a wrong one can be refused, [`responses`] are our own responses, and
+//! [`last_good_config`] tells whether a wrong one can be refused, [`responses`] are our own responses, [`target_counts`] counts those of the targets, and
 //! [`host`] is the only file that calls Envoy.
 //!
 //! A panic kills the VM and every request in it, so nothing here may panic. Should it happen all
@@ -35,11 +35,13 @@ mod memory;
 mod metrics;
 mod panic_response;
 mod parked;
+mod process;
 mod request;
 mod responses;
 mod root;
 mod status;
 mod streams;
+mod target_counts;
 mod thread;
 #[cfg(feature = "traps")]
 mod trap;

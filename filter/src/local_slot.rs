@@ -18,6 +18,7 @@ use entra_token_core::record::{OwnerId, SlotKey};
 use entra_token_core::slot::{CallId, Event};
 use entra_token_core::state::{Denials, Refusal};
 use entra_token_core::status::meanwhile;
+use entra_token_core::target_responses::Refused;
 use entra_token_core::{Audience, Generation, Mono, Now, Wall};
 
 use crate::host::{self, Shared};
@@ -65,8 +66,6 @@ pub(crate) struct LocalSlot {
     /// Whether the log has said that the endpoint sends impossible lifetimes.
     lifetime_is_ignored: Cell<bool>,
     denials: RefCell<Denials>,
-    /// Whether the status of the next response is read.
-    sample_status: Cell<bool>,
     /// The newest generation that a target was seen to refuse with 401.
     seen_refused: Cell<Generation>,
     /// Until when shared data is read at every [`HURRIED_TICK`], because the target has refused the current
@@ -108,7 +107,6 @@ pub(crate) fn get_or_create(spec: &SlotSpec) -> Rc<LocalSlot> {
             clock_is_off: Cell::new(false),
             lifetime_is_ignored: Cell::new(false),
             denials: RefCell::default(),
-            sample_status: Cell::new(false),
             seen_refused: Cell::default(),
             looked_for_until: Cell::default(),
         });
@@ -157,7 +155,6 @@ impl LocalSlot {
 
     /// Moves the slot to this time. The caller must dispatch the call that this returns.
     pub(crate) fn step(&self, now: Now) -> Option<Call> {
-        self.sample_status.set(true);
         let mut participant = self.participant.borrow_mut();
         participant.runs_on(thread::current());
         let outcome = participant.step(now, &Shared);
@@ -253,13 +250,6 @@ impl LocalSlot {
         self.seen_refused.set(newest);
     }
 
-    /// Whether the target is not known to have accepted the token of this generation.
-    pub(crate) fn is_unproven(&self, generation: Generation) -> bool {
-        let participant = self.participant.borrow();
-        let state = participant.slot().state();
-        !state.accepted && state.generation() == generation
-    }
-
     /// Notes that the target refused a request with this value of `authorization`. Returns the generation of
     /// that token and what to do with the request.
     pub(crate) fn refused(&self, value: &str, now: Now) -> (Generation, Refusal) {
@@ -268,10 +258,6 @@ impl LocalSlot {
             // A value that is not the newest one is an older one.
             _ => return (Generation::default(), Refusal::Outdated),
         };
-        // Once the target has accepted a token, the status of its responses is not read any more.
-        if !self.is_unproven(generation) {
-            self.sees_refused(generation);
-        }
         (generation, self.refused_generation(generation, now))
     }
 
@@ -298,14 +284,6 @@ impl LocalSlot {
         self.looked_for_until.set(now.mono.after(LOOKED_FOR));
     }
 
-    /// Whether to read the status of the response to a request with the token of this generation: until the
-    /// target has accepted the token, and once per tick after that.
-    pub(crate) fn wants_status(&self, generation: Generation) -> bool {
-        let state = self.participant.borrow();
-        let state = state.slot().state();
-        (state.generation() == generation && !state.accepted) || self.sample_status.take()
-    }
-
     /// Notes that the target accepted the token of this generation.
     pub(crate) fn accepted(&self, generation: Generation) {
         let known = self.participant.borrow().slot().state().accepted;
@@ -315,15 +293,10 @@ impl LocalSlot {
         }
     }
 
-    /// Logs, at most now and then, that the target refuses the identity and that no fresh token would help.
-    pub(crate) fn denied(&self, status: u64, now: Mono) {
-        if self.denials.borrow_mut().should_report(status, now) {
-            let (identity, audience) = (&self.identity, &self.audience);
-            let advice = audience.role_advice();
-            log::warn!(
-                "identity `{identity}`: the target answers {status} to its token for {audience}. {advice}"
-            );
-        }
+    /// Whether to report a refusal with this status, which then counts as reported.
+    pub(crate) fn should_report(&self, refused: Refused, now: Mono) -> bool {
+        let mut denials = self.denials.borrow_mut();
+        denials.should_report(refused.status(), now)
     }
 
     fn settle(&self, now: Now, outcome: Outcome) -> Option<Call> {

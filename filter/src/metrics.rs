@@ -1,7 +1,7 @@
 //! The plugin's metrics. Labels are part of the name, in the form that Istio uses
 //! (`label=.=value;.;`) and that the bootstrap's `stats_tags` take out again.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 
 use entra_token_core::Audience;
 use entra_token_core::slot::Event;
@@ -11,11 +11,15 @@ use proxy_wasm::types::MetricType;
 use crate::host::Metric;
 
 fn define(kind: MetricType, name: &str, labels: &[(&str, &str)]) -> Metric {
+    Metric::define(kind, &full_name(name, labels))
+}
+
+fn full_name(name: &str, labels: &[(&str, &str)]) -> String {
     let labels: String = labels
         .iter()
         .map(|(label, value)| format!("{label}=.={value};.;"))
         .collect();
-    Metric::define(kind, &format!("{labels}entra_auth_{name}"))
+    format!("{labels}entra_auth_{name}")
 }
 
 /// A counter that costs a request an addition in this VM; a tick carries it to Envoy.
@@ -25,7 +29,7 @@ pub(crate) struct Counter {
 }
 
 impl Counter {
-    fn new(name: &str, labels: &[(&str, &str)]) -> Self {
+    pub(crate) fn new(name: &str, labels: &[(&str, &str)]) -> Self {
         Self {
             metric: define(MetricType::Counter, name, labels),
             pending: Cell::new(0),
@@ -36,11 +40,13 @@ impl Counter {
         self.pending.set(self.pending.get().saturating_add(1));
     }
 
-    fn flush(&self) {
-        match self.pending.take() {
-            0 => {}
-            pending => self.metric.add(pending),
+    /// Hands the count to Envoy. Returns what has been counted since the last time.
+    pub(crate) fn flush(&self) -> u64 {
+        let pending = self.pending.take();
+        if pending > 0 {
+            self.metric.add(pending);
         }
+        pending.unsigned_abs()
     }
 }
 
@@ -101,6 +107,8 @@ pub(crate) struct TokenMetrics {
     expiry: Metric,
     last_success: Metric,
     failures: Metric,
+    /// Its labels, and the gauge itself once an attempt has failed: there is none before.
+    failing_since: (String, OnceCell<Metric>),
     /// Whether anything was shown.
     shown: Cell<bool>,
 }
@@ -120,6 +128,10 @@ impl TokenMetrics {
             expiry: gauge("token_expiry_timestamp_seconds"),
             last_success: gauge("token_last_success_timestamp_seconds"),
             failures: gauge("token_refresh_failures_consecutive"),
+            failing_since: (
+                full_name("token_failing_since_timestamp_seconds", &token),
+                OnceCell::new(),
+            ),
             shown: Cell::default(),
         }
     }
@@ -145,7 +157,21 @@ impl TokenMetrics {
             .map_or(0, |token| token.expires_wall.0 / 1000);
         self.expiry.set(expiry);
         self.failures.set(u64::from(state.failures));
+        self.show_failing_since(state.failing_since.map_or(0, |since| since.0 / 1000));
         self.shown.set(true);
+    }
+}
+
+impl TokenMetrics {
+    /// Envoy has no way to take a gauge away again: after the failures it shows 0.
+    fn show_failing_since(&self, seconds: u64) {
+        let (name, gauge) = &self.failing_since;
+        if seconds > 0 {
+            gauge.get_or_init(|| Metric::define(MetricType::Gauge, name));
+        }
+        if let Some(gauge) = gauge.get() {
+            gauge.set(seconds);
+        }
     }
 }
 
@@ -157,6 +183,7 @@ impl Drop for TokenMetrics {
         if self.shown.get() {
             self.expiry.set(0);
             self.failures.set(0);
+            self.show_failing_since(0);
         }
     }
 }
@@ -197,5 +224,28 @@ impl MistakesGauge {
 
     pub(crate) fn set(&self, mistakes: u32) {
         self.metric.set(mistakes.into());
+    }
+}
+
+/// Shows the version of this product: the value is always 1.
+pub(crate) fn show_build_info() {
+    let version = [("version", env!("CARGO_PKG_VERSION"))];
+    define(MetricType::Gauge, "build_info", &version).set(1);
+}
+
+/// Whether requests can be authorised.
+pub(crate) struct ReadyGauge {
+    metric: Metric,
+}
+
+impl ReadyGauge {
+    pub(crate) fn new() -> Self {
+        Self {
+            metric: define(MetricType::Gauge, "ready", &[]),
+        }
+    }
+
+    pub(crate) fn set(&self, is_ready: bool) {
+        self.metric.set(is_ready.into());
     }
 }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use entra_token_core::config::{AuthErrorsRetryable, Placement};
 use entra_token_core::state::Refusal;
 use entra_token_core::status::{NoToken, Unavailable};
+use entra_token_core::target_responses::Refused;
 use entra_token_core::{Generation, Now};
 use proxy_wasm::types::{Action, MapType};
 
@@ -37,6 +38,8 @@ pub(crate) struct Request {
     sent: Generation,
     /// Whether it waits or has waited.
     was_parked: bool,
+    /// Whether the target has answered this try with 401; in upstream placement.
+    was_refused: bool,
     /// Whether Prometheus sent it. This is read from the request's headers in downstream placement, if the
     /// configuration depends on it: the headers cannot be read any more when the response comes.
     is_remote_write: bool,
@@ -50,6 +53,7 @@ impl Request {
             target: None,
             sent: Generation::default(),
             was_parked: false,
+            was_refused: false,
             is_remote_write: false,
         }
     }
@@ -58,7 +62,7 @@ impl Request {
         let active = Rc::clone(&self.active);
         match &active.mode {
             Mode::Authorize => {}
-            Mode::Status => return status::answer_for_proxy(&active),
+            Mode::Status(_) => return status::answer_for_proxy(&active),
             Mode::Explain(invalid) => return invalid.answer(),
         }
         let Some((index, target)) = addressed(&active) else {
@@ -102,44 +106,59 @@ impl Request {
     }
 
     pub(crate) fn on_response_headers(&mut self) -> Action {
-        let Some(target) = self.judged() else {
+        let active = Rc::clone(&self.active);
+        let Some(target) = self.judged(&active) else {
             return Action::Continue;
         };
-        let status = || host::read_header(MapType::HttpResponseHeaders, ":status", str::parse);
-        if self.active.plugin.placement == Placement::Upstream {
+        let status = host::header_bytes(MapType::HttpResponseHeaders, ":status");
+        let Some(status) = status.and_then(|bytes| status_code(&bytes)) else {
+            return Action::Continue;
+        };
+        match active.plugin.placement {
             // If Envoy retries, this callback alone has the status of the failed try.
-            if target.slot.is_unproven(self.sent) && status() == Some(Ok(401)) {
-                target.slot.sees_refused(self.sent);
-            }
-        } else if let Some(status) = status() {
-            match status {
-                Ok(status @ (401 | 403)) => self.judge(&target, status),
-                Ok(200..=299) if target.slot.wants_status(self.sent) => {
-                    target.slot.accepted(self.sent);
+            Placement::Upstream => self.on_response_of_try(&target, status),
+            Placement::Downstream => {
+                // Envoy's own responses come here, too.
+                if status < 400 || was_answered() {
+                    target.counts.responded(status);
                 }
-                _ => {}
+                match status {
+                    200..=299 => target.slot.accepted(self.sent),
+                    401 => self.judge(&target, Refused::Unauthorized),
+                    403 => self.judge(&target, Refused::Forbidden),
+                    _ => {}
+                }
             }
         }
         Action::Continue
+    }
+
+    fn on_response_of_try(&mut self, target: &ActiveTarget<'_>, status: u16) {
+        target.counts.responded(status);
+        match status {
+            200..=299 => target.slot.accepted(self.sent),
+            401 => {
+                target.slot.sees_refused(self.sent);
+                self.was_refused = true;
+            }
+            403 => target.denied(Refused::Forbidden, host::now()),
+            _ => {}
+        }
     }
 
     pub(crate) fn on_done(&self) {
         if let Some(target) = self.waits_at() {
             target.slot.unpark(self.id);
         }
-        if self.active.plugin.placement == Placement::Upstream
-            && let Some(target) = self.judged()
-            && target.slot.wants_status(self.sent)
-            && let Some(status) = host::number_property("response\0code")
+        // A further try would judge the 401, but a request with a long body has none. Envoy has the response code
+        // of the last try alone.
+        if self.was_refused
+            && host::number_property("response\0code") == Some(401)
+            && let Some(target) = self.judged(&self.active)
         {
-            match status {
-                200..=299 => target.slot.accepted(self.sent),
-                // A further try would judge this, too, but a request with a long body has none.
-                401 => {
-                    target.slot.refused_generation(self.sent, host::now());
-                }
-                403 => target.slot.denied(status, host::now().mono),
-                _ => {}
+            let now = host::now();
+            if target.slot.refused_generation(self.sent, now) == Refusal::Final {
+                target.denied(Refused::Unauthorized, now);
             }
         }
     }
@@ -175,7 +194,7 @@ impl Request {
                 self.send(target)
             }
             (refused, Refusal::Final) if target.slot.has_seen_refused(refused) => {
-                target.slot.denied(401, now.mono);
+                target.denied(Refused::Unauthorized, now);
                 send_identity_refused()
             }
             // Envoy tells that the target answered some try, but not which one. The last try, with a token that
@@ -223,7 +242,7 @@ impl Request {
             return;
         }
         if header.generation == waiting.refused && target.slot.has_seen_refused(waiting.refused) {
-            target.slot.denied(401, now.mono);
+            target.denied(Refused::Unauthorized, now);
             send_identity_refused();
             return;
         }
@@ -247,16 +266,16 @@ impl Request {
     }
 
     /// The target to which this request carries a token.
-    fn judged(&self) -> Option<ActiveTarget<'_>> {
+    fn judged<'a>(&self, active: &'a Active) -> Option<ActiveTarget<'a>> {
         let target = self.target.filter(|_| self.sent != Generation::default());
-        self.active.target(target?)
+        active.target(target?)
     }
 
     /// Turns a 401 or 403 into 503 if the client should retry.
-    fn judge(&self, target: &ActiveTarget<'_>, status: u64) {
-        let refusal = match status {
-            401 => target.slot.refused_generation(self.sent, host::now()),
-            _ => Refusal::Final,
+    fn judge(&self, target: &ActiveTarget<'_>, refused: Refused) {
+        let refusal = match refused {
+            Refused::Unauthorized => target.slot.refused_generation(self.sent, host::now()),
+            Refused::Forbidden => Refusal::Final,
         };
         let healing = refusal != Refusal::Final;
         let retryable = target.spec.auth_errors_retryable;
@@ -264,7 +283,7 @@ impl Request {
         if healing {
             target.metrics.unauthorized_refreshed.count();
         } else {
-            target.slot.denied(status, host::now().mono);
+            target.denied(refused, host::now());
         }
         if retryable {
             let wait = if healing {
@@ -277,6 +296,20 @@ impl Request {
                 .and_then(|()| host::replace_response_header("retry-after", wait));
         }
     }
+}
+
+/// Reads `:status`, which has three digits (RFC 9110 §15).
+fn status_code(bytes: &[u8]) -> Option<u16> {
+    let [
+        hundreds @ b'1'..=b'9',
+        tens @ b'0'..=b'9',
+        ones @ b'0'..=b'9',
+    ] = *bytes
+    else {
+        return None;
+    };
+    let digit = |digit: u8| u16::from(digit - b'0');
+    Some(digit(hundreds) * 100 + digit(tens) * 10 + digit(ones))
 }
 
 /// The target that a request is for.

@@ -19,7 +19,7 @@ use proxy_wasm::types::{BufferType, MapType};
 use crate::active::{Active, Mode};
 use crate::invalid_config::InvalidConfig;
 use crate::local_slot::{HURRIED_TICK, LocalSlot};
-use crate::{host, streams, thread};
+use crate::{host, process, streams, thread};
 
 /// The period of the tick when nothing is due. A token of another VM is seen this late at most.
 const IDLE_TICK: Duration = Duration::from_secs(1);
@@ -228,6 +228,7 @@ impl RootContext for Root {
             return;
         };
         let now = host::now();
+        process::runs(now.wall);
         if let Some(last_good) = &active.last_good {
             last_good.publish(active.mistakes(), now.mono);
         }
@@ -237,7 +238,7 @@ impl RootContext for Root {
             }
         }
         self.release(&active, now);
-        active.at_tick();
+        active.at_tick(now);
         Self::plan_next_tick(&active, now);
     }
 }

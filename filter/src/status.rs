@@ -6,6 +6,7 @@ use proxy_wasm::types::{Action, MapType};
 
 use crate::active::Active;
 use crate::host;
+use crate::process;
 use crate::thread;
 
 const JSON: &str = "application/json";
@@ -22,10 +23,11 @@ pub(crate) fn answer_for_proxy(active: &Active) -> Action {
     thread::serves_requests();
     let status = status(active);
     let code = if status.ready { 200 } else { 503 };
-    match path.split('?').next() {
-        Some("/ready") => answer(code, JSON, &json(&status)),
-        Some(READY_WITHOUT_DETAILS) => answer(code, JSON, &json(&status.without_details())),
-        Some("/status") => page_or_json(&status),
+    let (path, query) = path.split_once('?').unwrap_or((&path, ""));
+    match path {
+        "/ready" => answer(code, JSON, &json(&status)),
+        READY_WITHOUT_DETAILS => answer(code, JSON, &json(&status.without_details())),
+        "/status" => page_or_json(&status, query),
         _ => Action::Continue,
     }
 }
@@ -35,17 +37,15 @@ fn status(active: &Active) -> Status {
     for slot in &active.slots {
         slot.refresh(now);
     }
-    let participants: Vec<_> = active.slots.iter().map(|slot| slot.participant()).collect();
-    let states = participants
-        .iter()
-        .map(|participant| participant.slot().state());
-    Status::of(active.plugin.slots.iter().zip(states), now)
+    let (responses, process) = (active.responses(), process::known());
+    active.with_slots(|slots| Status::of(slots, &responses, &process, now))
 }
 
 /// `/status` is a page for whoever asks for one, and JSON for programs.
-fn page_or_json(status: &Status) -> Action {
-    let accepts = host::header(MapType::HttpRequestHeaders, "accept").unwrap_or_default();
-    if accepts.contains("text/html") {
+fn page_or_json(status: &Status, query: &str) -> Action {
+    let wants_json = query.split('&').any(|it| it == "format=json");
+    let accepts = || host::header(MapType::HttpRequestHeaders, "accept").unwrap_or_default();
+    if !wants_json && accepts().contains("text/html") {
         answer(
             200,
             "text/html; charset=utf-8",

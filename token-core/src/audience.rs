@@ -42,6 +42,20 @@ pub struct Role {
     pub scope: &'static str,
 }
 
+impl Role {
+    /// The command of the Azure CLI that grants the role, with what is not known in angle brackets.
+    #[must_use]
+    pub fn grant(&self, object_id: Option<&str>) -> String {
+        format!(
+            "az role assignment create --role \"{}\" --assignee-object-id {} \
+             --assignee-principal-type ServicePrincipal --scope <id of the {}>",
+            self.name,
+            object_id.unwrap_or("<object id>"),
+            self.scope
+        )
+    }
+}
+
 impl Audience {
     /// The role that the target requires; `None` if unknown.
     #[must_use]

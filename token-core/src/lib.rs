@@ -25,7 +25,8 @@
 //! 7. [`record`], [`lease`]: how the VMs of one process agree on which of them calls.
 //! 8. [`host`], [`cluster`], [`mesh`]: which requests get which token, and which clusters may carry it.
 //! 9. [`config`]: the plugin configuration, parsed and compiled into slots, targets and a host table.
-//! 10. [`status`], [`page`]: the proxy's own responses, such as `/ready` and `/status`.
+//! 10. [`target_responses`]: how the targets respond, and since when one refuses the identity.
+//! 11. [`status`], [`page`]: the proxy's own responses, such as `/ready` and `/status`.
 
 #![deny(
     clippy::unwrap_used,
@@ -52,6 +53,9 @@ pub mod page;
 pub mod record;
 pub mod reply;
 pub mod schedule;
+#[cfg(all(test, not(target_family = "wasm")))]
+mod schemas;
+mod sealed;
 mod secret;
 #[cfg(test)]
 #[path = "../tests/common/seed.rs"]
@@ -59,6 +63,7 @@ mod seed;
 pub mod slot;
 pub mod state;
 pub mod status;
+pub mod target_responses;
 pub mod time;
 mod token;
 pub mod trace;

@@ -2,26 +2,25 @@
 //!
 //! One record holds both the lease and the token, so that one compare-and-swap covers both: a VM
 //! whose lease was taken over cannot publish a token.
-//!
-//! Layout: a version byte, the postcard body, and the CRC-32 (little endian) of both. A record of
-//! another version, or a damaged one, counts as absent.
 
 use core::fmt::Write;
 use core::time::Duration;
 
-use crc::{CRC_32_ISO_HDLC, Crc, Table};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::Mono;
 use crate::identity::Plan;
+use crate::sealed;
 use crate::state::State;
 
-const VERSION: u8 = 3;
-const CHECKSUM_BYTES: usize = 4;
+const VERSION: u8 = 4;
 
-/// Uses one small table: records are short, and the faster variants need 16 KiB of tables.
-static CHECKSUM: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
+/// The beginning of every key.
+const NAMESPACE: &str = "entra-auth/v1/";
+
+/// The end of the key of a slot's record.
+const RECORD: &str = "/record";
 
 /// The key of a slot's record. It contains a hash of every input that determines the token, so that
 /// two configurations never read each other's token.
@@ -33,13 +32,20 @@ impl SlotKey {
     #[must_use]
     pub fn of(plan: &Plan) -> Self {
         let digest = Sha256::digest(plan.fingerprint().as_bytes());
-        let mut key = String::from("entra-auth/v1/");
+        let mut key = String::from(NAMESPACE);
         for byte in digest.iter().take(16) {
             // Writing to a String cannot fail.
             let _ = write!(key, "{byte:02x}");
         }
-        key.push_str("/record");
+        key.push_str(RECORD);
         Self(key)
+    }
+
+    /// The key of the record about the responses of this target, to which the slot's token goes.
+    #[must_use]
+    pub fn of_target(&self, target: &str) -> String {
+        let slot = self.0.strip_suffix(RECORD).unwrap_or(&self.0);
+        format!("{slot}/target/{target}")
     }
 
     /// The key in Envoy's shared data.
@@ -94,23 +100,12 @@ impl Record {
     /// Encodes the record. If that fails, the result is empty, which [`Record::decode`] reads as absent.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let Ok(mut bytes) = postcard::to_extend(self, vec![VERSION]) else {
-            return Vec::new();
-        };
-        bytes.extend(CHECKSUM.checksum(&bytes).to_le_bytes());
-        bytes
+        sealed::encode(VERSION, self)
     }
 
     /// Decodes a record; `None` if it is of another version or damaged.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let (content, checksum) = bytes.split_last_chunk::<CHECKSUM_BYTES>()?;
-        let (&VERSION, body) = content.split_first()? else {
-            return None;
-        };
-        if CHECKSUM.checksum(content).to_le_bytes() != *checksum {
-            return None;
-        }
-        postcard::from_bytes(body).ok()
+        sealed::decode(VERSION, bytes)
     }
 }

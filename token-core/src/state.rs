@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 use crate::schedule::MIN_INTERVAL;
-use crate::{Generation, Mono, Now, Token};
+use crate::{Generation, Mono, Now, Token, Wall};
 
 /// The shortest interval between two refreshes that the target forces by refusing a token that it
 /// never accepted. Without it, a target that refuses every token would cause a call for each request.
@@ -25,6 +25,8 @@ pub struct State {
     pub next_attempt: Mono,
     /// The number of consecutive failures since the last success.
     pub failures: u32,
+    /// When the first of them failed; `None` without a failure.
+    pub failing_since: Option<Wall>,
     /// Why the last attempt failed; `None` after a success.
     pub last_failure: Option<Failure>,
     /// Whether the target has accepted the newest token.
@@ -41,12 +43,12 @@ pub const DENIAL_INTERVAL: Duration = Duration::from_secs(600);
 
 /// When a target's refusal of an identity was last reported, by status.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Denials(Vec<(u64, Mono)>);
+pub struct Denials(Vec<(u16, Mono)>);
 
 impl Denials {
     /// Whether to report this refusal. If so, it is recorded as reported.
-    pub fn should_report(&mut self, status: u64, now: Mono) -> bool {
-        let known = |(of, at): &(u64, Mono)| *of == status && now.since(*at) < DENIAL_INTERVAL;
+    pub fn should_report(&mut self, status: u16, now: Mono) -> bool {
+        let known = |(of, at): &(u16, Mono)| *of == status && now.since(*at) < DENIAL_INTERVAL;
         if self.0.iter().any(known) {
             return false;
         }

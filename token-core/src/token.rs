@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use crate::{Mono, Now, Secret, Wall};
@@ -32,6 +34,9 @@ pub struct Token {
     pub lifetime_ms: u64,
 }
 
+/// The longest claim that is shown.
+const LONGEST_CLAIM: usize = 128;
+
 /// The longest slack. It covers the time that a request takes to reach the target.
 const MAX_SLACK: Duration = Duration::from_secs(5);
 
@@ -40,6 +45,18 @@ impl Token {
     #[must_use]
     pub fn slack(lifetime: Duration) -> Duration {
         (lifetime / 20).min(MAX_SLACK)
+    }
+
+    /// A claim of the token, if it is text; `None` if the token lacks it or is not a JWT (RFC 7519). The token is not
+    /// verified, which is the target's task, so the claim is only for display.
+    #[must_use]
+    pub fn claim(&self, name: &str) -> Option<String> {
+        let payload = self.secret.expose().split('.').nth(1)?;
+        let payload = URL_SAFE_NO_PAD.decode(payload).ok()?;
+        let claims: serde_json::Value = serde_json::from_slice(&payload).ok()?;
+        let text = claims.get(name)?.as_str()?;
+        let is_plain = |c: char| c.is_ascii_graphic();
+        (text.len() <= LONGEST_CLAIM && text.chars().all(is_plain)).then(|| text.to_owned())
     }
 
     /// The lifetime, counted from when the request was sent.

@@ -419,6 +419,7 @@ fn the_layout_of_the_record_is_that_of_its_version() {
             }),
             next_attempt: Mono(7),
             failures: 8,
+            failing_since: Some(Wall(9)),
             last_failure: Some(Failure {
                 code: FailureCode::Throttled,
                 message: "m".into(),
@@ -442,7 +443,7 @@ fn the_layout_of_the_record_is_that_of_its_version() {
     let bytes = record.encode();
     let (body, _checksum) = bytes.split_at(bytes.len() - 4);
     let expected =
-        b"\x03\x01\x02\x01\x03\x01s\x04\x05\x06\x07\x08\x01\x09throttled\x01m\x01\x01\x01\x01\x01\x01t\x01\x01c\x00\x01\x01w\x01\x00\x01\x09";
+        b"\x04\x01\x02\x01\x03\x01s\x04\x05\x06\x07\x08\x01\x09\x01\x09throttled\x01m\x01\x01\x01\x01\x01\x01t\x01\x01c\x00\x01\x01w\x01\x00\x01\x09";
     assert_eq!(body, expected);
     assert_eq!(Record::decode(&bytes), Some(record));
 }

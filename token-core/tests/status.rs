@@ -2,12 +2,16 @@
 
 mod common;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use common::{START, answer, at, exchange, slot, token};
+use entra_token_core::Now;
 use entra_token_core::config::SlotSpec;
 use entra_token_core::page;
 use entra_token_core::slot::Slot;
 use entra_token_core::state::State;
-use entra_token_core::status::{NoToken, Status, TokenState, Unavailable, json};
+use entra_token_core::status::{NoToken, Process, Status, TokenState, Unavailable, Verdict, json};
+use entra_token_core::target_responses::{Refused, Tally, TargetResponses};
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -34,7 +38,8 @@ fn failing() -> Slot {
 fn status(slots: &[(Option<bool>, &Slot)]) -> Status {
     let specs: Vec<_> = slots.iter().map(|(required, _)| spec(*required)).collect();
     let states = slots.iter().map(|(_, slot)| slot.state());
-    Status::of(specs.iter().zip(states), at(1.0))
+    let slots: Vec<_> = specs.iter().zip(states).collect();
+    Status::of(&slots, &[], &Process::default(), at(1.0))
 }
 
 #[test]
@@ -90,7 +95,7 @@ fn without_details_ready_has_the_code_of_what_keeps_it_from_that_and_nothing_els
 #[test]
 fn the_state_of_a_token_is_told_with_its_expiry_and_without_the_token() {
     let (slot, spec) = (with_token(), spec(None));
-    let status = Status::of([(&spec, slot.state())], at(10.0));
+    let status = Status::of(&[(&spec, slot.state())], &[], &Process::default(), at(10.0));
     assert_eq!(status.slots[0].state, TokenState::Valid);
     let text = String::from_utf8(json(&status)).expect("JSON");
     for expected in [
@@ -101,7 +106,12 @@ fn the_state_of_a_token_is_told_with_its_expiry_and_without_the_token() {
         assert!(text.contains(expected), "{text}");
     }
     assert!(!text.contains("secret"), "{text}");
-    let status = Status::of([(&spec, slot.state())], at(3600.0));
+    let status = Status::of(
+        &[(&spec, slot.state())],
+        &[],
+        &Process::default(),
+        at(3600.0),
+    );
     assert_eq!(
         (status.slots[0].state, status.ready),
         (TokenState::Expired, false)
@@ -111,8 +121,13 @@ fn the_state_of_a_token_is_told_with_its_expiry_and_without_the_token() {
 #[test]
 fn a_failure_is_told_with_its_code_and_what_to_do() {
     let (slot, spec) = (failing(), spec(None));
-    let text =
-        String::from_utf8(json(&Status::of([(&spec, slot.state())], at(1.0)))).expect("JSON");
+    let text = String::from_utf8(json(&Status::of(
+        &[(&spec, slot.state())],
+        &[],
+        &Process::default(),
+        at(1.0),
+    )))
+    .expect("JSON");
     for expected in [
         r#""state":"waiting""#,
         r#""code":"identity_not_found""#,
@@ -148,7 +163,7 @@ fn a_renewal_that_fails_is_told_as_that_with_the_time_until_which_requests_go_on
     let (mut slot, spec) = (with_token(), spec(None));
     exchange(&mut slot, at(3300.0), answer(500, ""));
     let told = |now| {
-        let status = Status::of([(&spec, slot.state())], now);
+        let status = Status::of(&[(&spec, slot.state())], &[], &Process::default(), now);
         let text = String::from_utf8(json(&status)).expect("JSON");
         (text, page::render(&status))
     };
@@ -159,13 +174,10 @@ fn a_renewal_that_fails_is_told_as_that_with_the_time_until_which_requests_go_on
         text.contains(&format!(r#""meanwhile":"{meanwhile}""#)),
         "{text}"
     );
-    assert!(
-        page.contains(&format!("1 renewals failed; {meanwhile}: ")),
-        "{page}"
-    );
+    assert!(page.contains(&format!("Meanwhile {meanwhile}.")), "{page}");
     let (text, page) = told(at(3596.0));
     assert!(!text.contains("meanwhile"), "{text}");
-    assert!(page.contains("1 failed: "), "{page}");
+    assert!(!page.contains("Meanwhile"), "{page}");
 }
 
 #[test]
@@ -174,11 +186,154 @@ fn the_page_escapes_what_a_server_said() {
     let body = r#"{"error":"<script>alert(1)</script>","error_description":"a & \"b\""}"#;
     exchange(&mut slot, START, answer(400, body));
     let spec = spec(None);
-    let page = page::render(&Status::of([(&spec, slot.state())], at(1.0)));
-    assert!(page.contains("not ready"), "{page}");
+    let page = page::render(&Status::of(
+        &[(&spec, slot.state())],
+        &[],
+        &Process::default(),
+        at(1.0),
+    ));
+    assert!(page.contains("Not serving"), "{page}");
     assert!(
         page.contains("&lt;script&gt;alert(1)&lt;/script&gt;: a &amp; &quot;b&quot;"),
         "{page}"
     );
     assert!(!page.contains("<script"), "{page}");
+}
+
+/// The status of these slots and of the targets of the first of them, each with its statuses of a second ago.
+fn judged(slots: &[&Slot], targets: &[&[u16]], now: Now) -> Status {
+    let spec = spec(None);
+    let slots: Vec<_> = slots.iter().map(|slot| (&spec, slot.state())).collect();
+    let plugin = common::plugin();
+    let targets: Vec<_> = targets
+        .iter()
+        .map(|statuses| {
+            let mut tally = Tally::default();
+            for status in *statuses {
+                tally.responded(*status, 1);
+                match status {
+                    401 => tally.refused(Refused::Unauthorized),
+                    403 => tally.refused(Refused::Forbidden),
+                    _ => {}
+                }
+            }
+            let mut responses = TargetResponses::default();
+            responses.add(&tally, now.wall);
+            (&plugin.targets[0], responses)
+        })
+        .collect();
+    Status::of(&slots, &targets, &Process::default(), now)
+}
+
+#[test]
+fn the_verdict_is_one_word_and_one_sentence_with_the_consequence() {
+    let (good, bad, new) = (with_token(), failing(), slot());
+    let mut renewal = with_token();
+    exchange(&mut renewal, at(3300.0), answer(500, ""));
+    let accepts: &[u16] = &[204];
+    for (slots, target, now, verdict, summary) in [
+        (
+            vec![&good],
+            accepts,
+            at(60.0),
+            Verdict::Serving,
+            "Serving: requests get a token that is good until 15:13 UTC (in 59 min) and is renewed before.",
+        ),
+        (
+            vec![&renewal],
+            accepts,
+            at(3310.0),
+            Verdict::OnBorrowedTime,
+            "Serving, but the token is not renewed: requests go on until 15:13 UTC (in 4 min), then they get 503.",
+        ),
+        (
+            vec![&good, &renewal],
+            accepts,
+            at(3310.0),
+            Verdict::OnBorrowedTime,
+            "Serving, but the token of the identity `default` is not renewed: requests go on until 15:13 UTC (in 4 min), \
+             then they get 503.",
+        ),
+        (
+            vec![&good, &bad],
+            accepts,
+            at(60.0),
+            Verdict::Degraded,
+            "Degraded: the identity `default` has no token, because every attempt since 14:13 UTC has failed; its \
+             requests get 503, the others go on.",
+        ),
+        (
+            vec![&good],
+            &[204, 403, 403],
+            at(60.0),
+            Verdict::Degraded,
+            "Degraded: the target a refuses the identity `default`. 2 requests got 403 since 14:14 UTC.",
+        ),
+        (
+            vec![&good],
+            &[401],
+            at(60.0),
+            Verdict::Degraded,
+            "Degraded: the target a refuses the identity `default`. 1 request got 401 since 14:14 UTC.",
+        ),
+        (
+            vec![&bad],
+            &[],
+            at(60.0),
+            Verdict::NotServing,
+            "Not serving: the identity `default` has no token, because every attempt since 14:13 UTC has failed; its \
+             requests get 503.",
+        ),
+        (
+            vec![&new],
+            &[],
+            at(0.0),
+            Verdict::NotServing,
+            "Not serving yet: the first token is asked for, and requests wait for it.",
+        ),
+        (
+            vec![&good],
+            &[],
+            at(3600.0),
+            Verdict::NotServing,
+            "Not serving: the token of the identity `default` has ended, and the next one is asked for; its requests \
+             wait.",
+        ),
+    ] {
+        let status = judged(&slots, &[target], now);
+        assert_eq!(
+            (status.verdict, status.summary.as_str()),
+            (verdict, summary)
+        );
+        let page = page::render(&status);
+        assert!(
+            page.contains(&format!("<title>{}: ", verdict.title())),
+            "{page}"
+        );
+    }
+}
+
+#[test]
+fn a_refusing_target_keeps_the_proxy_ready_and_tells_who_lacks_which_role() {
+    let claims = URL_SAFE_NO_PAD.encode(r#"{"oid":"00000000-0000-0000-0000-00000000000d"}"#);
+    let mut slot = slot();
+    exchange(&mut slot, START, token(&format!("e30.{claims}.s"), 3600));
+    let status = judged(&[&slot], &[&[204, 403]], at(60.0));
+    assert!(status.ready);
+    let refusals = status.targets[0].refusals.as_ref().expect("refusals");
+    assert_eq!((refusals.unauthorized, refusals.forbidden), (0, 1));
+    assert_eq!(refusals.since.as_deref(), Some("2026-09-21T14:14:20Z"));
+    let grant = "az role assignment create --role \"Monitoring Metrics Publisher\" --assignee-object-id \
+                 00000000-0000-0000-0000-00000000000d --assignee-principal-type ServicePrincipal --scope <id of the \
+                 data collection rule>";
+    assert_eq!(refusals.command.as_deref(), Some(grant));
+    // A 401 is no missing role.
+    let status = judged(&[&slot], &[&[401]], at(60.0));
+    let refusals = status.targets[0].refusals.as_ref().expect("refusals");
+    assert_eq!(refusals.command, None);
+    assert!(
+        refusals.advice.contains("check the audience"),
+        "{}",
+        refusals.advice
+    );
 }

@@ -10,7 +10,7 @@ use entra_token_core::http::Endpoint;
 use entra_token_core::identity::{Exchange, LocalResource, Plan, Proof, Source};
 use entra_token_core::page;
 use entra_token_core::slot::{CallId, Event, Input, Output, Slot};
-use entra_token_core::status::{NoToken, Status, Unavailable, json};
+use entra_token_core::status::{NoToken, Process, Status, Unavailable, json};
 use entra_token_core::trace::Trace;
 use entra_token_core::{Now, http::Response};
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
@@ -280,7 +280,7 @@ fn the_status_shows_the_ids_and_a_refused_request_does_not() {
         plan: application(),
         ..common::spec()
     };
-    let status = Status::of([(&spec, slot.state())], at(1.0));
+    let status = Status::of(&[(&spec, slot.state())], &[], &Process::default(), at(1.0));
     let ids =
         format!(r#""traceId":"{TRACE}","correlationId":"{CORRELATION}","timestamp":"{TIME}"}}"#);
     let text = String::from_utf8(json(&status)).expect("JSON");
@@ -298,7 +298,12 @@ fn the_status_shows_the_ids_and_a_refused_request_does_not() {
     assert!(page.contains(&ids), "{page}");
 
     let (.., request) = exchange(&mut slot, at(100.0), refusal("<b>", "", ""));
-    let status = Status::of([(&spec, slot.state())], at(101.0));
+    let status = Status::of(
+        &[(&spec, slot.state())],
+        &[],
+        &Process::default(),
+        at(101.0),
+    );
     let text = String::from_utf8(json(&status)).expect("JSON");
     let own = format!(r#""clientRequestId":"{request}""#);
     assert!(text.contains(&own), "{text}");

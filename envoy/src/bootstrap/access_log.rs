@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 use super::{status_from, typed, with};
 use crate::settings::choices::AccessLog;
 
+/// The header that tells the client why it does not get the target's own response.
+pub(super) const REASON: &str = "x-entra-auth-reason";
+
 /// The name of the routes for health probes, which the listener answers itself.
 pub(super) const PROBES: &str = "probes";
 
@@ -29,6 +32,7 @@ pub(super) fn loggers(setting: AccessLog, probes_here: bool) -> Vec<Value> {
                 "host": "%REQUEST_HEADER(:AUTHORITY)%",
                 "path": "%PATH(NQ)%",
                 "status": "%RESPONSE_CODE%",
+                "reason": format!("%RESPONSE_HEADER({REASON})%"),
                 "bytes_received": "%BYTES_RECEIVED%",
                 "bytes_sent": "%BYTES_SENT%",
                 "duration_ms": "%DURATION%",

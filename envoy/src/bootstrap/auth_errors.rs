@@ -5,7 +5,7 @@
 use entra_token_core::config::AuthErrorsRetryable;
 use serde_json::{Value, json};
 
-use super::{typed, typed_config, with};
+use super::{access_log, typed, typed_config, with};
 use crate::settings::target::Target;
 
 const FILTER: &str = "envoy.filters.http.custom_response";
@@ -39,20 +39,20 @@ pub(super) fn configure(
 
 /// The matchers that replace 401 and 403 by 503; `None` if the target's response is passed on.
 fn matchers(retryable: AuthErrorsRetryable) -> Option<Value> {
-    let refused = json!({ "or_matcher": { "predicate": [status("401"), status("403")] } });
-    let predicate = match retryable {
+    let applies: fn(Value) -> Value = match retryable {
         AuthErrorsRetryable::Never => return None,
-        AuthErrorsRetryable::Always => refused,
+        AuthErrorsRetryable::Always => |refused| refused,
         AuthErrorsRetryable::RemoteWrite => {
-            json!({ "and_matcher": { "predicate": [refused, remote_write()] } })
+            |refused| json!({ "and_matcher": { "predicate": [refused, remote_write()] } })
         }
     };
-    Some(
-        json!({ "custom_response_matcher": { "matcher_list": { "matchers": [{
-        "predicate": predicate,
-        "on_match": { "action": service_unavailable() },
-    }] } } }),
-    )
+    let matchers = ["401", "403"].map(|code| {
+        json!({
+            "predicate": applies(status(code)),
+            "on_match": { "action": service_unavailable(code) },
+        })
+    });
+    Some(json!({ "custom_response_matcher": { "matcher_list": { "matchers": matchers } } }))
 }
 
 fn status(code: &str) -> Value {
@@ -77,22 +77,31 @@ fn remote_write() -> Value {
     } })
 }
 
-/// The response policy. Its name appears in the details of the access log.
-fn service_unavailable() -> Value {
+/// The response policy in place of a response with this status.
+fn service_unavailable(code: &str) -> Value {
     let body = json!({ "error": {
         "code": "target_refuses_identity",
-        "message": "the target refuses the proxy's identity (401 or 403); it probably lacks a role there",
+        "message": format!(
+            "the target refuses the proxy's identity ({code}); it probably lacks a role there"
+        ),
     } });
+    let header = |name: &str, value: &str| {
+        json!({
+            "header": { "key": name, "value": value },
+            "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+        })
+    };
     typed(
         "come_back",
         "envoy.extensions.http.custom_response.local_response_policy.v3.LocalResponsePolicy",
         json!({
             "status_code": 503,
             "body_format": { "json_format": body },
-            "response_headers_to_add": [{
-                "header": { "key": "retry-after", "value": RETRY_AFTER },
-                "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-            }],
+            "response_headers_to_add": [
+                header("retry-after", RETRY_AFTER),
+                // Envoy forgets the target's own status; the access log takes it from here.
+                header(access_log::REASON, &format!("target_answered_{code}")),
+            ],
         }),
     )
 }

@@ -4,8 +4,15 @@
 use serde_json::{Value, json};
 
 /// Every label of our metrics.
-const LABELS: [&str; 6] = [
-    "identity", "audience", "result", "target", "outcome", "plugin",
+const LABELS: [&str; 8] = [
+    "identity",
+    "audience",
+    "result",
+    "target",
+    "outcome",
+    "plugin",
+    "status_code",
+    "version",
 ];
 
 pub(super) fn config() -> Value {

@@ -1,5 +1,4 @@
-//! What a person can do about a failure, in addition to token-core's advice: what Envoy's reason means,
-//! and which commands of the Azure CLI show or correct the cause.
+//! What a person can do about a failure, in addition to token-core's advice: what Envoy's reason means.
 
 use entra_token_core::config::{Setting, Terms};
 use entra_token_core::failure::{CallOutcome, Failure, FailureCode};
@@ -68,69 +67,6 @@ impl Verdict {
 /// Whether the last call got a response.
 pub(super) fn has_response(failure: &Failure) -> bool {
     failure.code.call_outcome() == CallOutcome::Answered
-}
-
-const SECRETS: &str =
-    "az ad app credential list --id <client id> --query \"[].{hint:hint, ends:endDateTime}\"";
-const NEW_SECRET: &str = "az ad app credential reset --id <client id> --append";
-
-/// Shell commands that show or correct the cause. Placeholders are in angle brackets.
-fn commands(code: FailureCode, responder: Responder) -> &'static [&'static str] {
-    match code {
-        FailureCode::ClientSecretExpired
-        | FailureCode::ClientSecretWrong
-        | FailureCode::CredentialMissing => &[SECRETS, NEW_SECRET],
-        FailureCode::ApplicationNotFound => &[
-            "az ad app show --id <client id>",
-            "az ad sp create --id <client id>",
-        ],
-        FailureCode::ApplicationDisabled => &[
-            "az ad sp show --id <client id> --query accountEnabled",
-            "az ad sp update --id <client id> --set accountEnabled=true",
-        ],
-        FailureCode::TenantIdInvalid | FailureCode::TenantNotFound => {
-            &["az account show --query tenantId"]
-        }
-        FailureCode::WrongCloud => &["az cloud show --query name"],
-        FailureCode::CertificateRefused => &[
-            "az ad app credential list --id <client id> --cert",
-            "az ad app credential reset --id <client id> --append --cert @<certificate.pem>",
-        ],
-        FailureCode::FederatedCredentialNotFound => &[
-            "az ad app federated-credential list --id <client id>",
-            "az identity federated-credential list --identity-name <name> --resource-group <group>",
-        ],
-        FailureCode::AudienceNotFound | FailureCode::ScopeInvalid => {
-            &["az ad sp list --filter \"servicePrincipalNames/any(name:name eq '<audience>')\""]
-        }
-        FailureCode::IdentityNotFound if responder == Responder::AppService => &[
-            "az webapp identity show --resource-group <group> --name <app>",
-            "az containerapp identity show --resource-group <group> --name <app>",
-        ],
-        FailureCode::IdentityNotFound => &[
-            "az vm identity show --resource-group <group> --name <machine>",
-            "az aks show --resource-group <group> --name <cluster> --query identityProfile",
-        ],
-        FailureCode::AssertionNotValidNow
-        | FailureCode::AssertionOver
-        | FailureCode::CredentialUnavailable
-        | FailureCode::CredentialUnusable
-        | FailureCode::EndpointBrokeOff
-        | FailureCode::EndpointClusterMissing
-        | FailureCode::EndpointFailed
-        | FailureCode::EndpointNameUnknown
-        | FailureCode::EndpointNotReady
-        | FailureCode::EndpointRedirects
-        | FailureCode::EndpointTimeout
-        | FailureCode::EndpointTlsFailed
-        | FailureCode::EndpointUnreachable
-        | FailureCode::EntraUnavailable
-        | FailureCode::MalformedReply
-        | FailureCode::RequestRefused
-        | FailureCode::Throttled
-        | FailureCode::UnexpectedStatus
-        | FailureCode::Unknown => &[],
-    }
 }
 
 /// The meaning of the details of a local reply.
@@ -207,7 +143,7 @@ pub(super) fn remedy(
     Remedy {
         cause: cause.map(|cause| cause.meaning),
         settings,
-        commands: commands(failure.code, responder),
+        commands: failure.code.commands(responder == Responder::AppService),
     }
 }
 

@@ -95,15 +95,8 @@ impl Report {
                     "roles",
                     "none; those of Azure stand in no token, and the target answers 403 without:",
                 );
-                let id = claims.text("oid").map_or("<object id>".into(), printable);
-                self.row(
-                    "",
-                    format!(
-                        "az role assignment create --role \"{}\" --assignee-object-id {id} \
-                     --assignee-principal-type ServicePrincipal --scope <id of the {}>",
-                        role.name, role.scope
-                    ),
-                );
+                let id = claims.text("oid").map(printable);
+                self.row("", role.grant(id.as_deref()));
             }
         }
         if let Some(end) = claims.end(now.wall) {

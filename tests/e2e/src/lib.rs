@@ -6,6 +6,7 @@
 //! A tool that is missing fails the test and is named: nothing passes silently.
 
 pub mod azure;
+pub mod browser;
 pub mod credentials;
 mod envoy;
 pub mod faults;

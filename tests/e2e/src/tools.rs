@@ -87,6 +87,15 @@ pub fn squid() -> PathBuf {
     on_path("squid", &["/usr/sbin"])
 }
 
+/// Chromium, from PATH.
+///
+/// # Panics
+/// When it is missing.
+#[must_use]
+pub fn chromium() -> PathBuf {
+    on_path("chromium", &[])
+}
+
 fn on_path(program: &str, more: &[&str]) -> PathBuf {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
@@ -121,4 +130,18 @@ fn existing(path: PathBuf, command: &str) -> PathBuf {
         path.display()
     );
     path
+}
+
+/// The folder with the packages of `tests/browser`.
+///
+/// # Panics
+/// When it is missing.
+#[must_use]
+pub fn browser_packages() -> PathBuf {
+    let folder = repository().join(".tools/browser");
+    existing(
+        folder.join("node_modules/puppeteer-core/package.json"),
+        "scripts/setup browser",
+    );
+    folder
 }

@@ -9,7 +9,7 @@ use entra_token_core::identity::{Exchange, LocalResource, Plan, Proof, Source};
 use entra_token_core::reply;
 use entra_token_core::reply::MAX_LIFETIME;
 use entra_token_core::slot::{Event, Input, Output, Policy, Slot};
-use entra_token_core::status::{NoToken, Status, Unavailable, json};
+use entra_token_core::status::{NoToken, Process, Status, Unavailable, json};
 use entra_token_core::{Mono, Now, Wall, page};
 use serde_json::{Value, json as value};
 
@@ -187,14 +187,14 @@ pub(crate) fn error_reply(input: &[u8]) {
     assert!(wait <= LONGEST_WAIT, "{wait:?}");
 
     let spec = spec();
-    let status = Status::of([(&spec, slot.state())], START);
+    let status = Status::of(&[(&spec, slot.state())], &[], &Process::default(), START);
     let refused = Unavailable::new(NoToken::HeldTooLong, slot.state(), START);
     for text in [json(&status), json(&refused)] {
         serde_json::from_slice::<Value>(&text).expect("JSON");
     }
     // All markup is the page's own.
     let page = page::render(&status);
-    let without = page::render(&Status::of([], START));
+    let without = page::render(&Status::of(&[], &[], &Process::default(), START));
     assert_eq!(page.matches("<script").count(), 0, "{page}");
     let markup = page.matches('<').count() - without.matches('<').count();
     assert!(markup <= 20, "{markup} elements: {page}");

@@ -16,9 +16,6 @@ mod strict;
 mod terms;
 mod text;
 
-#[cfg(test)]
-mod tests;
-
 use core::num::NonZeroU32;
 
 use deserr::Deserr;

@@ -3,6 +3,7 @@
 mod aadsts;
 mod advice;
 mod code;
+mod commands;
 mod envoy_reply;
 mod error_details;
 mod no_answer;

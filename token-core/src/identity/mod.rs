@@ -105,6 +105,15 @@ impl Plan {
         }
     }
 
+    /// The endpoint that gives the token.
+    #[must_use]
+    pub fn token_endpoint(&self) -> &Endpoint {
+        match &self.source {
+            Source::Managed(service) => service.endpoint(),
+            Source::Entra(exchange) => &exchange.endpoint,
+        }
+    }
+
     /// Every input that determines the token, as one unambiguous text. The slot's key is derived from
     /// it.
     #[must_use]

@@ -115,6 +115,7 @@ impl Slot {
             token: Some(token),
             next_attempt: now.mono.after(wait),
             failures: 0,
+            failing_since: None,
             last_failure: None,
             accepted: repeated && self.state.accepted,
             repeated,
@@ -129,6 +130,7 @@ impl Slot {
         }
         failure.had_valid_token = self.token(now).is_some();
         self.state.failures = self.state.failures.saturating_add(1);
+        self.state.failing_since.get_or_insert(now.wall);
         let retry_in = if failure.permanent {
             schedule::permanent_backoff(&mut self.rng)
         } else {

@@ -7,7 +7,7 @@ pub(crate) mod seed;
 use core::time::Duration;
 use std::cell::RefCell;
 
-use entra_token_core::config::{self, SlotSpec};
+use entra_token_core::config::{self, Plugin, SlotSpec};
 use entra_token_core::http::{Body, Endpoint, Response};
 use entra_token_core::identity::{ManagedIdentity, MetadataService, Plan, Source};
 use entra_token_core::lease::{Cas, LeaseParticipant, SharedData};
@@ -40,11 +40,16 @@ pub(crate) fn plan() -> Plan {
 
 /// The slot of a managed identity, as a configuration says it.
 pub(crate) fn spec() -> SlotSpec {
+    plugin().slots[0].clone()
+}
+
+/// A plugin with one identity and one target.
+pub(crate) fn plugin() -> Plugin {
     let json = r#"{"identities":[{"name":"default","type":"userAssigned","imds":{"cluster":"imds"},
             "clientId":"00000000-0000-0000-0000-000000000001"}],
         "targets":[{"hosts":["a"],"identity":"default","audience":"https://monitor.azure.com"}]}"#;
     let config = config::read(json.as_bytes()).expect("a configuration");
-    config::compile(&config).slots[0].clone()
+    config::compile(&config)
 }
 
 pub(crate) fn policy() -> Policy {
