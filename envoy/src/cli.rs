@@ -18,7 +18,8 @@ pub struct Arguments {
     pub command: Command,
 }
 
-/// A command of the launcher. The comments on the variants are its help texts.
+// The doc comments of the variants are their help texts.
+/// A command of the launcher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Run Envoy with the settings of the environment

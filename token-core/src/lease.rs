@@ -11,26 +11,12 @@ use crate::failure::NoAnswer;
 use crate::http::{Endpoint, Request, Response};
 use crate::identity::Plan;
 use crate::record::{Lease, OwnerId, Record, SlotKey};
+pub use crate::shared_data::{Cas, SharedData};
 use crate::slot::{CallId, Event, Input, Output, Policy, Slot};
 use crate::state::{Refusal, State};
 use crate::{Generation, Mono, Now, Token};
 
-/// The version of a value in shared data, as the host returned it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cas(pub u32);
-
-/// Envoy's shared data, or a stand-in for it.
-pub trait SharedData {
-    /// The value and its version; `None` when there is none.
-    fn read(&self, key: &str) -> Option<(Vec<u8>, Cas)>;
-
-    /// Writes the value if it still has the version `expected`, or if it does not exist and `expected` is
-    /// `None`. Returns whether it was written.
-    fn write(&self, key: &str, value: &[u8], expected: Option<Cas>) -> bool;
-}
-
-/// A call that the caller must dispatch. The caller reports its outcome by [`LeaseParticipant::answered`] or
-/// [`LeaseParticipant::call_failed`].
+/// A call to dispatch. [`LeaseParticipant::answered`] or [`LeaseParticipant::call_failed`] takes its outcome.
 #[derive(Clone, Debug)]
 pub struct Call {
     /// The id by which the caller reports the outcome.
@@ -64,8 +50,7 @@ pub enum Thread {
     Worker,
 }
 
-/// How long a lease lasts. Its holder renews it during the call. So this does not limit the call; it limits
-/// how long the others wait for a holder that has died.
+/// How long a lease lasts unless its holder renews it: how long the others wait for a holder that has died.
 pub const LEASE: Duration = Duration::from_secs(6);
 
 /// How often the holder renews the lease: at every idle tick.
@@ -107,8 +92,7 @@ impl LeaseParticipant {
         }
     }
 
-    /// Sets the thread that this VM runs on. If the slot's calls go through an internal listener, only a
-    /// worker makes them.
+    /// Sets the VM's thread. If the slot's calls go through an internal listener, only a worker makes them.
     pub fn runs_on(&mut self, thread: Thread) {
         self.thread = thread;
     }
@@ -261,8 +245,7 @@ impl LeaseParticipant {
         self.finish(now, Input::CallFailed(id, why), shared)
     }
 
-    /// Gives up a call whose response can no longer come, because the context that dispatched it is gone. The
-    /// lease is released, so that the next call need not wait for its end.
+    /// Gives up a call whose context is gone, and releases the lease, so that the next call need not wait.
     pub fn abandoned(&mut self, now: Now, id: CallId, shared: &impl SharedData) {
         self.sync(shared);
         if self.machine().abandon(id, now) {

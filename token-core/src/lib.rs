@@ -60,6 +60,7 @@ mod secret;
 #[cfg(test)]
 #[path = "../tests/common/seed.rs"]
 mod seed;
+mod shared_data;
 pub mod slot;
 pub mod state;
 pub mod status;
