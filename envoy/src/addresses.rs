@@ -6,12 +6,12 @@ use rustix::io::Errno;
 
 use crate::settings::Settings;
 use crate::settings::authority::{Endpoint, Host};
-use crate::settings::mistake::{Mistake, Place, Problem};
+use crate::settings::config_error::{ConfigError, Place, Problem};
 
 /// The addresses in these settings that need IPv6, on a machine without it. Envoy refuses each with its
 /// whole bootstrap.
 #[must_use]
-pub(crate) fn out_of_reach(settings: &Settings) -> Vec<Mistake> {
+pub(crate) fn out_of_reach(settings: &Settings) -> Vec<ConfigError> {
     if settings.ipv6 {
         return Vec::new();
     }
@@ -19,7 +19,7 @@ pub(crate) fn out_of_reach(settings: &Settings) -> Vec<Mistake> {
         |(_, endpoint): &(Place, &Endpoint)| matches!(endpoint.host, Host::Ip(it) if it.is_ipv6());
     let endpoints = settings.endpoints();
     let needed = endpoints.into_iter().filter(is_v6);
-    let mistake = |(place, endpoint): (Place, &Endpoint)| {
+    let error = |(place, endpoint): (Place, &Endpoint)| {
         Problem::new(
             format!(
                 "is at {}, an IPv6 address, but this machine has no IPv6",
@@ -29,13 +29,13 @@ pub(crate) fn out_of_reach(settings: &Settings) -> Vec<Mistake> {
         )
         .of(place)
     };
-    needed.map(mistake).collect()
+    needed.map(error).collect()
 }
 
 /// The ports and addresses of these settings that cannot be listened on. Envoy would not notice
 /// another Envoy of the same user: the two would share the port, each with a part of the connections.
 #[must_use]
-pub(crate) fn taken_ports(settings: &Settings) -> Vec<Mistake> {
+pub(crate) fn taken_ports(settings: &Settings) -> Vec<ConfigError> {
     let proxy = settings.listeners.iter().map(|listener| {
         let places = (listener.place.clone(), listener.address_place.clone());
         (places, listener.address, listener.port)

@@ -2,7 +2,7 @@
 
 use rustix::process::WaitStatus;
 
-use crate::settings::mistake::Mistake;
+use crate::settings::config_error::ConfigError;
 
 /// The command line or the environment cannot be used (`EX_USAGE` of sysexits.h).
 pub const USAGE: u8 = 64;
@@ -21,8 +21,8 @@ pub(crate) fn say(line: &str) {
 }
 
 /// Lists the mistakes in the settings, and gives the exit code.
-pub(crate) fn refuse(mistakes: &[Mistake]) -> u8 {
-    match mistakes.len() {
+pub(crate) fn refuse(errors: &[ConfigError]) -> u8 {
+    match errors.len() {
         0 => {
             say(
                 "internal error: the settings were refused without a mistake in them; please report this \
@@ -33,8 +33,8 @@ pub(crate) fn refuse(mistakes: &[Mistake]) -> u8 {
         1 => say("1 mistake in the settings:"),
         count => say(&format!("{count} mistakes in the settings:")),
     }
-    for mistake in mistakes {
-        eprintln!("  {mistake}");
+    for error in errors {
+        eprintln!("  {error}");
     }
     USAGE
 }

@@ -38,7 +38,7 @@ pub fn launch(command: Command) -> ExitCode {
         Command::Render { config } => match reading.outcome {
             Ok(settings) if config => render_file(&settings),
             Ok(settings) => render(&settings),
-            Err(mistakes) => refuse(&mistakes),
+            Err(errors) => refuse(&errors),
         },
         Command::Run | Command::Check => {
             let outcome = reading.outcome.and_then(|settings| {
@@ -58,9 +58,9 @@ pub fn launch(command: Command) -> ExitCode {
                     taken => refuse(&taken),
                 },
                 (settings, programs) => {
-                    let mut mistakes = settings.err().unwrap_or_default();
-                    mistakes.extend(programs.err().unwrap_or_default());
-                    refuse(&mistakes)
+                    let mut errors = settings.err().unwrap_or_default();
+                    errors.extend(programs.err().unwrap_or_default());
+                    refuse(&errors)
                 }
             }
         }
@@ -140,10 +140,10 @@ fn try_to_run(settings: &Settings, programs: Programs) -> Result<u8, u8> {
     });
     let code =
         supervise::run(&envoy, sidecars, drain).map_err(|not_started| cannot_run(&not_started))?;
-    let mistake = (code == REFUSED)
-        .then(|| refusal::mistake(settings, programs.envoy, bootstrap_file))
+    let error = (code == REFUSED)
+        .then(|| refusal::config_error(settings, programs.envoy, bootstrap_file))
         .flatten();
-    Ok(mistake.map_or(code, |mistake| refuse(&[mistake])))
+    Ok(error.map_or(code, |error| refuse(&[error])))
 }
 
 /// What an operator wants to see first in the log: where each port leads to.

@@ -11,8 +11,8 @@ use crate::exit::{NOT_EXECUTABLE, NOT_FOUND, OS_ERROR, refuse, say};
 use crate::machine::Machine;
 use crate::process::NotStarted;
 use crate::run_dir::RunDir;
+use crate::settings::config_error::{ConfigError, Problem, quoted};
 use crate::settings::credential_file::{LONGEST_SOCKET, servable};
-use crate::settings::mistake::{Mistake, Problem, quoted};
 use crate::settings::variables::Variables;
 use crate::settings::{self, Settings};
 
@@ -28,7 +28,7 @@ impl Programs {
         variables: &Variables,
         machine: &Machine,
         settings: Option<&Settings>,
-    ) -> Result<Self, Vec<Mistake>> {
+    ) -> Result<Self, Vec<ConfigError>> {
         let envoy = settings::envoy(variables, machine);
         let has_certificate = settings.is_some_and(Settings::has_certificate);
         let sidecar = has_certificate.then(|| settings::token_sidecar(variables, machine));

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::children;
 use crate::process;
 use crate::settings::Settings;
-use crate::settings::mistake::{Mistake, Problem};
+use crate::settings::config_error::{ConfigError, Problem};
 
 /// Envoy's exit code for a bootstrap that it refuses; it has others for a signal.
 pub(crate) const REFUSED: u8 = 1;
@@ -16,17 +16,17 @@ const AUTHORITIES: &str = "Failed to load trusted CA certificates";
 
 /// Has Envoy validate the bootstrap that it has refused, and gives the setting that is wrong: what it
 /// has said at the start went to standard error.
-pub(crate) fn mistake(
+pub(crate) fn config_error(
     settings: &Settings,
     program: PathBuf,
     bootstrap: PathBuf,
-) -> Option<Mistake> {
+) -> Option<ConfigError> {
     let envoy = children::validating_envoy(settings, program, bootstrap);
     let output = process::command(&envoy).output().ok()?;
     of_words(&String::from_utf8_lossy(&output.stderr))
 }
 
-fn of_words(words: &str) -> Option<Mistake> {
+fn of_words(words: &str) -> Option<ConfigError> {
     let reason = words.lines().find_map(|line| {
         let start = line.find(AUTHORITIES)?;
         line.get(start..)
@@ -49,11 +49,10 @@ mod tests {
     fn only_what_envoy_says_of_authorities_is_a_mistake() {
         let told = "[2026-11-28 00:20:20.795][1][critical][main] [server.cc:76] error initializing \
                     configuration '/b.json': Failed to load trusted CA certificates from /ca.pem\n";
-        let mistake = of_words(told).unwrap().to_string();
+        let error = of_words(told).unwrap().to_string();
         assert!(
-            mistake
-                .contains("refuses: Failed to load trusted CA certificates from /ca.pem. Remove"),
-            "{mistake}"
+            error.contains("refuses: Failed to load trusted CA certificates from /ca.pem. Remove"),
+            "{error}"
         );
         assert_eq!(
             of_words("error initializing configuration: no such file"),

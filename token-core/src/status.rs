@@ -3,7 +3,7 @@
 
 use serde::{Serialize, Serializer};
 
-use crate::config::{Mistakes, SlotSpec, Terms};
+use crate::config::{ConfigErrors, SlotSpec, Terms};
 use crate::failure::{Failure, FailureCode};
 use crate::state::State;
 use crate::trace::Trace;
@@ -11,8 +11,8 @@ use crate::{Now, Token, calendar};
 
 /// How many mistakes of a configuration an answer names, and with how many letters each; the log
 /// has all of them.
-const MISTAKES_NAMED: usize = 3;
-const MISTAKE_LENGTH: usize = 200;
+const ERRORS_NAMED: usize = 3;
+const ERROR_LENGTH: usize = 200;
 
 /// The longest `Retry-After` that a client gets: the token may come earlier than planned.
 const MAX_RETRY_AFTER: u64 = 30;
@@ -290,15 +290,15 @@ impl Unavailable {
 
     /// The answer while the only configuration there is has mistakes.
     #[must_use]
-    pub fn misconfigured(Mistakes(mistakes): &Mistakes) -> Self {
+    pub fn misconfigured(ConfigErrors(errors): &ConfigErrors) -> Self {
         let mut message = String::from("the plugin configuration is wrong: ");
-        for (n, mistake) in mistakes.iter().take(MISTAKES_NAMED).enumerate() {
+        for (n, error) in errors.iter().take(ERRORS_NAMED).enumerate() {
             if n > 0 {
                 message.push_str("; ");
             }
-            message.extend(mistake.to_string().chars().take(MISTAKE_LENGTH));
+            message.extend(error.to_string().chars().take(ERROR_LENGTH));
         }
-        if let Some(more @ 1..) = mistakes.len().checked_sub(MISTAKES_NAMED) {
+        if let Some(more @ 1..) = errors.len().checked_sub(ERRORS_NAMED) {
             message.push_str("; and ");
             message.push_str(&more.to_string());
             message.push_str(" more in the proxy's log");

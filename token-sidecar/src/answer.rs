@@ -112,10 +112,10 @@ fn assertion(signer: &Signer, query: &str, now: Timestamp) -> Answer {
 fn served_file(served_file: &ServedFile) -> Answer {
     match served_file.content() {
         Some(Ok(text)) => Answer::ok("text/plain; charset=utf-8", text.to_string()),
-        Some(Err(mistake)) => Answer::error(
+        Some(Err(error)) => Answer::error(
             StatusCode::SERVICE_UNAVAILABLE,
             "unreadable_file",
-            mistake.to_string(),
+            error.to_string(),
         ),
         None => not_configured(served_file.setting, "the file to hand out"),
     }

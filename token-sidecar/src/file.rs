@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
-use crate::settings::mistake::{Mistake, quoted};
+use crate::settings::config_error::{ConfigError, quoted};
 
 /// More than any certificate, key, password or token takes: a larger file is another one.
 pub const LARGEST: usize = 1024 * 1024;
@@ -25,15 +25,15 @@ pub struct FileName {
 
 impl FileName {
     /// What is wrong with the file (`wrong` goes on after "which") and the way out.
-    pub fn mistake(&self, wrong: impl AsRef<str>, fix: impl Into<String>) -> Mistake {
+    pub fn config_error(&self, wrong: impl AsRef<str>, fix: impl Into<String>) -> ConfigError {
         let path = quoted(&self.path.to_string_lossy());
         let wrong = format!("is {path}, which {}", wrong.as_ref());
-        Mistake::new(self.setting, wrong, fix)
+        ConfigError::new(self.setting, wrong, fix)
     }
 
     /// The file's content, which is wiped from memory after use: at least one byte and at most
     /// [`LARGEST`].
-    pub fn read(&self) -> Result<Zeroizing<Vec<u8>>, Mistake> {
+    pub fn read(&self) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
         let mut file = OpenOptions::new()
             .read(true)
             // Opening a pipe would wait for its other end.
@@ -42,10 +42,10 @@ impl FileName {
             .map_err(|error| self.unreadable(&error))?;
         let metadata = file.metadata().map_err(|error| self.unreadable(&error))?;
         if metadata.is_dir() {
-            return Err(self.mistake("is a directory", "Name the file in it."));
+            return Err(self.config_error("is a directory", "Name the file in it."));
         }
         if !metadata.is_file() {
-            return Err(self.mistake(
+            return Err(self.config_error(
                 "is a pipe, a socket or a device",
                 "Name a regular file; its content is read more than once.",
             ));
@@ -61,7 +61,7 @@ impl FileName {
                 Err(error) => return Err(self.unreadable(&error)),
             }
             if length > LARGEST {
-                return Err(self.mistake(
+                return Err(self.config_error(
                     "is larger than 1 MiB",
                     "Name the right file; no certificate, key, password or token is that large.",
                 ));
@@ -73,7 +73,7 @@ impl FileName {
             }
         }
         if length == 0 {
-            return Err(self.mistake(
+            return Err(self.config_error(
                 "is empty",
                 "Fill it, or unset the variable where the file is not needed.",
             ));
@@ -82,15 +82,15 @@ impl FileName {
         Ok(content)
     }
 
-    fn unreadable(&self, error: &io::Error) -> Mistake {
+    fn unreadable(&self, error: &io::Error) -> ConfigError {
         match error.kind() {
-            io::ErrorKind::NotFound => self.mistake(
+            io::ErrorKind::NotFound => self.config_error(
                 "does not exist",
                 "Correct the path, or mount the file there.",
             ),
             io::ErrorKind::PermissionDenied => {
                 let user = rustix::process::geteuid().as_raw();
-                self.mistake(
+                self.config_error(
                     format!("user {user} may not read"),
                     format!(
                         "Let user {user} read it (in Kubernetes: fsGroup and the volume's defaultMode); \
@@ -99,7 +99,7 @@ impl FileName {
                     ),
                 )
             }
-            _ => self.mistake(
+            _ => self.config_error(
                 format!("cannot be read: {error}"),
                 "Make the file readable, or name another one.",
             ),
@@ -116,7 +116,7 @@ mod tests {
         FileName { setting, path }
             .read()
             .map(|content| content.to_vec())
-            .map_err(|mistake| mistake.to_string())
+            .map_err(|error| error.to_string())
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::Mode;
 
-use crate::settings::mistake::{Mistake, quoted};
+use crate::settings::config_error::{ConfigError, quoted};
 use crate::settings::variables::{ADDRESS, SOCKET};
 
 /// User and group, nobody else: 0660.
@@ -41,14 +41,17 @@ pub struct Socket {
 }
 
 /// Listens on the socket and the address, or says everything that prevents it.
-pub fn bind(socket: Option<&Path>, address: Option<SocketAddr>) -> Result<Listeners, Vec<Mistake>> {
-    let mut mistakes = Vec::new();
-    let unix = socket.and_then(|path| bind_unix(path).map_err(|e| mistakes.push(e)).ok());
-    let tcp = address.and_then(|address| bind_tcp(address).map_err(|e| mistakes.push(e)).ok());
-    if mistakes.is_empty() {
+pub fn bind(
+    socket: Option<&Path>,
+    address: Option<SocketAddr>,
+) -> Result<Listeners, Vec<ConfigError>> {
+    let mut errors = Vec::new();
+    let unix = socket.and_then(|path| bind_unix(path).map_err(|e| errors.push(e)).ok());
+    let tcp = address.and_then(|address| bind_tcp(address).map_err(|e| errors.push(e)).ok());
+    if errors.is_empty() {
         Ok(Listeners { unix, tcp })
     } else {
-        Err(mistakes)
+        Err(errors)
     }
 }
 
@@ -88,10 +91,10 @@ impl Drop for Socket {
     }
 }
 
-fn bind_unix(path: &Path) -> Result<(UnixListener, Socket), Mistake> {
+fn bind_unix(path: &Path) -> Result<(UnixListener, Socket), ConfigError> {
     let refused = |wrong: String, fix: &str| {
         let path = quoted(&path.to_string_lossy());
-        Mistake::new(SOCKET, format!("is {path}, {wrong}"), fix)
+        ConfigError::new(SOCKET, format!("is {path}, {wrong}"), fix)
     };
     let impossible = |error: &io::Error| {
         refused(
@@ -145,14 +148,14 @@ fn bind_unix(path: &Path) -> Result<(UnixListener, Socket), Mistake> {
         .map_err(|error| impossible(&error))
 }
 
-fn bind_tcp(address: SocketAddr) -> Result<TcpListener, Mistake> {
+fn bind_tcp(address: SocketAddr) -> Result<TcpListener, ConfigError> {
     TcpListener::bind(address)
         .and_then(|listener| {
             listener.set_nonblocking(true)?;
             Ok(listener)
         })
         .map_err(|error| {
-            Mistake::new(
+            ConfigError::new(
                 ADDRESS,
                 format!("is {address}, where nobody can listen: {error}"),
                 "Name a free port of a loopback address.",

@@ -14,7 +14,7 @@ use crate::listen::{self, Listeners};
 use crate::log::Log;
 use crate::sandbox::{self, Allowed};
 use crate::serve;
-use crate::settings::mistake::Mistake;
+use crate::settings::config_error::ConfigError;
 use crate::settings::variables::Variables;
 use crate::settings::{self, Settings};
 
@@ -36,11 +36,11 @@ pub fn run() -> ExitCode {
     }
     let settings = match reading.outcome {
         Ok(settings) => settings,
-        Err(mistakes) => return refuse(&mistakes),
+        Err(errors) => return refuse(&errors),
     };
     let listeners = match listen::bind(settings.socket.as_deref(), settings.address) {
         Ok(listeners) => listeners,
-        Err(mistakes) => return refuse(&mistakes),
+        Err(errors) => return refuse(&errors),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -54,13 +54,13 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn refuse(mistakes: &[Mistake]) -> ExitCode {
-    match mistakes.len() {
+fn refuse(errors: &[ConfigError]) -> ExitCode {
+    match errors.len() {
         1 => eprintln!("token-sidecar: 1 mistake in the environment:"),
         count => eprintln!("token-sidecar: {count} mistakes in the environment:"),
     }
-    for mistake in mistakes {
-        eprintln!("  {mistake}");
+    for error in errors {
+        eprintln!("  {error}");
     }
     ExitCode::from(USAGE)
 }

@@ -4,7 +4,7 @@
 use zeroize::Zeroizing;
 
 use crate::file::FileName;
-use crate::settings::mistake::Mistake;
+use crate::settings::config_error::ConfigError;
 use crate::text;
 
 /// A file that may be handed out, or the setting that would name one.
@@ -20,24 +20,24 @@ impl ServedFile {
     /// The file's text without the white space around it, read anew; `None` where no file is
     /// named. What a token or a secret cannot hold is refused here rather than by Entra.
     #[must_use]
-    pub fn content(&self) -> Option<Result<Zeroizing<String>, Mistake>> {
+    pub fn content(&self) -> Option<Result<Zeroizing<String>, ConfigError>> {
         self.file.as_ref().map(read)
     }
 }
 
-fn read(file: &FileName) -> Result<Zeroizing<String>, Mistake> {
+fn read(file: &FileName) -> Result<Zeroizing<String>, ConfigError> {
     const FIX: &str = "Write the token or secret into it as plain text, and nothing else.";
     let content = file.read()?;
     let text = text::of(&content, file, FIX)?.trim_ascii();
     if text.is_empty() {
-        return Err(file.mistake("holds nothing but white space", FIX));
+        return Err(file.config_error("holds nothing but white space", FIX));
     }
     if text.chars().any(char::is_control) {
-        return Err(file.mistake("holds line ends or other control characters", FIX));
+        return Err(file.config_error("holds line ends or other control characters", FIX));
     }
     if let Some(text::Invisible { name, position, .. }) = text::first_invisible(text) {
         let wrong = format!("holds {name} as character {position}");
-        return Err(file.mistake(wrong, FIX));
+        return Err(file.config_error(wrong, FIX));
     }
     Ok(Zeroizing::new(text.to_owned()))
 }
@@ -57,7 +57,7 @@ mod tests {
         };
         match served_file.content().unwrap() {
             Ok(text) => Ok(text.to_string()),
-            Err(mistake) => Err(mistake.to_string()),
+            Err(error) => Err(error.to_string()),
         }
     }
 

@@ -6,7 +6,7 @@ use entra_token_core::config::Uuid;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use crate::settings::mistake::Mistake;
+use crate::settings::config_error::ConfigError;
 use crate::store::Store;
 
 /// How long an assertion is good for. It is used at once, by a proxy on the same machine; the
@@ -31,7 +31,7 @@ pub enum Refusal {
     /// It was asked for another audience than the token endpoint.
     Audience,
     /// The certificate is not valid now.
-    Certificate(Mistake),
+    Certificate(ConfigError),
     /// The library refused to sign, without a reason.
     Signing,
 }
@@ -62,7 +62,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Audience => f.write_str("the audience is not the configured token endpoint"),
-            Self::Certificate(mistake) => mistake.fmt(f),
+            Self::Certificate(error) => error.fmt(f),
             Self::Signing => f.write_str("the private key could not sign"),
         }
     }

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::credential::{Credential, End, Form};
 use crate::file::FileName;
 use crate::log::Log;
-use crate::settings::mistake::Mistake;
+use crate::settings::config_error::ConfigError;
 
 /// A certificate that ends so soon is warned about when it is loaded.
 const SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
@@ -46,7 +46,7 @@ impl CertificateFiles {
             .chain(&self.password)
     }
 
-    fn read(&self) -> Result<Content, Mistake> {
+    fn read(&self) -> Result<Content, ConfigError> {
         let read = |file: &Option<FileName>| file.as_ref().map(FileName::read).transpose();
         Ok(Content {
             certificate: self.certificate.read()?,
@@ -88,7 +88,7 @@ struct State {
     /// When `current` was put in use.
     loaded: Timestamp,
     /// What was made of the content that was read last; it may wait for its time.
-    newest: Result<Arc<Credential>, Mistake>,
+    newest: Result<Arc<Credential>, ConfigError>,
     digest: Vec<u8>,
     /// Why `newest`, or what the files hold now, is not in use.
     error: Option<String>,
@@ -112,7 +112,7 @@ impl Store {
         form: Form,
         log: Log,
         now: Timestamp,
-    ) -> Result<Self, Mistake> {
+    ) -> Result<Self, ConfigError> {
         let content = files.read()?;
         let credential = Arc::new(Credential::load(&files, &content, form, now)?);
         credential.judge(now)?;
@@ -141,9 +141,9 @@ impl Store {
         let mut state = self.state();
         let error = match self.files.read() {
             Ok(content) => self.take(&content, &mut state, now).err(),
-            Err(mistake) => Some(mistake),
+            Err(error) => Some(error),
         };
-        let error = error.map(|mistake| mistake.to_string());
+        let error = error.map(|error| error.to_string());
         if state.error != error {
             match &error {
                 Some(error) if state.current.judge(now).is_ok() => self.log.warning(format_args!(
@@ -157,7 +157,12 @@ impl Store {
         }
     }
 
-    fn take(&self, content: &Content, state: &mut State, now: Timestamp) -> Result<(), Mistake> {
+    fn take(
+        &self,
+        content: &Content,
+        state: &mut State,
+        now: Timestamp,
+    ) -> Result<(), ConfigError> {
         let digest = content.digest();
         if state.digest != digest.as_ref() {
             state.digest = digest.as_ref().to_vec();

@@ -4,20 +4,20 @@ use entra_token_core::invisible;
 pub use entra_token_core::invisible::without_mark;
 
 use crate::file::FileName;
-use crate::settings::mistake::Mistake;
+use crate::settings::config_error::ConfigError;
 
 /// The text of a file, without a byte-order mark at its beginning; `fix` is what to do about
 /// content that is none.
-pub fn of<'a>(content: &'a [u8], file: &FileName, fix: &str) -> Result<&'a str, Mistake> {
+pub fn of<'a>(content: &'a [u8], file: &FileName, fix: &str) -> Result<&'a str, ConfigError> {
     refuse_utf16(content, file)?;
     std::str::from_utf8(without_mark(content))
-        .map_err(|_| file.mistake("holds bytes that are no UTF-8 text", fix))
+        .map_err(|_| file.config_error("holds bytes that are no UTF-8 text", fix))
 }
 
 /// Refuses what the redirections of Windows PowerShell 5 write.
-pub fn refuse_utf16(content: &[u8], file: &FileName) -> Result<(), Mistake> {
+pub fn refuse_utf16(content: &[u8], file: &FileName) -> Result<(), ConfigError> {
     match content {
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Err(file.mistake(
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Err(file.config_error(
             "is text in UTF-16",
             "Save it in UTF-8; in PowerShell, write it with `Set-Content -Encoding ascii`.",
         )),

@@ -97,9 +97,9 @@ fn try_to_check(settings: &Settings, programs: Programs) -> Result<u8, u8> {
         Ended::Stopped(code) => Ok(code),
         Ended::Early(code) => {
             if code == REFUSED
-                && let Some(mistake) = refusal::mistake(&settings, programs.envoy, bootstrap)
+                && let Some(error) = refusal::config_error(&settings, programs.envoy, bootstrap)
             {
-                return Err(refuse(&[mistake]));
+                return Err(refuse(&[error]));
             }
             say(&format!("Envoy ended with code {code}:"));
             show(&log);

@@ -5,7 +5,7 @@ use entra_token_core::Audience;
 
 use super::authority::Host;
 use super::clouds;
-use super::mistake::Problem;
+use super::config_error::Problem;
 
 /// Reads the variable, a resource or its `/.default` scope.
 pub fn parse(value: &str) -> Result<Audience, Problem> {

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use entra_token_core::config::{AuthErrorsRetryable, Percent, TokenRequestTimeout};
 
-use super::mistake::{Problem, quoted};
+use super::config_error::{Problem, quoted};
 
 /// How much Envoy writes to its own log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

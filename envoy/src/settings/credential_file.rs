@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use entra_token_core::identity::{CredentialKind, credential_text};
 use rustix::fs::OFlags;
 
+use super::config_error::{Problem, quoted};
 use super::files::absolute;
-use super::mistake::{Problem, quoted};
 
 /// More than any certificate, key, password or token takes: a larger file is another one.
 const LARGEST: u64 = 1 << 20;

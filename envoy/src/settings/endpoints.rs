@@ -2,7 +2,7 @@
 
 use super::Settings;
 use super::authority::Endpoint;
-use super::mistake::Place;
+use super::config_error::Place;
 
 impl Settings {
     /// Everything that is connected to, with what says it.

@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue};
 use serde_json::Value;
 
 use super::Settings;
-use super::mistake::{Problem, quoted};
+use super::config_error::{Problem, quoted};
 use super::target::Target;
 use super::variables::HEADER;
 

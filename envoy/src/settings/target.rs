@@ -9,9 +9,9 @@ use entra_token_core::host::HostPattern;
 
 use super::ListeningAddress;
 use super::authority::{Endpoint, Scheme};
+use super::config_error::{Place, Problem};
 use super::headers::HeaderOverride;
 use super::identity::Identity;
-use super::mistake::{Place, Problem};
 
 /// An identity by its name.
 #[derive(Debug, Clone, PartialEq, Eq)]

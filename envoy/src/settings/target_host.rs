@@ -2,7 +2,7 @@
 //! only, so `http://` means https for every other host, as it did in aad-auth-proxy.
 
 use super::authority::{Authority, Endpoint, Scheme};
-use super::mistake::Problem;
+use super::config_error::Problem;
 
 /// Reads the variable; the second part says so where `http://` was not taken at its word.
 pub fn parse(value: &str) -> Result<(Endpoint, Option<String>), Problem> {

@@ -8,8 +8,8 @@ use entra_token_core::config::SettingName;
 use entra_token_core::failure::Setting;
 use serde_json::Value;
 
+use super::config_error::{Problem, quoted};
 use super::identity::{Identity, Managed, MetadataService, Proof, Selector, Sidecar};
-use super::mistake::{Problem, quoted};
 use super::variables::Variables;
 
 /// Says who has written the settings of the launcher, where that is a program whose own settings

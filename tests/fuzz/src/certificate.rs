@@ -55,10 +55,10 @@ fn load(certificate: &[u8], password: Option<&[u8]>, key: Option<&[u8]>) -> Stri
             assert_eq!(jwt.split('.').count(), 3);
             format!("{credential:?} {:?}", credential.judge(now))
         }
-        Err(mistake) => {
-            let text = mistake.to_string();
+        Err(error) => {
+            let text = error.to_string();
             assert!(text.starts_with("AAD_CLIENT_"), "{text}");
-            format!("{text} {mistake:?}")
+            format!("{text} {error:?}")
         }
     }
 }

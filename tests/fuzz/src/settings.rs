@@ -1,6 +1,6 @@
 //! Values of the launcher's environment variables that are read without a look at the machine.
 
-use entra_auth_envoy::settings::mistake::Problem;
+use entra_auth_envoy::settings::config_error::Problem;
 use entra_auth_envoy::settings::{audience, authority::Authority, choices, headers};
 use entra_auth_envoy::settings::{quantity, target_host};
 

@@ -7,7 +7,7 @@ use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::file::FileName;
-use crate::settings::mistake::{Mistake, quoted};
+use crate::settings::config_error::{ConfigError, quoted};
 
 /// A parsed certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,9 +83,9 @@ impl Certificate {
     }
 
     /// Parses DER that a file holds.
-    pub(super) fn read(der: &[u8], file: &FileName) -> Result<Self, Mistake> {
+    pub(super) fn read(der: &[u8], file: &FileName) -> Result<Self, ConfigError> {
         Self::parse(der).ok_or_else(|| {
-            file.mistake(
+            file.config_error(
                 "holds a damaged certificate",
                 "Copy the file again, or export the certificate anew.",
             )

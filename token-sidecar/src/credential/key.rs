@@ -6,7 +6,7 @@ use pkcs8::{EncryptedPrivateKeyInfoRef, ObjectIdentifier, PrivateKeyInfoRef};
 use crate::credential::password::Password;
 use crate::credential::work::Budget;
 use crate::file::FileName;
-use crate::settings::mistake::Mistake;
+use crate::settings::config_error::ConfigError;
 use crate::settings::variables::PASSWORD;
 
 /// `rsaEncryption` (RFC 8017 §A.1).
@@ -17,7 +17,7 @@ const USE_RSA: &str =
 const CONVERT: &str = "Convert the key with `openssl pkcs8 -topk8 -v2 aes256`, or export it again.";
 
 /// A key in PKCS#8 (RFC 5208).
-pub(super) fn from_pkcs8(der: &[u8], file: &FileName) -> Result<RsaKeyPair, Mistake> {
+pub(super) fn from_pkcs8(der: &[u8], file: &FileName) -> Result<RsaKeyPair, ConfigError> {
     let info = PrivateKeyInfoRef::try_from(der).map_err(|_| damaged(file))?;
     if info.algorithm.oid != RSA {
         return Err(not_rsa(file));
@@ -26,7 +26,7 @@ pub(super) fn from_pkcs8(der: &[u8], file: &FileName) -> Result<RsaKeyPair, Mist
 }
 
 /// A key in PKCS#1 (RFC 8017 §A.1.2).
-pub(super) fn from_pkcs1(der: &[u8], file: &FileName) -> Result<RsaKeyPair, Mistake> {
+pub(super) fn from_pkcs1(der: &[u8], file: &FileName) -> Result<RsaKeyPair, ConfigError> {
     RsaKeyPair::from_der(der).map_err(|error| rejected(file, &error.to_string()))
 }
 
@@ -35,14 +35,14 @@ pub(super) fn from_encrypted_pkcs8(
     der: &[u8],
     password: Option<&Password>,
     file: &FileName,
-) -> Result<RsaKeyPair, Mistake> {
+) -> Result<RsaKeyPair, ConfigError> {
     let encrypted = EncryptedPrivateKeyInfoRef::try_from(der).map_err(|_| damaged(file))?;
     let Some(password) = password else {
         return Err(no_password(file));
     };
     if let Some(encryption) = encrypted.encryption_algorithm.pbes2() {
         let paid = Budget::default().spend_for(encryption);
-        paid.map_err(|refused| refused.mistake(file))?;
+        paid.map_err(|refused| refused.config_error(file))?;
     }
     let document = encrypted.decrypt(password.expose()).map_err(|error| {
         use pkcs8::{Error, pkcs5};
@@ -51,7 +51,7 @@ pub(super) fn from_encrypted_pkcs8(
             Error::EncryptedPrivateKey(pkcs5::Error::DecryptFailed) | Error::Asn1(_) => {
                 password.wrong(file)
             }
-            other => file.mistake(
+            other => file.config_error(
                 format!("holds a private key encrypted in a way that is not supported: {other}"),
                 CONVERT,
             ),
@@ -61,8 +61,8 @@ pub(super) fn from_encrypted_pkcs8(
 }
 
 /// A key of another kind than RSA.
-pub(super) fn not_rsa(file: &FileName) -> Mistake {
-    file.mistake(
+pub(super) fn not_rsa(file: &FileName) -> ConfigError {
+    file.config_error(
         "holds a private key of another kind than RSA (EC, for example)",
         USE_RSA,
     )
@@ -70,33 +70,33 @@ pub(super) fn not_rsa(file: &FileName) -> Mistake {
 
 /// A PKCS#1 key in the encryption of old OpenSSLs (`Proc-Type: 4,ENCRYPTED`), which is weak: the
 /// key is made from the password with one round of MD5.
-pub(super) fn old_encryption(file: &FileName) -> Mistake {
-    file.mistake(
+pub(super) fn old_encryption(file: &FileName) -> ConfigError {
+    file.config_error(
         "holds a private key in the old encryption of OpenSSL (Proc-Type)",
         CONVERT,
     )
 }
 
 /// A key or a PFX that needs a password.
-pub(super) fn no_password(file: &FileName) -> Mistake {
-    file.mistake(
+pub(super) fn no_password(file: &FileName) -> ConfigError {
+    file.config_error(
         "is encrypted, and no password is given",
         format!("Set {PASSWORD} to a file that holds its password."),
     )
 }
 
-fn damaged(file: &FileName) -> Mistake {
-    file.mistake(
+fn damaged(file: &FileName) -> ConfigError {
+    file.config_error(
         "holds a damaged private key",
         "Copy the file again, or export the key anew.",
     )
 }
 
 /// `why` is aws-lc-rs's word for the reason.
-fn rejected(file: &FileName, why: &str) -> Mistake {
+fn rejected(file: &FileName, why: &str) -> ConfigError {
     match why {
-        "TooSmall" => file.mistake("holds an RSA key of less than 2048 bits", USE_RSA),
-        "TooLarge" => file.mistake(
+        "TooSmall" => file.config_error("holds an RSA key of less than 2048 bits", USE_RSA),
+        "TooLarge" => file.config_error(
             "holds an RSA key of more than 8192 bits",
             "Issue the certificate with an RSA key of 2048, 3072 or 4096 bits.",
         ),

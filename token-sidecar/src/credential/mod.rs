@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::file::FileName;
-use crate::settings::mistake::{Mistake, quoted};
+use crate::settings::config_error::{ConfigError, quoted};
 use crate::settings::variables::KEY;
 use crate::store::{CertificateFiles, Content};
 use crate::text;
@@ -75,7 +75,7 @@ pub struct Credential {
     leaf: Certificate,
     file: FileName,
     /// What keeps the chain from being whole.
-    chain_warning: Option<Mistake>,
+    chain_warning: Option<ConfigError>,
 }
 
 impl Credential {
@@ -86,7 +86,7 @@ impl Credential {
         content: &Content,
         form: Form,
         now: Timestamp,
-    ) -> Result<Self, Mistake> {
+    ) -> Result<Self, ConfigError> {
         let (key, mut certificates) = open(files, content)?;
         let public_key = key.public_key().as_ref();
         let Some(leaf) = certificate::take_leaf(&mut certificates, public_key, now) else {
@@ -103,22 +103,22 @@ impl Credential {
             algorithm: form.algorithm,
             header,
             leaf,
-            chain_warning: warning.map(|(wrong, fix)| file.mistake(wrong, fix)),
+            chain_warning: warning.map(|(wrong, fix)| file.config_error(wrong, fix)),
             file,
         })
     }
 
     /// Whether the certificate is valid now; if not, what to tell the user.
-    pub fn judge(&self, now: Timestamp) -> Result<(), Mistake> {
+    pub fn judge(&self, now: Timestamp) -> Result<(), ConfigError> {
         self.leaf
             .judge(now)
-            .map_err(|(wrong, fix)| self.file.mistake(wrong, fix))
+            .map_err(|(wrong, fix)| self.file.config_error(wrong, fix))
     }
 
     /// What to tell the user about the chain in assertions: it lacks an issuer although the file
     /// seems to hold it, or it is cut.
     #[must_use]
-    pub fn chain_warning(&self) -> Option<&Mistake> {
+    pub fn chain_warning(&self) -> Option<&ConfigError> {
         self.chain_warning.as_ref()
     }
 
@@ -184,7 +184,7 @@ const SEQUENCE: u8 = 0x30;
 fn open(
     files: &CertificateFiles,
     content: &Content,
-) -> Result<(RsaKeyPair, Vec<Certificate>), Mistake> {
+) -> Result<(RsaKeyPair, Vec<Certificate>), ConfigError> {
     let password = match (&files.password, &content.password) {
         (Some(file), Some(content)) => Some(Password::of(content, file)?),
         _ => None,
@@ -201,7 +201,7 @@ fn open(
         return Ok((key, certificates));
     }
     if Certificate::parse(certificate).is_some() {
-        return Err(file.mistake(
+        return Err(file.config_error(
             "is a certificate in DER form, without a private key",
             format!(
                 "Convert it to PEM with `openssl x509`, and name its key in {KEY}; or export both \
@@ -211,19 +211,19 @@ fn open(
     }
     // So base64 text of DER begins.
     if certificate.starts_with(b"MI") {
-        return Err(file.mistake(
+        return Err(file.config_error(
             "is base64 text, not the PFX itself",
             "Decode it with `base64 -d`; with the Key Vault CSI driver, set objectEncoding: base64.",
         ));
     }
     if !certificate.starts_with(&[SEQUENCE]) {
-        return Err(file.mistake(
+        return Err(file.config_error(
             "is neither PEM nor PFX",
             "Export the certificate with its private key as PEM or PFX.",
         ));
     }
     if let Some(key) = &files.key {
-        return Err(key.mistake(
+        return Err(key.config_error(
             format!("is set beside a PFX file ({})", file.setting),
             "Unset it: a PFX brings its own key.",
         ));
@@ -231,7 +231,7 @@ fn open(
     pfx::open(certificate, password, file)
 }
 
-fn no_match(files: &CertificateFiles, certificates: &[Certificate]) -> Mistake {
+fn no_match(files: &CertificateFiles, certificates: &[Certificate]) -> ConfigError {
     let subjects: Vec<String> = certificates
         .iter()
         .map(|certificate| quoted(&certificate.subject))
@@ -244,7 +244,7 @@ fn no_match(files: &CertificateFiles, certificates: &[Certificate]) -> Mistake {
         ),
         None => "its private key".into(),
     };
-    files.certificate.mistake(
+    files.certificate.config_error(
         format!(
             "holds no certificate of {key}, only {}",
             subjects.join(", ")

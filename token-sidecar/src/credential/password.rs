@@ -5,7 +5,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 use crate::file::FileName;
-use crate::settings::mistake::{Mistake, quoted};
+use crate::settings::config_error::{ConfigError, quoted};
 use crate::text;
 
 /// A password, and the file that it came from. `Debug` hides it.
@@ -18,12 +18,12 @@ impl Password {
     /// Takes the password out of a file's content: all of it but a byte-order mark at the beginning
     /// and one line end, which editors and `echo` add. Any other character may be the password's,
     /// and whether it is shows when the file is opened.
-    pub(super) fn of(content: &[u8], file: &FileName) -> Result<Self, Mistake> {
+    pub(super) fn of(content: &[u8], file: &FileName) -> Result<Self, ConfigError> {
         let text = text::of(content, file, "Write the password into it as UTF-8 text.")?;
         let text = text.strip_suffix('\n').unwrap_or(text);
         let text = text.strip_suffix('\r').unwrap_or(text);
         if text.is_empty() {
-            return Err(file.mistake(
+            return Err(file.config_error(
                 "holds nothing but a line end",
                 "Write the password into it, or unset the variable where there is none.",
             ));
@@ -42,8 +42,8 @@ impl Password {
 
     /// It is given for a file that has none.
     #[must_use]
-    pub(super) fn needless(&self, opened: &FileName) -> Mistake {
-        self.file.mistake(
+    pub(super) fn needless(&self, opened: &FileName) -> ConfigError {
+        self.file.config_error(
             format!(
                 "holds a password, but {} has none",
                 quoted(&opened.path.to_string_lossy())
@@ -57,13 +57,13 @@ impl Password {
 
     /// It does not fit.
     #[must_use]
-    pub(super) fn wrong(&self, encrypted: &FileName) -> Mistake {
+    pub(super) fn wrong(&self, encrypted: &FileName) -> ConfigError {
         let encrypted = quoted(&encrypted.path.to_string_lossy());
         let mut wrong = format!("does not hold the password of {encrypted}");
         if let Some(text::Invisible { name, position, .. }) = text::first_invisible(&self.text) {
             wrong += &format!(", but {name} as character {position}");
         }
-        self.file.mistake(
+        self.file.config_error(
             wrong,
             "Write the right password into it; one line end after it is ignored, other white space \
              counts.",
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
     use crate::settings::variables::PASSWORD;
 
-    fn password(content: &[u8]) -> Result<Password, Mistake> {
+    fn password(content: &[u8]) -> Result<Password, ConfigError> {
         let file = FileName {
             setting: PASSWORD,
             path: "/secrets/password".into(),

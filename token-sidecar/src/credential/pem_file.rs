@@ -9,7 +9,7 @@ use crate::credential::certificate::Certificate;
 use crate::credential::key;
 use crate::credential::password::Password;
 use crate::file::FileName;
-use crate::settings::mistake::{Mistake, quoted};
+use crate::settings::config_error::{ConfigError, quoted};
 use crate::settings::variables::KEY;
 use crate::text;
 
@@ -22,7 +22,10 @@ pub(super) fn is_pem(content: &[u8]) -> bool {
 }
 
 /// The certificates of a file; there is at least one.
-pub(super) fn certificates(content: &[u8], file: &FileName) -> Result<Vec<Certificate>, Mistake> {
+pub(super) fn certificates(
+    content: &[u8],
+    file: &FileName,
+) -> Result<Vec<Certificate>, ConfigError> {
     let mut certificates = Vec::new();
     for block in blocks(content, file)? {
         if matches!(block.tag(), "CERTIFICATE" | "X509 CERTIFICATE") {
@@ -31,7 +34,7 @@ pub(super) fn certificates(content: &[u8], file: &FileName) -> Result<Vec<Certif
         }
     }
     if certificates.is_empty() {
-        return Err(file.mistake(
+        return Err(file.config_error(
             "holds no certificate",
             "Put the certificate that belongs to the private key there, as PEM.",
         ));
@@ -44,20 +47,20 @@ pub(super) fn private_key(
     content: &[u8],
     password: Option<&Password>,
     file: &FileName,
-) -> Result<RsaKeyPair, Mistake> {
+) -> Result<RsaKeyPair, ConfigError> {
     let mut keys = blocks(content, file)?;
     keys.retain(|block| block.tag().ends_with("PRIVATE KEY"));
     // Before one is decrypted, which takes its time.
     let block = match (keys.pop(), keys.len()) {
         (Some(block), 0) => block,
         (Some(_), others) => {
-            return Err(file.mistake(
+            return Err(file.config_error(
                 format!("holds {} private keys", others + 1),
                 "Keep the one that belongs to the certificate.",
             ));
         }
         (None, _) => {
-            return Err(file.mistake(
+            return Err(file.config_error(
                 "holds no private key",
                 if file.setting == KEY {
                     "Put the certificate's private key there, as PEM.".to_owned()
@@ -81,11 +84,11 @@ pub(super) fn private_key(
 }
 
 /// Templates and failed exports leave nothing between the lines.
-fn refuse_empty(block: &Pem, file: &FileName) -> Result<(), Mistake> {
+fn refuse_empty(block: &Pem, file: &FileName) -> Result<(), ConfigError> {
     if !block.contents().is_empty() {
         return Ok(());
     }
-    Err(file.mistake(
+    Err(file.config_error(
         format!(
             "holds a PEM block with nothing in it ({})",
             quoted(block.tag())
@@ -94,17 +97,17 @@ fn refuse_empty(block: &Pem, file: &FileName) -> Result<(), Mistake> {
     ))
 }
 
-fn blocks(content: &[u8], file: &FileName) -> Result<Vec<Pem>, Mistake> {
+fn blocks(content: &[u8], file: &FileName) -> Result<Vec<Pem>, ConfigError> {
     text::refuse_utf16(content, file)?;
     let damaged = || {
         // Between the blocks there may be anything.
         let text = String::from_utf8_lossy(content);
         match text::first_invisible(&text) {
-            Some(text::Invisible { name, line, .. }) => file.mistake(
+            Some(text::Invisible { name, line, .. }) => file.config_error(
                 format!("holds a damaged PEM block, and {name} in line {line}"),
                 "Copy the file again, not its text from a web page or a chat.",
             ),
-            None => file.mistake(
+            None => file.config_error(
                 "holds a damaged or incomplete PEM block",
                 "Copy the file again; each block ends with its -----END line.",
             ),

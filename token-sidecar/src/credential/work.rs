@@ -4,7 +4,7 @@
 use pkcs8::pkcs5::pbes2::{Kdf, Parameters, ScryptParams};
 
 use crate::file::FileName;
-use crate::settings::mistake::Mistake;
+use crate::settings::config_error::ConfigError;
 
 /// Rounds of a hash for all parts of a file together, which take some seconds. OpenSSL's default is
 /// 2048 for each part, NSS' and OWASP's advice 600,000.
@@ -50,8 +50,8 @@ impl Budget {
 
 impl TooMuchWork {
     /// What to tell the user.
-    pub(super) fn mistake(&self, file: &FileName) -> Mistake {
-        file.mistake(
+    pub(super) fn config_error(&self, file: &FileName) -> ConfigError {
+        file.config_error(
             "wants its password hashed so often, or with so much memory, that opening it is refused",
             "Encrypt it again with fewer iterations: OpenSSL's default will do.",
         )

@@ -6,7 +6,7 @@ use entra_token_core::cloud::{Cloud, plainest};
 use entra_token_core::identity::Exchange;
 use http::uri::{Authority, Scheme};
 
-use super::mistake::{Mistake, quoted};
+use super::config_error::{ConfigError, quoted};
 use super::variables::{AUTHORITY_HOST, CLOUD};
 
 /// The v2 token endpoint of a tenant, from `AZURE_AUTHORITY_HOST` or else `AZURE_CLOUD`; the
@@ -15,7 +15,7 @@ pub fn token_endpoint(
     cloud: Option<&str>,
     authority_host: Option<&str>,
     tenant: &str,
-) -> Result<String, Mistake> {
+) -> Result<String, ConfigError> {
     let base = match (authority_host, cloud) {
         (Some(host), _) => base_of_host(host, AUTHORITY_HOST)?,
         (None, Some(cloud)) => base_of_cloud(cloud)?,
@@ -24,11 +24,11 @@ pub fn token_endpoint(
     Ok(format!("{base}{}", Exchange::path(tenant)))
 }
 
-fn base_of_cloud(value: &str) -> Result<String, Mistake> {
+fn base_of_cloud(value: &str) -> Result<String, ConfigError> {
     match value.parse::<Cloud>() {
         Ok(cloud) => Ok(format!("https://{}", cloud.authority())),
         Err(_) if value.contains(['.', ':']) => base_of_host(value, CLOUD),
-        Err(_) => Err(Mistake::new(
+        Err(_) => Err(ConfigError::new(
             CLOUD,
             format!("is {}, which is unknown", quoted(value)),
             "Use public, usgovernment, china or a host.",
@@ -36,9 +36,9 @@ fn base_of_cloud(value: &str) -> Result<String, Mistake> {
     }
 }
 
-fn base_of_host(value: &str, setting: &'static str) -> Result<String, Mistake> {
+fn base_of_host(value: &str, setting: &'static str) -> Result<String, ConfigError> {
     let no_host = || {
-        Mistake::new(
+        ConfigError::new(
             setting,
             format!("is {}, which is no host", quoted(value)),
             "Give a host, as https://login.microsoftonline.com.",
@@ -62,7 +62,7 @@ fn base_of_host(value: &str, setting: &'static str) -> Result<String, Mistake> {
         return Err(no_host());
     }
     if scheme == Scheme::HTTP && !is_loopback(authority.host()) {
-        return Err(Mistake::new(
+        return Err(ConfigError::new(
             setting,
             format!("is {}, which is not encrypted", quoted(value)),
             "Use https; plain http is for loopback hosts only.",
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     fn endpoint(cloud: Option<&str>, host: Option<&str>) -> Result<String, String> {
-        token_endpoint(cloud, host, "contoso.com").map_err(|mistake| mistake.to_string())
+        token_endpoint(cloud, host, "contoso.com").map_err(|error| error.to_string())
     }
 
     #[test]

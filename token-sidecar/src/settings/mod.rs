@@ -2,7 +2,7 @@
 //! here too: what cannot work is said before anything listens.
 
 pub mod authority;
-pub mod mistake;
+pub mod config_error;
 pub mod variables;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -17,7 +17,7 @@ use crate::log::{Level, Log};
 use crate::served_file::ServedFile;
 use crate::signer::Signer;
 use crate::store::{CertificateFiles, Store};
-use mistake::{Mistake, quoted};
+use config_error::{ConfigError, quoted};
 use variables::{
     ADDRESS, ALGORITHM, AUTHORITY_HOST, CERTIFICATE, CLIENT_ID, CLIENT_SECRET, CLOUD,
     FEDERATED_TOKEN, KEY, LOG_LEVEL, PASSWORD, SEND_CHAIN, SOCKET, TENANT_ID, Variables,
@@ -47,7 +47,7 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Reading {
     /// The settings, or everything that is wrong with them.
-    pub outcome: Result<Settings, Vec<Mistake>>,
+    pub outcome: Result<Settings, Vec<ConfigError>>,
     /// What deserves a warning either way.
     pub warnings: Vec<String>,
 }
@@ -57,14 +57,14 @@ pub struct Reading {
 pub fn read(variables: &Variables, now: Timestamp) -> Reading {
     let mut reader = Reader {
         variables,
-        mistakes: Vec::new(),
+        errors: Vec::new(),
         warnings: Vec::new(),
     };
     let settings = reader.settings(now);
     Reading {
         outcome: match settings {
-            Some(settings) if reader.mistakes.is_empty() => Ok(settings),
-            _ => Err(reader.mistakes),
+            Some(settings) if reader.errors.is_empty() => Ok(settings),
+            _ => Err(reader.errors),
         },
         warnings: reader.warnings,
     }
@@ -73,7 +73,7 @@ pub fn read(variables: &Variables, now: Timestamp) -> Reading {
 /// Collects mistakes; whatever is missing because of one is `None`.
 struct Reader<'a> {
     variables: &'a Variables,
-    mistakes: Vec<Mistake>,
+    errors: Vec<ConfigError>,
     warnings: Vec<String>,
 }
 
@@ -88,7 +88,7 @@ impl Reader<'_> {
             .iter()
             .all(|name| self.variables.value(name).is_none());
         if nothing_to_do {
-            self.mistakes.push(Mistake::new(
+            self.errors.push(ConfigError::new(
                 CERTIFICATE,
                 "is not set",
                 format!(
@@ -124,7 +124,7 @@ impl Reader<'_> {
         let Some(certificate) = self.file(CERTIFICATE) else {
             for name in [KEY, PASSWORD] {
                 if self.variables.value(name).is_some() {
-                    self.mistakes.push(Mistake::new(
+                    self.errors.push(ConfigError::new(
                         name,
                         format!("is set, but {CERTIFICATE} is not"),
                         "Name the certificate, or unset this variable too.",
@@ -139,7 +139,7 @@ impl Reader<'_> {
             password: self.file(PASSWORD),
         };
         let store = Store::open(files, form, log, now);
-        let store = store.map_err(|mistake| self.mistakes.push(mistake)).ok();
+        let store = store.map_err(|error| self.errors.push(error)).ok();
         let client_id = self.one_of(CLIENT_ID, "the application's client id", client_id);
         let tenant = self.one_of(TENANT_ID, "the tenant's id or domain", tenant);
         let (cloud, host) = (
@@ -149,7 +149,7 @@ impl Reader<'_> {
         // Without a tenant the host is still looked at, so that all is said at once.
         let endpoint =
             authority::token_endpoint(cloud, host, tenant.as_deref().unwrap_or_default())
-                .map_err(|mistake| self.mistakes.push(mistake))
+                .map_err(|error| self.errors.push(error))
                 .ok();
         tenant?;
         Some(Some(Signer {
@@ -171,8 +171,8 @@ impl Reader<'_> {
             setting,
             file: self.file(setting),
         };
-        if let Some(Err(mistake)) = served_file.content() {
-            self.mistakes.push(mistake);
+        if let Some(Err(error)) = served_file.content() {
+            self.errors.push(error);
         }
         served_file
     }
@@ -187,7 +187,7 @@ impl Reader<'_> {
             Ok(parsed) => Some(parsed),
             Err((wrong, fix)) => {
                 let wrong = format!("is {}, which {wrong}", quoted(value));
-                self.mistakes.push(Mistake::new(setting, wrong, fix));
+                self.errors.push(ConfigError::new(setting, wrong, fix));
                 None
             }
         }
@@ -204,7 +204,7 @@ impl Reader<'_> {
         match (first, second) {
             (None, None) => {
                 let fix = format!("Set it to {what}.");
-                self.mistakes.push(Mistake::new(ours, "is not set", fix));
+                self.errors.push(ConfigError::new(ours, "is not set", fix));
                 None
             }
             (None, Some(_)) => self.parsed(sdks, parse),

@@ -2,6 +2,7 @@
 //! time or many cases matter, else the program as a process.
 
 mod chains;
+mod config_errors;
 mod confinement;
 mod encrypted;
 mod environment;
@@ -9,7 +10,6 @@ mod http;
 mod inputs;
 mod jwt;
 mod listening;
-mod mistakes;
 mod reload;
 mod secrets;
 mod support;

@@ -8,12 +8,12 @@ use super::listener_place;
 use super::model::{self, File, IdentityType};
 use crate::settings::authority::Scheme;
 use crate::settings::clouds::CloudHint;
+use crate::settings::config_error::Place;
 use crate::settings::headers::HeaderOverride;
 use crate::settings::identity::{
     self, Application, Certificate, Identity, Managed, MetadataService, Proof,
     SERVICE_ACCOUNT_TOKEN, Selector, Service, Sidecar, entra_at, entra_of,
 };
-use crate::settings::mistake::Place;
 use crate::settings::target::{Listener, NamedIdentity, Routing, Target};
 use crate::settings::terms::Terms;
 use crate::settings::{Reader, Topology, addressed_to, audience, choices, credential_file};

@@ -12,8 +12,8 @@ use entra_token_core::identity::CredentialKind;
 use serde::{Serialize, Serializer};
 
 use crate::settings::authority::Endpoint;
+use crate::settings::config_error::Problem;
 use crate::settings::identity::{PathService, Service, entra_at, parse_imds, parse_tsiam};
-use crate::settings::mistake::Problem;
 use crate::settings::target::TargetName;
 use crate::settings::{ListeningAddress, addressed_to, choices, credential_file, target_host};
 

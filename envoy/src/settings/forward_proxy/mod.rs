@@ -16,7 +16,7 @@ use no_proxy::NoProxy;
 
 use super::Reader;
 use super::authority::{Authority, Endpoint, Host, Scheme};
-use super::mistake::Problem;
+use super::config_error::Problem;
 
 /// In both spellings; the first that is set counts, as it did in the Go of aad-auth-proxy's days.
 /// (Go turned the order round in 2026.)

@@ -9,7 +9,7 @@
 use std::net::IpAddr;
 
 use crate::settings::authority::Host;
-use crate::settings::mistake::quoted;
+use crate::settings::config_error::quoted;
 
 /// The hosts that a proxy is not for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -14,8 +14,8 @@ use super::{
 };
 use crate::settings::authority::{Authority, Endpoint, Scheme};
 use crate::settings::clouds::CloudHint;
+use crate::settings::config_error::{Problem, quoted};
 use crate::settings::credential_file;
-use crate::settings::mistake::{Problem, quoted};
 use crate::settings::{Reader, identity::certificate};
 
 pub(in crate::settings) const AUTHORITY_HOST: &str = "AZURE_AUTHORITY_HOST";

@@ -6,7 +6,7 @@ use super::{
     CLIENT_ID, MANAGED_CLIENT_ID, MetadataService, OBJECT_ID, Proof, RESOURCE_ID, SDK_CLIENT_ID,
 };
 use crate::settings::Reader;
-use crate::settings::mistake::Problem;
+use crate::settings::config_error::Problem;
 
 /// A managed identity of this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use entra_token_core::identity::{CredentialKind, credential_text};
 use super::service::{PathService, Service, split_url};
 use crate::settings::Reader;
 use crate::settings::authority::{Endpoint, Scheme};
-use crate::settings::mistake::{Problem, quoted};
+use crate::settings::config_error::{Problem, quoted};
 use crate::settings::variables::Variables;
 
 pub(super) const IMDS: &str = "AZURE_POD_IDENTITY_AUTHORITY_HOST";

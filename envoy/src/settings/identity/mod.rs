@@ -23,7 +23,7 @@ use entra_token_core::Secret;
 use super::Reader;
 use super::authority::{Endpoint, Scheme};
 use super::clouds::CloudHint;
-use super::mistake::{Problem, quoted};
+use super::config_error::{Problem, quoted};
 
 /// Who asks for tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]

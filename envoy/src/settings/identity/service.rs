@@ -4,7 +4,7 @@ use entra_token_core::config::{self, UrlPath};
 
 use super::TSIAM_ENDPOINT;
 use crate::settings::authority::{Authority, Endpoint, Scheme};
-use crate::settings::mistake::{Problem, quoted};
+use crate::settings::config_error::{Problem, quoted};
 use crate::settings::{Reader, addressed_to};
 
 /// Something to ask, and what the request is addressed to.

@@ -25,11 +25,11 @@ fn read_in(pairs: &[(&str, &str)], cloud: Option<&CloudHint>) -> Read {
     let variables: Variables = pairs.iter().copied().collect();
     let mut reader = Reader {
         variables: &variables,
-        mistakes: Vec::new(),
+        errors: Vec::new(),
         warnings: Vec::new(),
     };
     let identity = reader.identity(cloud);
-    let mistakes: Vec<String> = reader.mistakes.iter().map(ToString::to_string).collect();
+    let mistakes: Vec<String> = reader.errors.iter().map(ToString::to_string).collect();
     assert_eq!(identity.is_none(), !mistakes.is_empty(), "{mistakes:?}");
     (identity.ok_or(mistakes), reader.warnings)
 }

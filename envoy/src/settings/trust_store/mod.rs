@@ -9,9 +9,9 @@ use std::path::PathBuf;
 
 use rustls_pki_types::CertificateDer;
 
+use super::config_error::{Problem, quoted};
 use super::credential_file::content_of;
 use super::files::absolute;
-use super::mistake::{Problem, quoted};
 
 /// Ten times as large as any system's, which have 200 kB.
 const LARGEST: u64 = 4 << 20;

@@ -19,7 +19,7 @@ use crate::credential::key;
 use crate::credential::password::Password;
 use crate::credential::work::{Budget, TooMuchWork};
 use crate::file::FileName;
-use crate::settings::mistake::Mistake;
+use crate::settings::config_error::ConfigError;
 use passphrase::Passphrase;
 use structure::{Bag, Encrypted, Safe};
 
@@ -53,7 +53,7 @@ pub(super) fn open(
     content: &[u8],
     password: Option<&Password>,
     file: &FileName,
-) -> Result<(RsaKeyPair, Vec<Certificate>), Mistake> {
+) -> Result<(RsaKeyPair, Vec<Certificate>), ConfigError> {
     let mut budget = Budget::default();
     let contents = match password {
         Some(password) => {
@@ -71,20 +71,20 @@ pub(super) fn open(
     let key = match contents.keys.as_slice() {
         [key] => key::from_pkcs8(key, file)?,
         [] => {
-            return Err(file.mistake(
+            return Err(file.config_error(
                 "is a PFX without a private key",
                 "Export the certificate with its private key.",
             ));
         }
         keys => {
-            return Err(file.mistake(
+            return Err(file.config_error(
                 format!("is a PFX with {} private keys", keys.len()),
                 "Export the certificate alone.",
             ));
         }
     };
     if contents.certificates.is_empty() {
-        return Err(file.mistake(
+        return Err(file.config_error(
             "is a PFX without a certificate",
             "Export the private key with its certificate.",
         ));
@@ -203,16 +203,16 @@ fn to_der(content: &[u8]) -> Result<Zeroizing<Vec<u8>>, Flaw> {
     }
 }
 
-fn refused(flaw: Flaw, password: Option<&Password>, file: &FileName) -> Mistake {
+fn refused(flaw: Flaw, password: Option<&Password>, file: &FileName) -> ConfigError {
     match (flaw, password) {
         (Flaw::Password, Some(password)) => password.wrong(file),
         (Flaw::Password, None) => key::no_password(file),
-        (Flaw::TooMuchWork, _) => TooMuchWork.mistake(file),
-        (Flaw::Unsupported(what, oid), _) => file.mistake(
+        (Flaw::TooMuchWork, _) => TooMuchWork.config_error(file),
+        (Flaw::Unsupported(what, oid), _) => file.config_error(
             format!("is a PFX whose {what} ({oid}) is not supported"),
             "Export it again with AES-256 and SHA-256, as OpenSSL 3 does by default.",
         ),
-        (Flaw::Unsound(why), _) => file.mistake(
+        (Flaw::Unsound(why), _) => file.config_error(
             format!("is neither PEM nor a sound PFX: {why}"),
             "Copy the file again, or convert it to PEM with `openssl pkcs12 -noenc`.",
         ),

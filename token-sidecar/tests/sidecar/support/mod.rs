@@ -81,14 +81,14 @@ pub(crate) fn environment(more: &[(&str, &str)]) -> Variables {
 pub(crate) fn settings(more: &[(&str, &str)]) -> Settings {
     settings::read(&environment(more), now())
         .outcome
-        .unwrap_or_else(|mistakes| panic!("{}", mistakes[0]))
+        .unwrap_or_else(|errors| panic!("{}", errors[0]))
 }
 
 /// Everything that is wrong with an environment at a moment.
-pub(crate) fn mistakes_at(more: &[(&str, &str)], now: Timestamp) -> Vec<String> {
+pub(crate) fn errors_at(more: &[(&str, &str)], now: Timestamp) -> Vec<String> {
     match settings::read(&environment(more), now).outcome {
         Ok(settings) => panic!("nothing is wrong with {settings:?}"),
-        Err(mistakes) => mistakes.iter().map(ToString::to_string).collect(),
+        Err(errors) => errors.iter().map(ToString::to_string).collect(),
     }
 }
 

@@ -34,8 +34,8 @@ impl Problem {
 
     /// The same problem, laid at the door of a variable or of a place in the file.
     #[must_use]
-    pub fn of(self, place: impl Into<Place>) -> Mistake {
-        Mistake {
+    pub fn of(self, place: impl Into<Place>) -> ConfigError {
+        ConfigError {
             place: place.into(),
             problem: self,
         }
@@ -80,14 +80,14 @@ impl fmt::Display for Place {
 
 /// A [`Problem`] of one environment variable, or of one place in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistake {
+pub struct ConfigError {
     /// What says what is wrong.
     pub place: Place,
     /// What is wrong with it.
     pub problem: Problem,
 }
 
-impl fmt::Display for Mistake {
+impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let after = match &self.place {
             Place::File(_) => ": ",
@@ -114,15 +114,15 @@ mod tests {
 
     #[test]
     fn a_mistake_names_the_variable_the_problem_and_the_fix() {
-        let mistake = Problem::new("is empty", "Give a host.").of("TARGET_HOST");
-        assert_eq!(mistake.to_string(), "TARGET_HOST is empty. Give a host.");
+        let error = Problem::new("is empty", "Give a host.").of("TARGET_HOST");
+        assert_eq!(error.to_string(), "TARGET_HOST is empty. Give a host.");
     }
 
     #[test]
     fn what_the_core_says_of_a_value_becomes_a_problem_and_a_fix() {
-        let mistake = Problem::of_value("x", "is no UUID; give one as in `0`").of("AAD_CLIENT_ID");
+        let error = Problem::of_value("x", "is no UUID; give one as in `0`").of("AAD_CLIENT_ID");
         assert_eq!(
-            mistake.to_string(),
+            error.to_string(),
             "AAD_CLIENT_ID \"x\" is no UUID. Give one as in `0`."
         );
     }

@@ -5,7 +5,7 @@ use std::fmt;
 
 /// A setting that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistake {
+pub struct ConfigError {
     /// The variable's name.
     pub setting: &'static str,
     /// What is wrong, as the end of a sentence that begins with the variable's name.
@@ -14,7 +14,7 @@ pub struct Mistake {
     pub fix: String,
 }
 
-impl Mistake {
+impl ConfigError {
     /// A mistake and its way out.
     pub fn new(setting: &'static str, wrong: impl Into<String>, fix: impl Into<String>) -> Self {
         Self {
@@ -25,7 +25,7 @@ impl Mistake {
     }
 }
 
-impl fmt::Display for Mistake {
+impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}. {}", self.setting, self.wrong, self.fix)
     }
@@ -48,8 +48,8 @@ mod tests {
 
     #[test]
     fn a_mistake_names_the_setting_the_problem_and_the_fix() {
-        let mistake = Mistake::new("AAD_TENANT_ID", "is not set", "Set it.");
-        assert_eq!(mistake.to_string(), "AAD_TENANT_ID is not set. Set it.");
+        let error = ConfigError::new("AAD_TENANT_ID", "is not set", "Set it.");
+        assert_eq!(error.to_string(), "AAD_TENANT_ID is not set. Set it.");
     }
 
     #[test]
