@@ -2,11 +2,10 @@
 
 use std::net::TcpListener;
 
+use entra_auth_settings_input::{ConfigError, Endpoint, Host, Place, Problem};
 use rustix::io::Errno;
 
 use crate::settings::Settings;
-use crate::settings::authority::{Endpoint, Host};
-use crate::settings::config_error::{ConfigError, Place, Problem};
 
 /// The addresses in these settings that need IPv6, on a machine without it. Envoy refuses each with its
 /// whole bootstrap.

@@ -1,8 +1,7 @@
 //! How the launcher ends: its exit codes, and what it says on standard error.
 
+use entra_auth_settings_input::ConfigError;
 use rustix::process::WaitStatus;
-
-use crate::settings::config_error::ConfigError;
 
 /// The command line or the environment cannot be used (`EX_USAGE` of sysexits.h).
 pub const USAGE: u8 = 64;

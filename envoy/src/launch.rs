@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use entra_auth_settings_input::Variables;
+
 use crate::addresses;
 use crate::admin::Admin;
 use crate::bootstrap;
@@ -18,7 +20,6 @@ use crate::prepare::{Programs, cannot_run, private_directory, write_bootstrap};
 use crate::process;
 use crate::refusal::{self, REFUSED};
 use crate::settings::target::Routing;
-use crate::settings::variables::Variables;
 use crate::settings::{self, Settings, file, headers};
 use crate::supervise;
 

@@ -4,6 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use entra_auth_settings_input::{ConfigError, Problem, Variables, quoted};
 use serde_json::Value;
 
 use crate::bootstrap;
@@ -11,9 +12,7 @@ use crate::exit::{NOT_EXECUTABLE, NOT_FOUND, OS_ERROR, refuse, say};
 use crate::machine::Machine;
 use crate::process::NotStarted;
 use crate::run_dir::RunDir;
-use crate::settings::config_error::{ConfigError, Problem, quoted};
 use crate::settings::credential_file::{LONGEST_SOCKET, servable};
-use crate::settings::variables::Variables;
 use crate::settings::{self, Settings};
 
 /// What `run` and `check` run.

@@ -3,10 +3,11 @@
 
 use std::path::PathBuf;
 
+use entra_auth_settings_input::{ConfigError, Problem};
+
 use crate::children;
 use crate::process;
 use crate::settings::Settings;
-use crate::settings::config_error::{ConfigError, Problem};
 
 /// Envoy's exit code for a bootstrap that it refuses; it has others for a signal.
 pub(crate) const REFUSED: u8 = 1;

@@ -1,12 +1,12 @@
 //! The cluster of a target: found by DNS or by its address, spoken to by TLS with its name
 //! checked, HTTP/2 where it offers it, and the filter that authorizes each request on its way out.
 
+use entra_auth_settings_input::{Endpoint, Scheme};
 use serde_json::{Value, json};
 
 use super::upstream::{IDLE_TIMEOUT, connections};
 use super::{header_overrides, http, listener, plugin, typed, with};
 use crate::settings::Settings;
-use crate::settings::authority::{Endpoint, Scheme};
 use crate::settings::target::{Target, TargetName};
 
 /// The cluster's name, in routes and metrics: `target` for the one that the environment names.

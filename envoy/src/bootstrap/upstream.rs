@@ -1,11 +1,11 @@
 //! What the clusters that lead out of this machine have in common: how an endpoint is found, and
 //! TLS with its name checked.
 
+use entra_auth_settings_input::{Endpoint, Host, Scheme};
 use serde_json::{Value, json};
 
 use super::{internal, listener, tunnel, typed, with};
 use crate::settings::Settings;
-use crate::settings::authority::{Endpoint, Host, Scheme};
 use crate::settings::trust_store::TrustStore;
 
 /// Load balancers in front of Azure services drop idle connections after four minutes, silently.

@@ -1,10 +1,8 @@
 //! Which cloud is meant, and for each service of the clouds that clients reach through this proxy
 //! the audience of its tokens. This table is the one place that knows them.
 
+use entra_auth_settings_input::{ConfigError, Host, Place, Problem};
 use entra_token_core::cloud::Cloud;
-
-use super::authority::Host;
-use super::config_error::{ConfigError, Place, Problem};
 
 /// The cloud that a variable or a field of the file implies.
 #[derive(Debug, Clone, PartialEq, Eq)]

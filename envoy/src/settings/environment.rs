@@ -1,13 +1,12 @@
 //! The environment's shorthand: one identity, one target, one port.
 
+use entra_auth_settings_input::{Endpoint, Place, Problem, Scheme};
 use entra_token_core::Audience;
 use entra_token_core::cloud::Cloud;
 use entra_token_core::config::{AuthErrorsRetryable, Hold, IdentityName, Percent};
 use entra_token_core::host::HostPattern;
 
-use super::authority::{Endpoint, Scheme};
 use super::clouds::{self, CloudHint};
-use super::config_error::{Place, Problem};
 use super::headers::HeaderOverride;
 use super::identity::Identity;
 use super::target::{Listener, NamedIdentity, Routing, Target, TargetName};

@@ -5,10 +5,8 @@
 
 mod address;
 pub mod audience;
-pub mod authority;
 pub mod choices;
 pub mod clouds;
-pub mod config_error;
 pub mod credential_file;
 mod endpoints;
 mod environment;
@@ -30,19 +28,17 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use entra_auth_settings_input::{ConfigError, Endpoint, Place, Problem, Variables};
 use entra_token_core::Secret;
 use entra_token_core::config::{Percent, TokenRequestTimeout};
 
 use crate::machine::Machine;
 pub use address::ListeningAddress;
-use authority::Endpoint;
 use choices::{AccessLog, LogLevel};
-use config_error::{ConfigError, Place, Problem};
 use forward_proxy::ForwardProxy;
 use target::{Listener, NamedIdentity, Target};
 use terms::Terms;
 use trust_store::TrustStore;
-use variables::Variables;
 
 /// What is asked for, complete and checked.
 #[derive(Debug, Clone)]

@@ -4,13 +4,12 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use entra_auth_settings_input::{Problem, Variables, quoted};
 use entra_token_core::config::SettingName;
 use entra_token_core::failure::Setting;
 use serde_json::Value;
 
-use super::config_error::{Problem, quoted};
 use super::identity::{Identity, Managed, MetadataService, Proof, Selector, Sidecar};
-use super::variables::Variables;
 
 /// Says who has written the settings of the launcher, where that is a program whose own settings
 /// people know: `helm` is the chart of this repository.

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use super::authority::Scheme;
+use entra_auth_settings_input::Scheme;
+
 use super::identity::{Identity, Managed, MetadataService};
 use super::trust_store::tests::certificate;
 use super::*;

@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use entra_auth_settings_input::{ConfigError, Endpoint, Place, Problem, Variables};
 use entra_token_core::Audience;
 use entra_token_core::cloud::Cloud;
 use entra_token_core::config::raw::{
@@ -13,14 +14,11 @@ use serde_json::Value;
 
 use super::listening_address;
 use crate::settings::ListeningAddress;
-use crate::settings::authority::Endpoint;
 use crate::settings::clouds::{self, CloudHint};
-use crate::settings::config_error::{ConfigError, Place, Problem};
 use crate::settings::headers::{self, HeaderOverride};
 use crate::settings::identity::entra_at;
 use crate::settings::target::hosts;
 use crate::settings::target_host;
-use crate::settings::variables::Variables;
 
 /// The result of the checks.
 pub(super) struct CrossChecked {

@@ -1,14 +1,13 @@
 //! Turns the file's types into settings. Each `None` here stands for a mistake that [`super::cross`] or a
 //! field's own type has reported.
 
+use entra_auth_settings_input::{Place, Scheme};
 use entra_token_core::config::{self, Hold, Tenant, Uuid};
 use serde_json::Value;
 
 use super::listener_place;
 use super::model::{self, File, IdentityType};
-use crate::settings::authority::Scheme;
 use crate::settings::clouds::CloudHint;
-use crate::settings::config_error::Place;
 use crate::settings::headers::HeaderOverride;
 use crate::settings::identity::{
     self, Application, Certificate, Identity, Managed, MetadataService, Proof,

@@ -14,10 +14,10 @@ mod write;
 
 pub use write::yaml;
 
+use entra_auth_settings_input::{Place, Problem, quoted};
 use entra_token_core::config::{raw::text, typed};
 use serde_json::Value;
 
-use super::config_error::{Place, Problem, quoted};
 use super::terms::Terms;
 use super::{ListeningAddress, PartialTopology, Reader, credential_file};
 use cross::CrossChecked;

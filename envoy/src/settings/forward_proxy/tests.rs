@@ -1,8 +1,9 @@
 //! What a proxy's variable may say, what it is for, and that no message shows a password.
 
+use entra_auth_settings_input::Variables;
+
 use super::*;
 use crate::settings::target_host;
-use crate::settings::variables::Variables;
 
 fn parsed(value: &str) -> (Scheme, String, u16, Option<String>) {
     let (endpoint, authorization) = parse(value).unwrap();

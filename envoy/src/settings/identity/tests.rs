@@ -4,11 +4,11 @@
 use std::fs;
 use std::path::PathBuf;
 
+use entra_auth_settings_input::Variables;
 use entra_token_core::cloud::Cloud;
 use tempfile::TempDir;
 
 use super::*;
-use crate::settings::variables::Variables;
 
 const ID: &str = "abcd1234-1243-abcd-9876-1234abcd5678";
 const OTHER_ID: &str = "12345678-abcd-abcd-abcd-1234567890ab";

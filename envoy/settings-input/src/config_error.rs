@@ -1,5 +1,5 @@
-//! What is wrong with the settings, said so that the reader can mend it: the variable or the place
-//! in the file, the problem with its value, the way out. All mistakes are reported at once.
+//! Errors in the settings. Each names the variable or the place in the configuration file, what is
+//! wrong with the value, and the fix. The programs collect them and report all at once.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem and its way out.
+    /// A problem and its fix.
     pub fn new(wrong: impl Into<String>, fix: impl Into<String>) -> Self {
         Self {
             wrong: wrong.into(),
@@ -21,7 +21,13 @@ impl Problem {
         }
     }
 
-    /// What `entra-token-core` says of a value: "is no such thing; give one as in …".
+    /// A problem with a value: `is "value", which <wrong>`.
+    pub fn which(value: &str, wrong: impl fmt::Display, fix: impl Into<String>) -> Self {
+        Self::new(format!("is {}, which {wrong}", quoted(value)), fix)
+    }
+
+    /// A problem with a value as `entra-token-core` words it: `why` is "<wrong>; <fix>", as in "is
+    /// no UUID; give one as in …".
     #[must_use]
     pub fn of_value(value: &str, why: &str) -> Self {
         let (wrong, fix) = why.split_once("; ").unwrap_or((why, "correct it"));
@@ -32,7 +38,7 @@ impl Problem {
         Self::new(format!("{} {wrong}", quoted(value)), fix + ".")
     }
 
-    /// The same problem, laid at the door of a variable or of a place in the file.
+    /// This problem as the error of a variable or of a place in the configuration file.
     #[must_use]
     pub fn of(self, place: impl Into<Place>) -> ConfigError {
         ConfigError {
@@ -42,18 +48,18 @@ impl Problem {
     }
 }
 
-/// As the end of a sentence, and what to do.
+/// The end of a sentence that begins with the variable's name, then the fix as a sentence.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.fix.as_str() {
-            // What is wrong says it.
+            // `wrong` includes the fix.
             "" => write!(f, "{}.", self.wrong),
             fix => write!(f, "{}. {fix}", self.wrong),
         }
     }
 }
 
-/// What says something.
+/// Where a setting stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     /// An environment variable.
@@ -78,14 +84,23 @@ impl fmt::Display for Place {
     }
 }
 
-/// A [`Problem`] of one environment variable, or of one place in the file.
+/// A [`Problem`] and the place of the setting that has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
-    /// What says what is wrong.
+    /// Where the setting stands.
     pub place: Place,
     /// What is wrong with it.
     pub problem: Problem,
 }
+
+impl ConfigError {
+    /// The error of a setting: see [`Problem`] for `wrong` and `fix`.
+    pub fn new(place: impl Into<Place>, wrong: impl Into<String>, fix: impl Into<String>) -> Self {
+        Problem::new(wrong, fix).of(place)
+    }
+}
+
+impl std::error::Error for ConfigError {}
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -97,11 +112,14 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// A value as it may be shown in a message: quoted, control characters escaped, cut after 80.
+/// How many characters of a value a message shows: enough for a path, and for a long host.
+const LONGEST_SHOWN: usize = 200;
+
+/// A value as messages show it: in quotes, control characters escaped, and cut after 200 characters
+/// with an ellipsis.
 #[must_use]
 pub fn quoted(value: &str) -> String {
-    const LONGEST: usize = 80;
-    let mut shown: String = value.chars().take(LONGEST).collect();
+    let mut shown: String = value.chars().take(LONGEST_SHOWN).collect();
     if shown.len() < value.len() {
         shown.push('…');
     }
@@ -113,9 +131,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mistake_names_the_variable_the_problem_and_the_fix() {
+    fn an_error_names_the_variable_the_problem_and_the_fix() {
         let error = Problem::new("is empty", "Give a host.").of("TARGET_HOST");
         assert_eq!(error.to_string(), "TARGET_HOST is empty. Give a host.");
+        let error = Problem::which("a b", "holds white space", "Remove it.").of("TARGET_HOST");
+        assert_eq!(
+            error.to_string(),
+            "TARGET_HOST is \"a b\", which holds white space. Remove it."
+        );
+    }
+
+    #[test]
+    fn an_error_of_the_file_names_the_path_in_it() {
+        let at = |path: &str| ConfigError::new(Place::File(path.into()), "is empty", "Fill it.");
+        assert_eq!(
+            at("targets[0].host").to_string(),
+            "targets[0].host: is empty. Fill it."
+        );
+        assert_eq!(at("").to_string(), "the whole file: is empty. Fill it.");
     }
 
     #[test]
@@ -130,6 +163,10 @@ mod tests {
     #[test]
     fn a_shown_value_is_quoted_escaped_and_cut() {
         assert_eq!(quoted("a\nb\u{1b}[1m"), r#""a\nb\u{1b}[1m""#);
-        assert_eq!(quoted(&"x".repeat(200)), format!("\"{}…\"", "x".repeat(80)));
+        assert_eq!(quoted(&"x".repeat(200)), format!("\"{}\"", "x".repeat(200)));
+        assert_eq!(
+            quoted(&"x".repeat(201)),
+            format!("\"{}…\"", "x".repeat(200))
+        );
     }
 }

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::config_error::{Problem, quoted};
+use crate::{Problem, quoted};
 
 /// A host: an address, or a DNS name in lower case without the final dot.
 #[derive(Debug, Clone, PartialEq, Eq)]
