@@ -1,4 +1,4 @@
-//! Lines for people, on standard error.
+//! The log, on standard error.
 
 use std::fmt::Display;
 use std::io::{self, Write};

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use token_sidecar::run;
-use token_sidecar::settings::variables::help;
+use token_sidecar::variables::help;
 use zeroizing_alloc::ZeroAlloc;
 
 /// Wipes all memory that is given back: the libraries that decrypt and parse keys leave copies

@@ -1,17 +1,16 @@
-//! PEM files (RFC 7468): certificates and one private key in any order, with whatever text
-//! between them.
+//! PEM files (RFC 7468): certificates and one private key in any order, with any text between them.
 
 use aws_lc_rs::signature::RsaKeyPair;
+use entra_auth_settings_input::{ConfigError, quoted};
 use pem::Pem;
 use zeroize::Zeroizing;
 
 use crate::credential::certificate::Certificate;
 use crate::credential::key;
 use crate::credential::password::Password;
-use crate::file::FileName;
-use crate::settings::config_error::{ConfigError, quoted};
-use crate::settings::variables::KEY;
+use crate::file::NamedFile;
 use crate::text;
+use crate::variables::KEY;
 
 const BEGIN: &[u8] = b"-----BEGIN ";
 
@@ -24,7 +23,7 @@ pub(super) fn is_pem(content: &[u8]) -> bool {
 /// The certificates of a file; there is at least one.
 pub(super) fn certificates(
     content: &[u8],
-    file: &FileName,
+    file: &NamedFile,
 ) -> Result<Vec<Certificate>, ConfigError> {
     let mut certificates = Vec::new();
     for block in blocks(content, file)? {
@@ -46,11 +45,11 @@ pub(super) fn certificates(
 pub(super) fn private_key(
     content: &[u8],
     password: Option<&Password>,
-    file: &FileName,
+    file: &NamedFile,
 ) -> Result<RsaKeyPair, ConfigError> {
     let mut keys = blocks(content, file)?;
     keys.retain(|block| block.tag().ends_with("PRIVATE KEY"));
-    // Before one is decrypted, which takes its time.
+    // Several keys are an error before one is decrypted, which takes time.
     let block = match (keys.pop(), keys.len()) {
         (Some(block), 0) => block,
         (Some(_), others) => {
@@ -83,8 +82,8 @@ pub(super) fn private_key(
     }
 }
 
-/// Templates and failed exports leave nothing between the lines.
-fn refuse_empty(block: &Pem, file: &FileName) -> Result<(), ConfigError> {
+/// Refuses a block without content, as templates and failed exports leave it.
+fn refuse_empty(block: &Pem, file: &NamedFile) -> Result<(), ConfigError> {
     if !block.contents().is_empty() {
         return Ok(());
     }
@@ -97,10 +96,10 @@ fn refuse_empty(block: &Pem, file: &FileName) -> Result<(), ConfigError> {
     ))
 }
 
-fn blocks(content: &[u8], file: &FileName) -> Result<Vec<Pem>, ConfigError> {
+fn blocks(content: &[u8], file: &NamedFile) -> Result<Vec<Pem>, ConfigError> {
     text::refuse_utf16(content, file)?;
     let damaged = || {
-        // Between the blocks there may be anything.
+        // The text between the blocks may be in any encoding.
         let text = String::from_utf8_lossy(content);
         match text::first_invisible(&text) {
             Some(text::Invisible { name, line, .. }) => file.config_error(
@@ -114,7 +113,7 @@ fn blocks(content: &[u8], file: &FileName) -> Result<Vec<Pem>, ConfigError> {
         }
     };
     let blocks = pem::parse_many(content).map_err(|_| damaged())?;
-    // The parser passes over what is cut off at the end.
+    // The parser ignores a block that is cut off at the end.
     if blocks.len() == blocks_begun(content) {
         Ok(blocks)
     } else {

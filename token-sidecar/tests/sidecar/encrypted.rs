@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::config_errors::{CERTIFICATE, Named, PASSWORD, certificate_error, config_error};
+use crate::file_errors::{CERTIFICATE, Named, PASSWORD, certificate_error, config_error};
 use crate::support::{FIXTURE_PASSWORD, fixture};
 
 #[test]

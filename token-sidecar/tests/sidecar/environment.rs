@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use token_sidecar::settings;
-use token_sidecar::settings::variables::{self, Variables};
+use entra_auth_settings_input::Variables;
+use token_sidecar::{settings, variables};
 
 use crate::support::pki;
 use crate::support::process::{command, end_of};

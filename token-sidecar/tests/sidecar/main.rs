@@ -2,10 +2,10 @@
 //! time or many cases matter, else the program as a process.
 
 mod chains;
-mod config_errors;
 mod confinement;
 mod encrypted;
 mod environment;
+mod file_errors;
 mod http;
 mod inputs;
 mod jwt;

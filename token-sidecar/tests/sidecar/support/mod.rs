@@ -8,10 +8,10 @@ pub(crate) mod process;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use entra_auth_settings_input::Variables;
 use http::{Method, Uri};
 use jiff::Timestamp;
 use token_sidecar::answer::{Answer, answer};
-use token_sidecar::settings::variables::Variables;
 use token_sidecar::settings::{self, Settings};
 
 pub(crate) const CLIENT_ID: &str = "00000000-0000-0000-0000-00000000c11e";
