@@ -16,8 +16,8 @@ pub struct NamedFile {
 }
 
 impl NamedFile {
-    /// The error of a file that cannot be used. `wrong` continues "<setting> is <path>, which"; `fix`
-    /// is a sentence.
+    /// The error of a file that cannot be used. `wrong` continues "SETTING is PATH, which"; `fix` is a
+    /// sentence.
     pub fn config_error(&self, wrong: impl AsRef<str>, fix: impl Into<String>) -> ConfigError {
         Problem::which(&self.path.to_string_lossy(), wrong.as_ref(), fix).of(self.setting)
     }

@@ -6,7 +6,7 @@
 //! Each module imports only modules that come before it in this list:
 //!
 //! - [`variables`], [`log`]: names and levels.
-//! - [`file`], [`text`]: the files that settings name, and errors about them.
+//! - [`mod@file`], [`text`]: the files that settings name, and errors about them.
 //! - [`credential`]: a certificate and its private key, from the content of the files.
 //! - [`store`]: which credential is in use while the files change.
 //! - [`signer`], [`served_file`]: the content of the answers.

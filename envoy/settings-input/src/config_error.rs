@@ -21,13 +21,13 @@ impl Problem {
         }
     }
 
-    /// A problem with a value: `is "value", which <wrong>`.
+    /// A problem with a value. `wrong` continues "is VALUE, which".
     pub fn which(value: &str, wrong: impl fmt::Display, fix: impl Into<String>) -> Self {
         Self::new(format!("is {}, which {wrong}", quoted(value)), fix)
     }
 
-    /// A problem with a value as `entra-token-core` words it: `why` is "<wrong>; <fix>", as in "is
-    /// no UUID; give one as in …".
+    /// A problem with a value in the words of `entra-token-core`: what is wrong and the fix, separated by
+    /// a semicolon, as in "is no UUID; give one as in …".
     #[must_use]
     pub fn of_value(value: &str, why: &str) -> Self {
         let (wrong, fix) = why.split_once("; ").unwrap_or((why, "correct it"));

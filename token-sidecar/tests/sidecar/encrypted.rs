@@ -1,4 +1,4 @@
-//! What is wrong with an encrypted file or its password is said with the setting, the path and the fix.
+//! Errors about encrypted files and passwords: each names the setting, the path and the fix.
 
 use std::time::{Duration, Instant};
 
@@ -81,7 +81,7 @@ fn a_pfx_with_an_algorithm_that_is_not_supported_names_it() {
     assert!(said.starts_with(expected), "{said}");
 }
 
-/// In BER, where only who reads the file level by level sees the count.
+/// The files are in BER, where the count can only be read level by level.
 #[test]
 fn a_pfx_that_wants_hours_of_hashing_is_refused_at_once() {
     for pfx in ["hostile-mac.pfx", "hostile-encryption.pfx"] {

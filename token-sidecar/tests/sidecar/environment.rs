@@ -1,4 +1,4 @@
-//! The environment: what is required, and all that is wrong with it at once, with exit code 64.
+//! The environment: required variables, all errors at once, and exit code 64.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ use crate::support::{Files, environment, errors_at, now};
 const CERTIFICATE: &str = "AAD_CLIENT_CERTIFICATE_PATH";
 
 #[test]
-fn all_mistakes_are_said_at_once() {
+fn all_errors_are_reported_at_once() {
     let errors = errors_at(
         &[
             ("AAD_CLIENT_ID", "me"),
@@ -85,7 +85,7 @@ fn the_ids_are_required_and_the_old_names_win_over_the_sdks() {
 }
 
 #[test]
-fn mistakes_end_the_program_with_64_and_so_do_unknown_arguments() {
+fn errors_and_unknown_arguments_end_the_program_with_64() {
     let files = Files::new();
     let status = end_of(command(&files, &[("LOG_LEVEL", "loud")]));
     let log = fs::read_to_string(files.path("log")).unwrap();

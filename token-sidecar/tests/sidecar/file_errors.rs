@@ -1,4 +1,4 @@
-//! What is wrong with a file is said with the setting, the path and the fix.
+//! Errors about files: each names the setting, the path and the fix.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -15,10 +15,10 @@ pub(crate) const CERTIFICATE: &str = "AAD_CLIENT_CERTIFICATE_PATH";
 const KEY: &str = "AAD_CLIENT_CERTIFICATE_KEY_PATH";
 pub(crate) const PASSWORD: &str = "AAD_CLIENT_CERTIFICATE_PASSWORD_FILE";
 
-/// A file with that content.
+/// The setting that names a file, and the content of the file.
 pub(crate) struct Named<'a>(pub(crate) &'static str, pub(crate) &'a [u8]);
 
-/// The one mistake of these files, without the setting and the path that it must begin with.
+/// The only error of these files, without the setting and the path that it must begin with.
 pub(crate) fn config_error(files: &[Named], blamed: &str) -> String {
     let directory = Files::new();
     let variables: Vec<(&str, String)> = files
@@ -64,7 +64,7 @@ fn each_setting_that_names_a_file_says_when_the_file_cannot_be_used() {
             ),
         ];
         for (path, expected) in &cases {
-            // Of two equal names the later counts.
+            // Of two variables with the same name the later one counts.
             let variables = [(CERTIFICATE, good.as_str()), (setting, path.as_str())];
             let errors = errors_at(&variables, now());
             let start = format!("{setting} is {path:?}, which {expected}");
@@ -83,7 +83,7 @@ fn a_file_that_the_user_may_not_read_is_named_with_the_user() {
     let mut command = command(&files, &[(CERTIFICATE, &path)]);
     let mut user = rustix::process::geteuid();
     if user.is_root() {
-        // Root may read everything: be somebody else, who can reach the program and the file.
+        // Root may read everything: run as another user, who can reach the program and the file.
         user = rustix::process::Uid::from_raw(NOBODY);
         let program = files.path("program");
         fs::copy(command.get_program(), &program).unwrap();

@@ -4,7 +4,7 @@
 use aws_lc_rs::digest;
 use zeroize::Zeroizing;
 
-/// A password in its encodings. Two of them mean "no password": the empty one, which OpenSSL and Java
+/// A password in its encodings. Two passwords mean "no password": the empty one, which OpenSSL and Java
 /// write, and the null one, which .NET, Windows and Key Vault write. For PBES2 they are the same.
 pub(super) struct Passphrase {
     /// As PBES2 hashes it: UTF-8, which is what OpenSSL, .NET, Java and NSS agree on.

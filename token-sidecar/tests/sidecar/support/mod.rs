@@ -28,7 +28,7 @@ pub(crate) fn now() -> Timestamp {
     "2030-01-01T00:00:00Z".parse().unwrap()
 }
 
-/// What a fixture holds.
+/// The content of a fixture.
 pub(crate) fn fixture(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     std::fs::read(path.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
@@ -46,7 +46,7 @@ impl Files {
         self.0.path().join(name)
     }
 
-    /// The same as a variable's value.
+    /// The path of a file as a variable's value.
     pub(crate) fn value(&self, name: &str) -> String {
         self.path(name).to_str().unwrap().to_owned()
     }
@@ -69,7 +69,7 @@ pub(crate) fn environment(more: &[(&str, &str)]) -> Variables {
     [
         ("AAD_CLIENT_ID", CLIENT_ID),
         ("AAD_TENANT_ID", TENANT_ID),
-        // What is asserted must not drown in the log of the tests.
+        // The log would hide the output of failed assertions.
         ("LOG_LEVEL", "off"),
     ]
     .into_iter()
@@ -84,7 +84,7 @@ pub(crate) fn settings(more: &[(&str, &str)]) -> Settings {
         .unwrap_or_else(|errors| panic!("{}", errors[0]))
 }
 
-/// Everything that is wrong with an environment at a moment.
+/// All errors of an environment at a moment.
 pub(crate) fn errors_at(more: &[(&str, &str)], now: Timestamp) -> Vec<String> {
     match settings::read(&environment(more), now).outcome {
         Ok(settings) => panic!("nothing is wrong with {settings:?}"),
