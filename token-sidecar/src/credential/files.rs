@@ -17,7 +17,7 @@ pub struct CertificateFiles {
     pub password: Option<NamedFile>,
 }
 
-/// The content of [`CertificateFiles`], read at one moment.
+/// The content of the files that [`CertificateFiles`] names.
 pub struct FileContents {
     /// The content of the certificate's file.
     pub certificate: Zeroizing<Vec<u8>>,
