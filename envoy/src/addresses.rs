@@ -2,16 +2,15 @@
 
 use std::net::TcpListener;
 
+use entra_auth_settings_input::{ConfigError, Endpoint, Host, Place, Problem};
 use rustix::io::Errno;
 
 use crate::settings::Settings;
-use crate::settings::authority::{Endpoint, Host};
-use crate::settings::mistake::{Mistake, Place, Problem};
 
 /// The IPv6 addresses in these settings, if this machine has no IPv6. Envoy would refuse the whole
 /// bootstrap because of one.
 #[must_use]
-pub(crate) fn unreachable_ipv6(settings: &Settings) -> Vec<Mistake> {
+pub(crate) fn unreachable_ipv6(settings: &Settings) -> Vec<ConfigError> {
     if settings.ipv6 {
         return Vec::new();
     }
@@ -19,7 +18,7 @@ pub(crate) fn unreachable_ipv6(settings: &Settings) -> Vec<Mistake> {
         |(_, endpoint): &(Place, &Endpoint)| matches!(endpoint.host, Host::Ip(it) if it.is_ipv6());
     let endpoints = settings.endpoints();
     let needed = endpoints.into_iter().filter(is_v6);
-    let mistake = |(place, endpoint): (Place, &Endpoint)| {
+    let error = |(place, endpoint): (Place, &Endpoint)| {
         Problem::new(
             format!(
                 "is at {}, an IPv6 address, but this machine has no IPv6",
@@ -29,13 +28,13 @@ pub(crate) fn unreachable_ipv6(settings: &Settings) -> Vec<Mistake> {
         )
         .of(place)
     };
-    needed.map(mistake).collect()
+    needed.map(error).collect()
 }
 
 /// The ports and addresses of these settings that cannot be listened on. Envoy itself does not detect
 /// another Envoy of the same user on a port: the kernel would distribute the connections over both.
 #[must_use]
-pub(crate) fn unavailable_ports(settings: &Settings) -> Vec<Mistake> {
+pub(crate) fn unavailable_ports(settings: &Settings) -> Vec<ConfigError> {
     let proxy = settings.listeners.iter().map(|listener| {
         let places = (listener.place.clone(), listener.address_place.clone());
         (places, listener.address, listener.port)

@@ -1,8 +1,7 @@
 //! The launcher's exit codes, and its messages on standard error.
 
+use entra_auth_settings_input::ConfigError;
 use rustix::process::WaitStatus;
-
-use crate::settings::mistake::Mistake;
 
 /// The command line or the environment cannot be used (`EX_USAGE` of sysexits.h).
 pub const USAGE: u8 = 64;
@@ -20,8 +19,8 @@ pub(crate) fn say(line: &str) {
 }
 
 /// Prints the mistakes in the settings, and returns the exit code.
-pub(crate) fn refuse(mistakes: &[Mistake]) -> u8 {
-    match mistakes.len() {
+pub(crate) fn refuse(errors: &[ConfigError]) -> u8 {
+    match errors.len() {
         0 => {
             say(
                 "internal error: the settings were refused without a mistake in them; please report this \
@@ -32,8 +31,8 @@ pub(crate) fn refuse(mistakes: &[Mistake]) -> u8 {
         1 => say("1 mistake in the settings:"),
         count => say(&format!("{count} mistakes in the settings:")),
     }
-    for mistake in mistakes {
-        eprintln!("  {mistake}");
+    for error in errors {
+        eprintln!("  {error}");
     }
     USAGE
 }

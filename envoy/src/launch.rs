@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use entra_auth_settings_input::Variables;
+
 use crate::addresses;
 use crate::admin::Admin;
 use crate::bootstrap;
@@ -18,7 +20,6 @@ use crate::prepare::{Programs, cannot_run, private_directory, write_bootstrap};
 use crate::process;
 use crate::refusal::{self, BOOTSTRAP_REFUSED};
 use crate::settings::target::Routing;
-use crate::settings::variables::Variables;
 use crate::settings::{self, Settings, file, headers};
 use crate::supervise;
 
@@ -38,7 +39,7 @@ pub fn launch(command: Command) -> ExitCode {
         Command::Render { config } => match reading.outcome {
             Ok(settings) if config => render_file(&settings),
             Ok(settings) => render(&settings),
-            Err(mistakes) => refuse(&mistakes),
+            Err(errors) => refuse(&errors),
         },
         Command::Run | Command::Check => {
             let outcome = reading.outcome.and_then(|settings| {
@@ -58,9 +59,9 @@ pub fn launch(command: Command) -> ExitCode {
                     mistakes => refuse(&mistakes),
                 },
                 (settings, programs) => {
-                    let mut mistakes = settings.err().unwrap_or_default();
-                    mistakes.extend(programs.err().unwrap_or_default());
-                    refuse(&mistakes)
+                    let mut errors = settings.err().unwrap_or_default();
+                    errors.extend(programs.err().unwrap_or_default());
+                    refuse(&errors)
                 }
             }
         }
@@ -140,10 +141,10 @@ fn try_to_run(settings: &Settings, programs: Programs) -> Result<u8, u8> {
     });
     let code =
         supervise::run(&envoy, sidecars, drain).map_err(|not_started| cannot_run(&not_started))?;
-    let mistake = (code == BOOTSTRAP_REFUSED)
-        .then(|| refusal::mistake(settings, programs.envoy, bootstrap_file))
+    let error = (code == BOOTSTRAP_REFUSED)
+        .then(|| refusal::config_error(settings, programs.envoy, bootstrap_file))
         .flatten();
-    Ok(mistake.map_or(code, |mistake| refuse(&[mistake])))
+    Ok(error.map_or(code, |error| refuse(&[error])))
 }
 
 /// The first lines of the log: the target of each port.

@@ -4,6 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use entra_auth_settings_input::{ConfigError, Problem, Variables, quoted};
 use serde_json::Value;
 
 use crate::bootstrap;
@@ -12,8 +13,6 @@ use crate::machine::Machine;
 use crate::process::NotStarted;
 use crate::run_dir::RunDir;
 use crate::settings::credential_file::{LONGEST_SOCKET, servable};
-use crate::settings::mistake::{Mistake, Problem, quoted};
-use crate::settings::variables::Variables;
 use crate::settings::{self, Settings};
 
 /// The programs that `run` and `check` start.
@@ -28,7 +27,7 @@ impl Programs {
         variables: &Variables,
         machine: &Machine,
         settings: Option<&Settings>,
-    ) -> Result<Self, Vec<Mistake>> {
+    ) -> Result<Self, Vec<ConfigError>> {
         let envoy = settings::envoy(variables, machine);
         let has_certificate = settings.is_some_and(Settings::has_certificate);
         let sidecar = has_certificate.then(|| settings::token_sidecar(variables, machine));

@@ -3,10 +3,11 @@
 
 use std::path::PathBuf;
 
+use entra_auth_settings_input::{ConfigError, Problem};
+
 use crate::children;
 use crate::process;
 use crate::settings::Settings;
-use crate::settings::mistake::{Mistake, Problem};
 
 /// Envoy's exit code for a bootstrap that it refuses.
 pub(crate) const BOOTSTRAP_REFUSED: u8 = 1;
@@ -16,17 +17,17 @@ const TRUST_STORE_ERROR: &str = "Failed to load trusted CA certificates";
 
 /// Runs Envoy in validation mode with the bootstrap that it refused, and returns the setting that is
 /// wrong. A second run is needed because the first one's messages went to standard error.
-pub(crate) fn mistake(
+pub(crate) fn config_error(
     settings: &Settings,
     program: PathBuf,
     bootstrap: PathBuf,
-) -> Option<Mistake> {
+) -> Option<ConfigError> {
     let envoy = children::validating_envoy(settings, program, bootstrap);
     let output = process::command(&envoy).output().ok()?;
-    trust_store_mistake(&String::from_utf8_lossy(&output.stderr))
+    trust_store_error(&String::from_utf8_lossy(&output.stderr))
 }
 
-fn trust_store_mistake(log: &str) -> Option<Mistake> {
+fn trust_store_error(log: &str) -> Option<ConfigError> {
     let reason = log.lines().find_map(|line| {
         let start = line.find(TRUST_STORE_ERROR)?;
         line.get(start..)
@@ -49,14 +50,13 @@ mod tests {
     fn only_an_error_of_the_trust_store_is_a_mistake_in_the_settings() {
         let log = "[2026-11-28 00:20:20.795][1][critical][main] [server.cc:76] error initializing \
                     configuration '/b.json': Failed to load trusted CA certificates from /ca.pem\n";
-        let mistake = trust_store_mistake(log).unwrap().to_string();
+        let error = trust_store_error(log).unwrap().to_string();
         assert!(
-            mistake
-                .contains("refuses: Failed to load trusted CA certificates from /ca.pem. Remove"),
-            "{mistake}"
+            error.contains("refuses: Failed to load trusted CA certificates from /ca.pem. Remove"),
+            "{error}"
         );
         assert_eq!(
-            trust_store_mistake("error initializing configuration: no such file"),
+            trust_store_error("error initializing configuration: no such file"),
             None
         );
     }

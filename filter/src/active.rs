@@ -85,7 +85,7 @@ impl Active {
                 config::Mode::Status | config::Mode::Service => Mode::Status(ReadyGauge::new()),
             },
             last_good: plugin
-                .explains_mistakes()
+                .explains_errors()
                 .then(LastGoodConfig::of_this_plugin),
             slots: plugin.slots.iter().map(local_slot::get_or_create).collect(),
             targets: plugin
@@ -120,9 +120,9 @@ impl Active {
     }
 
     /// The mistakes of a configuration that is in use because there is no good one.
-    pub(crate) fn mistakes(&self) -> Option<u32> {
+    pub(crate) fn errors(&self) -> Option<u32> {
         match &self.mode {
-            Mode::Explain(invalid) => Some(invalid.mistakes),
+            Mode::Explain(invalid) => Some(invalid.errors),
             Mode::Authorize | Mode::Status(_) => None,
         }
     }

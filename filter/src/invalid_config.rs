@@ -3,7 +3,7 @@
 //! (docs/decisions/0017-a-first-configuration-that-is-wrong.md).
 
 use entra_token_core::cluster::AllowedClusters;
-use entra_token_core::config::{Mistakes, Placement, Plugin, Salvage, SalvagedTarget};
+use entra_token_core::config::{ConfigErrors, Placement, Plugin, Salvage, SalvagedTarget};
 use entra_token_core::status::Unavailable;
 use proxy_wasm::types::{Action, MapType};
 
@@ -17,18 +17,18 @@ pub(crate) struct InvalidConfig {
     /// One for each of `salvaged.targets`.
     metrics: Vec<RequestMetrics>,
     /// The number of its mistakes.
-    pub(crate) mistakes: u32,
+    pub(crate) errors: u32,
     answer: Unavailable,
 }
 
 impl InvalidConfig {
-    pub(crate) fn new(salvaged: Salvage, mistakes: &Mistakes) -> Self {
+    pub(crate) fn new(salvaged: Salvage, errors: &ConfigErrors) -> Self {
         let metrics = salvaged.targets.iter();
         Self {
             metrics: metrics.map(|it| RequestMetrics::new(&it.name)).collect(),
             salvaged,
-            mistakes: mistakes.count(),
-            answer: Unavailable::misconfigured(mistakes),
+            errors: errors.count(),
+            answer: Unavailable::misconfigured(errors),
         }
     }
 

@@ -10,11 +10,11 @@ use core::cell::Cell;
 use core::time::Duration;
 
 use entra_token_core::Mono;
-use entra_token_core::config::Mistakes;
+use entra_token_core::config::ConfigErrors;
 use entra_token_core::lease::{Cas, SharedData};
 
 use crate::host::{self, Shared};
-use crate::metrics::MistakesGauge;
+use crate::metrics::ConfigErrorsGauge;
 
 /// How often a root context with a good configuration writes the time.
 const EVERY: Duration = Duration::from_secs(1);
@@ -29,11 +29,11 @@ pub(crate) struct LastGoodConfig {
     key: String,
     /// Key of the number of mistakes in a wrong configuration that was refused after it.
     refused_key: String,
-    mistakes: MistakesGauge,
+    errors: ConfigErrorsGauge,
     /// When this root context writes again.
     next: Cell<Mono>,
     /// Whether this root context has set the gauge to more than 0.
-    shows_mistakes: Cell<bool>,
+    shows_errors: Cell<bool>,
 }
 
 impl LastGoodConfig {
@@ -49,9 +49,9 @@ impl LastGoodConfig {
         Self {
             refused_key: format!("{key}/refused"),
             key,
-            mistakes: MistakesGauge::new(&name),
+            errors: ConfigErrorsGauge::new(&name),
             next: Cell::default(),
-            shows_mistakes: Cell::default(),
+            shows_errors: Cell::default(),
         }
     }
 
@@ -62,8 +62,8 @@ impl LastGoodConfig {
 
     /// Remembers that a wrong configuration was refused in favour of the good one. The root contexts of the
     /// good one show the number of mistakes as a metric, because the temporary VM's own metrics are lost.
-    pub(crate) fn refuses(&self, mistakes: &Mistakes) {
-        self.remember_refused(mistakes.count());
+    pub(crate) fn refuses(&self, errors: &ConfigErrors) {
+        self.remember_refused(errors.count());
     }
 
     /// Remembers that the newest configuration is a good one.
@@ -73,9 +73,9 @@ impl LastGoodConfig {
         }
     }
 
-    fn remember_refused(&self, mistakes: u32) {
+    fn remember_refused(&self, errors: u32) {
         // Version 0 overwrites whatever is there.
-        Shared.write(&self.refused_key, &mistakes.to_le_bytes(), Some(Cas(0)));
+        Shared.write(&self.refused_key, &errors.to_le_bytes(), Some(Cas(0)));
     }
 
     fn refused(&self) -> u32 {
@@ -92,27 +92,27 @@ impl LastGoodConfig {
     }
 
     /// Publishes, at a tick, the configuration that this root context has: a good one, or one with so many
-    /// `mistakes` that is in use because there is no good one.
-    pub(crate) fn publish(&self, mistakes: Option<u32>, now: Mono) {
+    /// `errors` that is in use because there is no good one.
+    pub(crate) fn publish(&self, errors: Option<u32>, now: Mono) {
         if now < self.next.get() {
             return;
         }
         self.next.set(now.after(EVERY));
-        match mistakes {
+        match errors {
             None => {
                 Shared.write(&self.key, &now.0.to_le_bytes(), Some(Cas(0)));
                 self.show(self.refused());
             }
-            Some(mistakes) if !self.is_good(now) => self.show(mistakes),
+            Some(errors) if !self.is_good(now) => self.show(errors),
             // A good configuration has replaced this one, which lives on until its last request ends.
             // The gauge belongs to the good one.
-            Some(_) => self.shows_mistakes.set(false),
+            Some(_) => self.shows_errors.set(false),
         }
     }
 
-    fn show(&self, mistakes: u32) {
-        self.mistakes.set(mistakes);
-        self.shows_mistakes.set(mistakes > 0);
+    fn show(&self, errors: u32) {
+        self.errors.set(errors);
+        self.shows_errors.set(errors > 0);
     }
 }
 
@@ -120,8 +120,8 @@ impl Drop for LastGoodConfig {
     /// Resets the gauge, so that a configuration that is gone shows no mistakes. If another wrong
     /// configuration replaces this one, its own root context sets the gauge again at its next tick.
     fn drop(&mut self) {
-        if self.shows_mistakes.get() {
-            self.mistakes.set(0);
+        if self.shows_errors.get() {
+            self.errors.set(0);
         }
     }
 }

@@ -207,11 +207,11 @@ impl HeldGauge {
 
 /// How many mistakes the newest configuration has, in use or refused, by the plugin's name: two of ours
 /// may stand side by side in one proxy.
-pub(crate) struct MistakesGauge {
+pub(crate) struct ConfigErrorsGauge {
     metric: Metric,
 }
 
-impl MistakesGauge {
+impl ConfigErrorsGauge {
     pub(crate) fn new(plugin: &str) -> Self {
         Self {
             metric: define(
@@ -222,8 +222,8 @@ impl MistakesGauge {
         }
     }
 
-    pub(crate) fn set(&self, mistakes: u32) {
-        self.metric.set(mistakes.into());
+    pub(crate) fn set(&self, errors: u32) {
+        self.metric.set(errors.into());
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use entra_token_core::Now;
-use entra_token_core::config::{self, Mistakes};
+use entra_token_core::config::{self, ConfigErrors};
 use entra_token_core::failure::NoAnswer;
 use entra_token_core::http::{Body, Response};
 use entra_token_core::lease::Call;
@@ -53,11 +53,11 @@ impl Root {
     /// the good one stays. If there is none, this one is accepted, and its requests get 503 with the mistakes:
     /// after a refusal, Envoy would answer every request of the listener, or of the cluster, with an
     /// unexplained 500.
-    fn instead_of_a_wrong_one(&self, json: &[u8], mistakes: &Mistakes) -> Option<Rc<Active>> {
-        for mistake in &mistakes.0 {
-            log::error!("plugin configuration: {mistake}");
+    fn instead_of_a_wrong_one(&self, json: &[u8], errors: &ConfigErrors) -> Option<Rc<Active>> {
+        for error in &errors.0 {
+            log::error!("plugin configuration: {error}");
         }
-        let invalid = InvalidConfig::new(config::salvage(json)?, mistakes);
+        let invalid = InvalidConfig::new(config::salvage(json)?, errors);
         let active = Active::explaining(invalid);
         let (Mode::Explain(invalid), Some(last_good)) = (&active.mode, &active.last_good) else {
             return None;
@@ -69,12 +69,12 @@ impl Root {
         if let Some(good) = streams::find_configured(is_kept) {
             // Envoy takes it for accepted: it remembers the answer that a temporary VM gave for the same text
             // when there was no good configuration, and does not try it again.
-            last_good.refuses(mistakes);
+            last_good.refuses(errors);
             log::error!("plugin configuration: the one in use stays");
             return Some(good);
         }
         if !streams::others_are_configured(self.id) && last_good.is_good(host::now().mono) {
-            last_good.refuses(mistakes);
+            last_good.refuses(errors);
             log::error!("plugin configuration: refused; the one in use stays");
             return None;
         }
@@ -213,7 +213,7 @@ impl RootContext for Root {
                 }
                 Some(Rc::new(active))
             }
-            Err(mistakes) => self.instead_of_a_wrong_one(&json, &mistakes),
+            Err(errors) => self.instead_of_a_wrong_one(&json, &errors),
         };
         let Some(active) = active else {
             return false;
@@ -230,7 +230,7 @@ impl RootContext for Root {
         let now = host::now();
         process::runs(now.wall);
         if let Some(last_good) = &active.last_good {
-            last_good.publish(active.mistakes(), now.mono);
+            last_good.publish(active.errors(), now.mono);
         }
         for slot in &active.slots {
             if let Some(call) = slot.step(now) {

@@ -16,9 +16,9 @@ fn plugin(json: &str) -> Plugin {
 }
 
 /// The mistakes as `path: message`.
-fn mistakes(json: &str) -> Vec<String> {
-    let mistakes = config::read(json.as_bytes()).expect_err(json);
-    mistakes.0.iter().map(ToString::to_string).collect()
+fn errors(json: &str) -> Vec<String> {
+    let errors = config::read(json.as_bytes()).expect_err(json);
+    errors.0.iter().map(ToString::to_string).collect()
 }
 
 /// What the only slot asks for its token.
@@ -174,7 +174,7 @@ fn every_mistake_is_listed_at_once_with_its_path() {
         ],
         "refreshBeforeExpiryPercent": 100
     }"#;
-    let found = mistakes(json);
+    let found = errors(json);
     for expected in [
         "mode: `prxy` is unknown; there are `authorize`, `status`",
         "identities[0]: a userAssigned identity needs one of",
@@ -257,14 +257,14 @@ fn what_is_no_configuration_is_refused() {
             "targets[0].clusters[0]: ",
         ),
     ] {
-        let found = mistakes(json);
+        let found = errors(json);
         assert!(
             found.iter().any(|m| m.contains(expected)),
             "{json}: no `{expected}` in {found:?}"
         );
     }
     let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
-    assert!(mistakes(&deep)[0].contains("not valid JSON"));
+    assert!(errors(&deep)[0].contains("not valid JSON"));
 }
 
 #[test]
@@ -281,9 +281,9 @@ fn only_who_authorizes_nothing_may_know_two_targets_of_one_host() {
     };
     assert_eq!(plugin(&of("status")).slots.len(), 2);
     let twice = "targets[1].hosts[0]: `a.com` is given twice; one host has one target";
-    assert_eq!(mistakes(&of("authorize")), [twice]);
+    assert_eq!(errors(&of("authorize")), [twice]);
     let within = of("status").replace(r#"["a.com"]"#, r#"["a.com", "a.com"]"#);
-    assert_eq!(mistakes(&within).len(), 2);
+    assert_eq!(errors(&within).len(), 2);
 }
 
 #[test]

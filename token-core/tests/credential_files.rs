@@ -96,7 +96,7 @@ fn spec() -> SlotSpec {
             "settingNames":[{{"setting":"credential","name":"AAD_CLIENT_SECRET_FILE"}}]}}],
             "targets":[{{"hosts":["a.example.com"],"identity":"i","audience":"https://x"}}]}}"#
     );
-    let config = config::read(json.as_bytes()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let config = config::read(json.as_bytes()).unwrap_or_else(|errors| panic!("{errors}"));
     config::compile(&config).slots[0].clone()
 }
 

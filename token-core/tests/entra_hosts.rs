@@ -13,7 +13,7 @@ fn plan(authority: &str, kind: &str, proof: &str) -> Plan {
             "entra":{{"cluster":"entra","authority":"{authority}"}},{proof}}}],
             "targets":[{{"hosts":["a.example.com"],"identity":"i","audience":"https://monitor.azure.com"}}]}}"#
     );
-    let config = config::read(json.as_bytes()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let config = config::read(json.as_bytes()).unwrap_or_else(|errors| panic!("{errors}"));
     config::compile(&config).slots[0].plan.clone()
 }
 

@@ -35,7 +35,7 @@ fn plan_for(fields: &str, audience: &str) -> Plan {
         r#"{{"identities":[{{"name":"i",{fields}}}],
             "targets":[{{"hosts":["a.example.com"],"identity":"i","audience":"{audience}"}}]}}"#
     );
-    let config = config::read(json.as_bytes()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let config = config::read(json.as_bytes()).unwrap_or_else(|errors| panic!("{errors}"));
     config::compile(&config).slots[0].plan.clone()
 }
 
@@ -530,11 +530,11 @@ fn fields_that_are_missing_or_do_not_go_with_the_type_are_told() {
             r#"{{"identities":[{{"name":"i",{fields}}}],
                 "targets":[{{"hosts":["a.example.com"],"identity":"i","audience":"https://x"}}]}}"#
         );
-        let mistakes = config::read(json.as_bytes()).expect_err(&fields);
-        let told: Vec<_> = mistakes.0.iter().map(ToString::to_string).collect();
+        let errors = config::read(json.as_bytes()).expect_err(&fields);
+        let told: Vec<_> = errors.0.iter().map(ToString::to_string).collect();
         for part in expected {
             assert!(
-                told.iter().any(|mistake| mistake.contains(part)),
+                told.iter().any(|error| error.contains(part)),
                 "no {part:?} in {told:?}"
             );
         }

@@ -4,7 +4,7 @@
 #[path = "common/seed.rs"]
 mod seed;
 
-use entra_token_core::config::{self, Mistake, Mistakes, Salvage};
+use entra_token_core::config::{self, ConfigError, ConfigErrors, Salvage};
 use entra_token_core::status::{self, Unavailable};
 use proptest::prelude::*;
 use seed::rng_seed;
@@ -205,14 +205,14 @@ fn what_is_no_json_at_all_means_no_request() {
 
 #[test]
 fn the_answer_names_the_first_mistakes_and_is_short() {
-    let mistakes = |count: usize| {
-        let mistake = |n| Mistake {
+    let errors = |count: usize| {
+        let error = |n| ConfigError {
             path: format!("targets[{n}]"),
             message: format!("is wrong{}", "…".repeat(1000)),
         };
-        Mistakes((0..count).map(mistake).collect())
+        ConfigErrors((0..count).map(error).collect())
     };
-    let answer = Unavailable::misconfigured(&mistakes(5));
+    let answer = Unavailable::misconfigured(&errors(5));
     assert_eq!(answer.retry_after, 30);
     let json: Value = serde_json::from_slice(&status::json(&answer)).expect("JSON");
     let error = &json["error"];
@@ -224,7 +224,7 @@ fn the_answer_names_the_first_mistakes_and_is_short() {
     assert!(!message.contains("targets[3]"), "{message}");
     assert!(message.chars().count() < 700, "{}", message.len());
 
-    let whole = Unavailable::misconfigured(&mistakes(3));
+    let whole = Unavailable::misconfigured(&errors(3));
     let json = String::from_utf8(status::json(&whole)).expect("UTF-8");
     assert!(!json.contains("more"), "{json}");
 }

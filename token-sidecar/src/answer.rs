@@ -1,4 +1,4 @@
-//! What each request is answered, apart from how it came.
+//! The answer to each request, without the transport.
 
 use std::borrow::Cow;
 
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use crate::served_file::ServedFile;
 use crate::settings::Settings;
-use crate::settings::variables::{AUTHORITY_HOST, CERTIFICATE, CLOUD, TENANT_ID};
 use crate::signer::{Refusal, Signer};
+use crate::variables::{AUTHORITY_HOST, CERTIFICATE, CLOUD, TENANT_ID};
 
-/// An answer, before it is HTTP.
+/// An answer.
 #[derive(Debug)]
 pub struct Answer {
     /// Its status.
@@ -39,7 +39,7 @@ impl Answer {
         }
     }
 
-    /// In the form of OAuth's errors (RFC 6749 §5.2), which the filter shows.
+    /// An error in the format of OAuth 2.0 (RFC 6749 §5.2), which the filter reads and reports.
     fn error(status: StatusCode, error: &str, description: impl Into<String>) -> Self {
         let description: String = description.into();
         let body = json!({ "error": error, "error_description": description });
@@ -112,10 +112,10 @@ fn assertion(signer: &Signer, query: &str, now: Timestamp) -> Answer {
 fn served_file(served_file: &ServedFile) -> Answer {
     match served_file.content() {
         Some(Ok(text)) => Answer::ok("text/plain; charset=utf-8", text.to_string()),
-        Some(Err(mistake)) => Answer::error(
+        Some(Err(error)) => Answer::error(
             StatusCode::SERVICE_UNAVAILABLE,
             "unreadable_file",
-            mistake.to_string(),
+            error.to_string(),
         ),
         None => not_configured(served_file.setting, "the file to hand out"),
     }
@@ -129,16 +129,17 @@ fn not_configured(setting: &str, what: &str) -> Answer {
     )
 }
 
-/// 503 only when nothing can be signed: a bad new file is told, but changes nothing yet.
+/// The answer is 503 only when nothing can be signed. A new file that cannot be used is reported in
+/// the body while the old certificate is still valid.
 fn health(signer: Option<&Signer>, now: Timestamp) -> Answer {
     let Some(signer) = signer else {
         let body = json!({ "status": "ok", "certificate": null });
         return Answer::json(StatusCode::OK, &body);
     };
     signer.store.refresh(now);
-    let known = signer.store.status();
-    let credential = &known.credential;
-    let (code, status) = match credential.judge(now) {
+    let state = signer.store.status();
+    let credential = &state.credential;
+    let (code, status) = match credential.check_validity(now) {
         Ok(()) => (StatusCode::OK, "ok"),
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "certificate_not_valid"),
     };
@@ -152,8 +153,8 @@ fn health(signer: Option<&Signer>, now: Timestamp) -> Answer {
             "not_after": credential.not_after().to_string(),
             "algorithm": credential.algorithm().name(),
         },
-        "last_reload": format!("{:.0}", known.loaded),
-        "last_reload_error": known.error,
+        "last_reload": format!("{:.0}", state.loaded),
+        "last_reload_error": state.error,
     });
     Answer::json(code, &body)
 }

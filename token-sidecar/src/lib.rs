@@ -1,8 +1,19 @@
-//! The process beside the proxy that holds a certificate's private key and signs client assertions with it.
+//! The process beside the proxy that holds a certificate's private key and signs client assertions
+//! with it.
 //!
-//! It has no network: the filter fetches the assertion through a Unix socket and calls Entra
-//! itself. A reader begins with [`answer`]: what each request gets; then [`signer`], [`store`]
-//! (which credential is in use) and [`credential`] (what the files hold).
+//! It has no network: the filter fetches the assertion through a Unix socket and calls Entra itself.
+//!
+//! Each module imports only modules that come before it in this list:
+//!
+//! - [`variables`], [`log`]: names and levels.
+//! - [`mod@file`], [`text`]: the files that settings name, and errors about them.
+//! - [`credential`]: a certificate and its private key, from the content of the files.
+//! - [`store`]: which credential is in use while the files change.
+//! - [`signer`], [`served_file`]: the content of the answers.
+//! - [`settings`]: all of the above, from the environment.
+//! - [`answer`]: the answer to each request.
+//! - [`listen`], [`sandbox`], [`serve`]: sockets, confinement, HTTP.
+//! - [`run`]: the process from its start to its end.
 
 pub mod answer;
 pub mod credential;
@@ -17,3 +28,4 @@ pub mod settings;
 pub mod signer;
 pub mod store;
 pub mod text;
+pub mod variables;

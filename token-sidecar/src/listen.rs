@@ -1,5 +1,5 @@
-//! Where requests come from: a Unix socket that only user and group can reach, and a loopback
-//! address only when asked for by name.
+//! The listening sockets: a Unix socket that only the user and the group can connect to, and a
+//! loopback address where a setting asks for one.
 
 use std::fs;
 use std::io;
@@ -8,22 +8,22 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
+use entra_auth_settings_input::{ConfigError, quoted};
 use rustix::fs::Mode;
 
-use crate::settings::mistake::{Mistake, quoted};
-use crate::settings::variables::{ADDRESS, SOCKET};
+use crate::variables::{ADDRESS, SOCKET};
 
-/// User and group, nobody else: 0660.
-const HIDDEN_FROM_OTHERS: Mode = Mode::XUSR.union(Mode::XGRP).union(Mode::RWXO);
+/// The umask that gives the socket the mode 0660.
+const SOCKET_UMASK: Mode = Mode::XUSR.union(Mode::XGRP).union(Mode::RWXO);
 
-/// Everything that is listened on.
+/// The sockets, before the runtime exists.
 #[derive(Debug)]
 pub struct Listeners {
-    unix: Option<(UnixListener, Socket)>,
+    unix: Option<(UnixListener, SocketFile)>,
     tcp: Option<TcpListener>,
 }
 
-/// A listener within a runtime.
+/// A listening socket of the runtime.
 #[derive(Debug)]
 pub enum Listener {
     /// The Unix socket.
@@ -32,30 +32,36 @@ pub enum Listener {
     Tcp(tokio::net::TcpListener),
 }
 
-/// The socket's file, which is removed when this is dropped, unless another process has put its
-/// own there.
+/// The file of the Unix socket. Dropping this removes the file, unless another process has replaced
+/// it with its own.
 #[derive(Debug)]
-pub struct Socket {
+pub struct SocketFile {
     path: PathBuf,
     device_and_inode: (u64, u64),
 }
 
-/// Listens on the socket and the address, or says everything that prevents it.
-pub fn bind(socket: Option<&Path>, address: Option<SocketAddr>) -> Result<Listeners, Vec<Mistake>> {
-    let mut mistakes = Vec::new();
-    let unix = socket.and_then(|path| bind_unix(path).map_err(|e| mistakes.push(e)).ok());
-    let tcp = address.and_then(|address| bind_tcp(address).map_err(|e| mistakes.push(e)).ok());
-    if mistakes.is_empty() {
+/// Listens on the Unix socket and on the address.
+///
+/// # Errors
+/// All reasons why one of them cannot be listened on.
+pub fn bind(
+    socket: Option<&Path>,
+    address: Option<SocketAddr>,
+) -> Result<Listeners, Vec<ConfigError>> {
+    let mut errors = Vec::new();
+    let unix = socket.and_then(|path| bind_unix(path).map_err(|e| errors.push(e)).ok());
+    let tcp = address.and_then(|address| bind_tcp(address).map_err(|e| errors.push(e)).ok());
+    if errors.is_empty() {
         Ok(Listeners { unix, tcp })
     } else {
-        Err(mistakes)
+        Err(errors)
     }
 }
 
 impl Listeners {
-    /// Where they are, for the log.
+    /// The path of the Unix socket and the TCP address, for the log.
     #[must_use]
-    pub fn places(&self) -> Vec<String> {
+    pub fn addresses(&self) -> Vec<String> {
         let socket = self
             .unix
             .iter()
@@ -66,8 +72,11 @@ impl Listeners {
             .collect()
     }
 
-    /// Hands each listener to whoever serves it; the socket's file goes with what is returned.
-    pub fn serve(self, mut each: impl FnMut(Listener)) -> io::Result<Option<Socket>> {
+    /// Calls `each` with every listener. The caller keeps the socket's file as long as it serves.
+    ///
+    /// # Errors
+    /// The runtime cannot register a socket.
+    pub fn serve(self, mut each: impl FnMut(Listener)) -> io::Result<Option<SocketFile>> {
         if let Some(tcp) = self.tcp {
             each(Listener::Tcp(tokio::net::TcpListener::from_std(tcp)?));
         }
@@ -79,19 +88,19 @@ impl Listeners {
     }
 }
 
-impl Drop for Socket {
+impl Drop for SocketFile {
     fn drop(&mut self) {
         if device_and_inode(&self.path).is_ok_and(|found| found == self.device_and_inode) {
-            // Left behind it does no harm: the next start replaces it.
+            // A file that is left behind does no harm: the next start replaces it.
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-fn bind_unix(path: &Path) -> Result<(UnixListener, Socket), Mistake> {
+fn bind_unix(path: &Path) -> Result<(UnixListener, SocketFile), ConfigError> {
     let refused = |wrong: String, fix: &str| {
         let path = quoted(&path.to_string_lossy());
-        Mistake::new(SOCKET, format!("is {path}, {wrong}"), fix)
+        ConfigError::new(SOCKET, format!("is {path}, {wrong}"), fix)
     };
     let impossible = |error: &io::Error| {
         refused(
@@ -129,14 +138,15 @@ fn bind_unix(path: &Path) -> Result<(UnixListener, Socket), Mistake> {
             .create(directory)
             .map_err(|error| impossible(&error))?;
     }
-    // At no moment may others reach it; nothing else makes files meanwhile.
-    let before = rustix::process::umask(HIDDEN_FROM_OTHERS);
+    // Other users must not reach the socket at any moment, as they could before a chmod. No other
+    // thread exists that could create files with this umask.
+    let before = rustix::process::umask(SOCKET_UMASK);
     let bound = UnixListener::bind(path);
     rustix::process::umask(before);
     bound
         .and_then(|listener| {
             listener.set_nonblocking(true)?;
-            let socket = Socket {
+            let socket = SocketFile {
                 path: std::path::absolute(path)?,
                 device_and_inode: device_and_inode(path)?,
             };
@@ -145,14 +155,14 @@ fn bind_unix(path: &Path) -> Result<(UnixListener, Socket), Mistake> {
         .map_err(|error| impossible(&error))
 }
 
-fn bind_tcp(address: SocketAddr) -> Result<TcpListener, Mistake> {
+fn bind_tcp(address: SocketAddr) -> Result<TcpListener, ConfigError> {
     TcpListener::bind(address)
         .and_then(|listener| {
             listener.set_nonblocking(true)?;
             Ok(listener)
         })
         .map_err(|error| {
-            Mistake::new(
+            ConfigError::new(
                 ADDRESS,
                 format!("is {address}, where nobody can listen: {error}"),
                 "Name a free port of a loopback address.",

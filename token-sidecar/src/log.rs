@@ -1,51 +1,51 @@
-//! Lines for people, on standard error.
+//! The log, on standard error.
 
 use std::fmt::Display;
 use std::io::{self, Write};
 
-/// How much is said; each level says what those before it say.
+/// The log levels. Each includes the levels before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Nothing but why the process cannot start.
+    /// Nothing. What prevents the start goes to standard error nevertheless, without the log.
     Off,
-    /// What keeps assertions from being signed.
+    /// Conditions in which no assertion can be signed.
     Error,
-    /// What will do so if nobody acts.
+    /// Conditions that lead to an error unless somebody acts.
     Warning,
-    /// Starts, ends and new certificates.
+    /// Start, end and new certificates.
     Info,
-    /// Every request.
+    /// Requests.
     Debug,
 }
 
-/// Where lines go: nowhere below the level.
+/// The log: writes lines up to this level.
 #[derive(Debug, Clone, Copy)]
 pub struct Log(pub Level);
 
 impl Log {
-    /// Assertions cannot be signed.
+    /// Logs a condition in which no assertion can be signed.
     pub fn error(self, line: impl Display) {
         self.say(Level::Error, "error: ", &line);
     }
 
-    /// Somebody should act.
+    /// Logs a condition that leads to an error unless somebody acts.
     pub fn warning(self, line: impl Display) {
         self.say(Level::Warning, "warning: ", &line);
     }
 
-    /// Something that an operator looks for in a log.
+    /// Logs an event that operators look for.
     pub fn info(self, line: impl Display) {
         self.say(Level::Info, "", &line);
     }
 
-    /// Something that only a search for a fault needs.
+    /// Logs a detail for troubleshooting.
     pub fn debug(self, line: impl Display) {
         self.say(Level::Debug, "", &line);
     }
 
     fn say(self, level: Level, prefix: &str, line: &dyn Display) {
         if self.0 >= level {
-            // A closed standard error is no reason to end.
+            // The service goes on when standard error is closed.
             let _ = writeln!(io::stderr(), "token-sidecar: {prefix}{line}");
         }
     }

@@ -5,11 +5,11 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use token_sidecar::run;
-use token_sidecar::settings::variables::help;
+use token_sidecar::variables::help;
 use zeroizing_alloc::ZeroAlloc;
 
-/// Wipes all memory that is given back: the libraries that decrypt and parse keys leave copies
-/// which nothing else would wipe.
+/// Wipes all memory that is freed. The libraries that decrypt and parse keys free copies of them
+/// unwiped.
 #[global_allocator]
 static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
             return ExitCode::from(run::USAGE);
         }
     };
-    // A closed standard output leaves nobody to tell.
+    // With a closed standard output there is nobody to report the failure to.
     let _ = io::stdout().write_all(shown.as_bytes());
     ExitCode::SUCCESS
 }

@@ -1,6 +1,6 @@
-//! What the process gives up before it serves: reading files outside the directories of its own,
-//! any new socket, any other program, new privileges, memory dumps. Each as far as the kernel
-//! allows it.
+//! The sandbox that the process enters before it serves. It gives up reading files outside the
+//! directories of its own, new sockets, other programs, new privileges and memory dumps, each as far as
+//! the kernel can enforce it.
 
 use std::path::PathBuf;
 
@@ -11,30 +11,30 @@ mod directories;
 #[cfg(target_os = "linux")]
 mod files;
 
-/// What stays possible.
+/// What the sandbox allows.
 #[derive(Debug, Clone, Default)]
 pub struct Allowed {
-    /// Files that are read, and those that come in their place.
+    /// Files to read, also after they are replaced.
     pub read: Vec<PathBuf>,
-    /// The file that is removed at the end.
+    /// The file to remove at the end.
     pub remove: Option<PathBuf>,
 }
 
-/// What could be given up; each reason says why something could not.
+/// What the kernel enforces; an error is the reason why it does not.
 #[derive(Debug)]
 pub struct Confinement {
-    /// Landlock: other files are out of reach.
+    /// Landlock: no access to other files.
     pub files: Result<(), String>,
-    /// Landlock: TCP is out of reach, to connect and to listen.
+    /// Landlock: no TCP, neither to connect nor to listen.
     pub tcp: Result<(), String>,
-    /// seccomp: system calls that make sockets, programs and the like fail.
+    /// seccomp: system calls for sockets, programs and the like fail.
     pub calls: Result<(), String>,
     /// Other processes of this user can neither read this one's memory nor dump it.
     pub memory: Result<(), String>,
 }
 
 impl Confinement {
-    /// One line for each thing that could not be given up.
+    /// One line for each restriction that is not in force.
     pub fn missing(&self) -> impl Iterator<Item = String> {
         [
             ("reading other files", &self.files),
@@ -50,7 +50,7 @@ impl Confinement {
     }
 }
 
-/// Confines the calling thread, and those it starts, for ever.
+/// Confines the calling thread, and the threads that it starts, until the process ends.
 #[cfg(target_os = "linux")]
 #[must_use]
 pub fn enter(allowed: &Allowed) -> Confinement {
@@ -66,7 +66,7 @@ pub fn enter(allowed: &Allowed) -> Confinement {
     }
 }
 
-/// Only Linux has these means.
+/// Only Linux has these mechanisms.
 #[cfg(not(target_os = "linux"))]
 #[must_use]
 pub fn enter(_: &Allowed) -> Confinement {

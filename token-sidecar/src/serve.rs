@@ -1,4 +1,4 @@
-//! HTTP/1.1 with bounds: what a request may take of memory, time and connections.
+//! The HTTP/1.1 server, with limits on memory, time and connections.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -20,20 +20,22 @@ use crate::answer::answer;
 use crate::listen::Listener;
 use crate::settings::Settings;
 
-/// A handful would do: one Envoy asks, about once an hour.
-const CONNECTIONS: usize = 64;
-/// A request line with an encoded endpoint and Envoy's headers fit well; hyper takes no less.
-const LARGEST_HEADER: usize = 8 * 1024;
-const HEADERS: usize = 64;
-/// From the accepted connection to its end.
-const ALL_WITHIN: Duration = Duration::from_secs(5);
+/// Concurrent connections. A handful would do: one Envoy asks about once an hour.
+const MAX_CONNECTIONS: usize = 64;
+/// Bytes of a request's head. An encoded token endpoint and Envoy's headers fit, and hyper accepts no
+/// lower limit.
+const MAX_HEAD_BYTES: usize = 8 * 1024;
+/// Header fields of a request.
+const MAX_HEADERS: usize = 64;
+/// The longest life of a connection.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Accepts connections for ever.
+/// Accepts connections without end.
 pub async fn accept(listener: Listener, settings: Arc<Settings>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
-        // Whoever finds no place waits in the listener's queue. The semaphore is never closed.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+        // Without a permit, connections wait in the kernel's queue. The semaphore is never closed.
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
             return;
         };
         let settings = Arc::clone(&settings);
@@ -41,25 +43,25 @@ pub async fn accept(listener: Listener, settings: Arc<Settings>) {
             Listener::Unix(listener) => listener.accept().await.map(|(stream, _)| {
                 tokio::spawn(async move {
                     connection(stream, settings).await;
-                    drop(place);
+                    drop(permit);
                 })
             }),
             Listener::Tcp(listener) => listener.accept().await.map(|(stream, _)| {
                 tokio::spawn(async move {
                     connection(stream, settings).await;
-                    drop(place);
+                    drop(permit);
                 })
             }),
         };
         if accepted.is_err() {
-            // Out of file descriptors: give the others time to end.
+            // Most likely no file descriptor is left: give open connections time to end.
             sleep(Duration::from_millis(50)).await;
         }
     }
 }
 
-/// One request to a connection: requests are rare, and a connection that waits for the next one
-/// would be closed under somebody's hands.
+/// Serves one request. A kept-alive connection would reach [`CONNECTION_TIMEOUT`] before the next
+/// request, and a request sent at that moment would fail.
 async fn connection<S>(stream: S, settings: Arc<Settings>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -70,10 +72,10 @@ where
     });
     let served = http1::Builder::new()
         .keep_alive(false)
-        .max_buf_size(LARGEST_HEADER)
-        .max_headers(HEADERS)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(stream), service);
-    let outcome = timeout(ALL_WITHIN, served).await;
+    let outcome = timeout(CONNECTION_TIMEOUT, served).await;
     let error: Option<&dyn std::fmt::Display> = match &outcome {
         Ok(Ok(())) => None,
         Ok(Err(error)) => Some(error),

@@ -1,43 +1,44 @@
-//! Files that are handed out as they are, for Envoys that cannot read them themselves (before
-//! 1.38 there is no `file_content` formatter).
+//! Files that the token-sidecar serves for an Envoy that cannot read them itself: the `file_content`
+//! formatter exists from Envoy 1.38.
 
+use entra_auth_settings_input::ConfigError;
 use zeroize::Zeroizing;
 
-use crate::file::FileName;
-use crate::settings::mistake::Mistake;
+use crate::file::NamedFile;
 use crate::text;
 
-/// A file that may be handed out, or the setting that would name one.
+/// A file that may be served, and the setting that names it.
 #[derive(Debug)]
 pub struct ServedFile {
-    /// The variable's name.
+    /// The name of the environment variable.
     pub setting: &'static str,
-    /// The file, if the variable is set.
-    pub file: Option<FileName>,
+    /// The file; none where the variable is not set.
+    pub file: Option<NamedFile>,
 }
 
 impl ServedFile {
-    /// The file's text without the white space around it, read anew; `None` where no file is
-    /// named. What a token or a secret cannot hold is refused here rather than by Entra.
+    /// Reads the file and gives its text without the white space around it; `None` where the variable
+    /// is not set. Characters that no token and no secret contains are an error here, because Entra's
+    /// refusal would not name them.
     #[must_use]
-    pub fn content(&self) -> Option<Result<Zeroizing<String>, Mistake>> {
+    pub fn content(&self) -> Option<Result<Zeroizing<String>, ConfigError>> {
         self.file.as_ref().map(read)
     }
 }
 
-fn read(file: &FileName) -> Result<Zeroizing<String>, Mistake> {
+fn read(file: &NamedFile) -> Result<Zeroizing<String>, ConfigError> {
     const FIX: &str = "Write the token or secret into it as plain text, and nothing else.";
     let content = file.read()?;
-    let text = text::of(&content, file, FIX)?.trim_ascii();
+    let text = text::utf8(&content, file, FIX)?.trim_ascii();
     if text.is_empty() {
-        return Err(file.mistake("holds nothing but white space", FIX));
+        return Err(file.config_error("holds nothing but white space", FIX));
     }
     if text.chars().any(char::is_control) {
-        return Err(file.mistake("holds line ends or other control characters", FIX));
+        return Err(file.config_error("holds line ends or other control characters", FIX));
     }
     if let Some(text::Invisible { name, position, .. }) = text::first_invisible(text) {
         let wrong = format!("holds {name} as character {position}");
-        return Err(file.mistake(wrong, FIX));
+        return Err(file.config_error(wrong, FIX));
     }
     Ok(Zeroizing::new(text.to_owned()))
 }
@@ -53,11 +54,11 @@ mod tests {
         let setting = "AZURE_FEDERATED_TOKEN_FILE";
         let served_file = ServedFile {
             setting,
-            file: Some(FileName { setting, path }),
+            file: Some(NamedFile { setting, path }),
         };
         match served_file.content().unwrap() {
             Ok(text) => Ok(text.to_string()),
-            Err(mistake) => Err(mistake.to_string()),
+            Err(error) => Err(error.to_string()),
         }
     }
 

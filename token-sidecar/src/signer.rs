@@ -1,50 +1,55 @@
-//! Assertions (RFC 7523 §3): for one client and one token endpoint, and for nobody else.
+//! Client assertions (RFC 7523 §3) for one application and one token endpoint.
 
 use std::fmt;
 
+use entra_auth_settings_input::ConfigError;
 use entra_token_core::config::Uuid;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use crate::settings::mistake::Mistake;
 use crate::store::Store;
 
-/// How long an assertion is good for. It is used at once, by a proxy on the same machine; the
-/// minutes are for a clock that is behind Entra's. Entra takes ten at most, and a stolen
-/// assertion is worth less the sooner it ends.
+/// How long an assertion is valid. The filter on the same machine uses it at once; the minutes allow
+/// for a clock that is behind Entra's. Entra accepts ten minutes at most, and a stolen assertion is
+/// worth less the sooner it expires.
 const LIFETIME: SignedDuration = SignedDuration::from_mins(5);
 
-/// Whoever signs.
+/// Signs assertions for one application.
 #[derive(Debug)]
 pub struct Signer {
-    /// Who asks for tokens with the assertion.
+    /// The application: issuer and subject of the assertion.
     pub client_id: Uuid,
-    /// Who it is for.
+    /// The URL of the token endpoint: the audience of the assertion.
     pub token_endpoint: String,
-    /// What it is signed with.
+    /// The certificate and its private key.
     pub store: Store,
 }
 
 /// Why there is no assertion.
 #[derive(Debug)]
 pub enum Refusal {
-    /// It was asked for another audience than the token endpoint.
+    /// The audience is not the token endpoint.
     Audience,
     /// The certificate is not valid now.
-    Certificate(Mistake),
-    /// The library refused to sign, without a reason.
+    Certificate(ConfigError),
+    /// The cryptographic library failed; it gives no reason.
     Signing,
 }
 
 impl Signer {
-    /// A fresh assertion for an audience.
+    /// A new assertion for an audience.
+    ///
+    /// # Errors
+    /// See [`Refusal`].
     pub fn assertion(&self, audience: &str, now: Timestamp) -> Result<String, Refusal> {
         if audience != self.token_endpoint {
             return Err(Refusal::Audience);
         }
         self.store.refresh(now);
         let credential = self.store.status().credential;
-        credential.judge(now).map_err(Refusal::Certificate)?;
+        credential
+            .check_validity(now)
+            .map_err(Refusal::Certificate)?;
         let claims = json!({
             "aud": self.token_endpoint,
             "iss": self.client_id.as_str(),
@@ -62,7 +67,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Audience => f.write_str("the audience is not the configured token endpoint"),
-            Self::Certificate(mistake) => mistake.fmt(f),
+            Self::Certificate(error) => error.fmt(f),
             Self::Signing => f.write_str("the private key could not sign"),
         }
     }

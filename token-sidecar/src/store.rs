@@ -1,83 +1,25 @@
-//! The credential in use, and its renewal when the files change. A bad new file keeps the old
-//! credential and is spoken of; a new certificate never meets the old key, because a credential
-//! is made only of a certificate and a key that belong together.
+//! The credential in use, and its replacement when the files change.
+//!
+//! Where the new files cannot be used the old credential stays, and the log says why. A new
+//! certificate is never used with the old key: [`Credential::load`] refuses a certificate and a key
+//! that do not belong together.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use aws_lc_rs::digest;
+use entra_auth_settings_input::ConfigError;
 use jiff::{SignedDuration, Timestamp};
-use zeroize::Zeroizing;
 
-use crate::credential::{Credential, End, Form};
-use crate::file::FileName;
+use crate::credential::{AssertionFormat, CertificateFiles, Credential, Expiry, FileContents};
 use crate::log::Log;
-use crate::settings::mistake::Mistake;
 
-/// A certificate that ends so soon is warned about when it is loaded.
-const SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
+/// A certificate that expires within this time gets a warning when it is put in use.
+const EXPIRES_SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
 
-/// The files that make a credential.
-#[derive(Debug, Clone)]
-pub struct CertificateFiles {
-    /// PEM or PFX.
-    pub certificate: FileName,
-    /// PEM, where the key is not in the file above.
-    pub key: Option<FileName>,
-    /// The password of either.
-    pub password: Option<FileName>,
-}
-
-/// What the files hold.
-pub struct Content {
-    /// The certificate's file.
-    pub certificate: Zeroizing<Vec<u8>>,
-    /// The key's.
-    pub key: Option<Zeroizing<Vec<u8>>>,
-    /// The password's.
-    pub password: Option<Zeroizing<Vec<u8>>>,
-}
-
-impl CertificateFiles {
-    /// All files there are, for the sandbox.
-    pub fn all(&self) -> impl Iterator<Item = &FileName> {
-        [&self.certificate]
-            .into_iter()
-            .chain(&self.key)
-            .chain(&self.password)
-    }
-
-    fn read(&self) -> Result<Content, Mistake> {
-        let read = |file: &Option<FileName>| file.as_ref().map(FileName::read).transpose();
-        Ok(Content {
-            certificate: self.certificate.read()?,
-            key: read(&self.key)?,
-            password: read(&self.password)?,
-        })
-    }
-}
-
-impl Content {
-    /// The same digest means the same content.
-    fn digest(&self) -> digest::Digest {
-        let mut context = digest::Context::new(&digest::SHA256);
-        let parts = [
-            Some(&self.certificate),
-            self.key.as_ref(),
-            self.password.as_ref(),
-        ];
-        for part in parts.into_iter().flatten() {
-            context.update(&(part.len() as u64).to_be_bytes());
-            context.update(part);
-        }
-        context.finish()
-    }
-}
-
-/// The credential in use.
+/// Holds the credential in use and reads its files anew.
 #[derive(Debug)]
 pub struct Store {
     files: CertificateFiles,
-    form: Form,
+    format: AssertionFormat,
     log: Log,
     state: Mutex<State>,
 }
@@ -87,36 +29,41 @@ struct State {
     current: Arc<Credential>,
     /// When `current` was put in use.
     loaded: Timestamp,
-    /// What was made of the content that was read last; it may wait for its time.
-    newest: Result<Arc<Credential>, Mistake>,
+    /// The credential in the content that was read last, or why that content cannot be used. It
+    /// differs from `current` while its certificate is not valid yet.
+    newest: Result<Arc<Credential>, ConfigError>,
+    /// The digest of the content that was read last.
     digest: Vec<u8>,
-    /// Why `newest`, or what the files hold now, is not in use.
+    /// Why the present files are not in use.
     error: Option<String>,
 }
 
-/// What is known about the credential.
+/// The state of the store at one moment.
 #[derive(Debug, Clone)]
 pub struct Status {
-    /// The one in use.
+    /// The credential in use.
     pub credential: Arc<Credential>,
-    /// Since when it is.
+    /// When it was put in use.
     pub loaded: Timestamp,
-    /// Why what the files hold now is not in use.
+    /// Why the present files are not in use.
     pub error: Option<String>,
 }
 
 impl Store {
-    /// Reads the files for the first time: a credential that cannot be used now is a mistake.
+    /// Reads the files for the first time.
+    ///
+    /// # Errors
+    /// The files cannot be used, or the certificate is not valid at `now`.
     pub fn open(
         files: CertificateFiles,
-        form: Form,
+        format: AssertionFormat,
         log: Log,
         now: Timestamp,
-    ) -> Result<Self, Mistake> {
+    ) -> Result<Self, ConfigError> {
         let content = files.read()?;
-        let credential = Arc::new(Credential::load(&files, &content, form, now)?);
-        credential.judge(now)?;
-        announce(log, &credential, now);
+        let credential = Arc::new(Credential::load(&files, &content, format, now)?);
+        credential.check_validity(now)?;
+        log_certificate(log, &credential, now);
         let state = State {
             current: Arc::clone(&credential),
             loaded: now,
@@ -126,30 +73,32 @@ impl Store {
         };
         Ok(Self {
             files,
-            form,
+            format,
             log,
             state: Mutex::new(state),
         })
     }
 
-    /// Looks at the files and puts what is new and good in use.
+    /// Reads the files, and puts a new credential in use if its certificate is valid at `now`.
     ///
-    /// The files are read whole each time, because neither their times nor their inodes change
-    /// for certain when their content does; they are small, and nothing is decrypted or parsed
-    /// unless the content is new.
+    /// Each call reads the files whole, because neither their times nor their inodes are certain to
+    /// change when their content does. They are small, and nothing is decrypted or parsed unless the
+    /// content is new.
     pub fn refresh(&self, now: Timestamp) {
         let mut state = self.state();
         let error = match self.files.read() {
-            Ok(content) => self.take(&content, &mut state, now).err(),
-            Err(mistake) => Some(mistake),
+            Ok(content) => self.put_in_use(&content, &mut state, now).err(),
+            Err(error) => Some(error),
         };
-        let error = error.map(|mistake| mistake.to_string());
+        let error = error.map(|error| error.to_string());
         if state.error != error {
             match &error {
-                Some(error) if state.current.judge(now).is_ok() => self.log.warning(format_args!(
-                    "{error} The certificate loaded before stays in use until {}.",
-                    state.current.not_after()
-                )),
+                Some(error) if state.current.check_validity(now).is_ok() => {
+                    self.log.warning(format_args!(
+                        "{error} The certificate loaded before stays in use until {}.",
+                        state.current.not_after()
+                    ));
+                }
                 Some(error) => self.log.error(error),
                 None => self.log.info("the certificate files are good again"),
             }
@@ -157,23 +106,29 @@ impl Store {
         }
     }
 
-    fn take(&self, content: &Content, state: &mut State, now: Timestamp) -> Result<(), Mistake> {
+    /// Makes `content` the newest credential, and the current one if it is valid.
+    fn put_in_use(
+        &self,
+        content: &FileContents,
+        state: &mut State,
+        now: Timestamp,
+    ) -> Result<(), ConfigError> {
         let digest = content.digest();
         if state.digest != digest.as_ref() {
             state.digest = digest.as_ref().to_vec();
-            state.newest = Credential::load(&self.files, content, self.form, now).map(Arc::new);
+            state.newest = Credential::load(&self.files, content, self.format, now).map(Arc::new);
         }
         let newest = state.newest.clone()?;
-        newest.judge(now)?;
+        newest.check_validity(now)?;
         if !Arc::ptr_eq(&newest, &state.current) {
-            announce(self.log, &newest, now);
+            log_certificate(self.log, &newest, now);
             state.current = newest;
             state.loaded = now;
         }
         Ok(())
     }
 
-    /// The credential in use and what is known about it.
+    /// The credential in use, since when, and why newer files are not.
     #[must_use]
     pub fn status(&self) -> Status {
         let state = self.state();
@@ -191,18 +146,18 @@ impl Store {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Each change is made by one assignment at its end: there is no half-changed state.
+        // A panic leaves no half-changed state: each change ends with one assignment.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn announce(log: Log, credential: &Credential, now: Timestamp) {
+fn log_certificate(log: Log, credential: &Credential, now: Timestamp) {
     let (subject, end) = (credential.subject(), credential.not_after());
     log.info(format_args!(
         "signing with the certificate {subject:?}, x5t#S256 {}, valid until {end}",
         credential.thumbprint()
     ));
-    if matches!(end, End::At(end) if end.duration_since(now) < SOON) {
+    if matches!(end, Expiry::At(end) if end.duration_since(now) < EXPIRES_SOON) {
         log.warning(format_args!(
             "the certificate {subject:?} expires on {end}: renew it"
         ));

@@ -1,43 +1,50 @@
-//! Text files: the marks and invisible characters that editors, web pages and shells put into them.
+//! Text files: the encodings and invisible characters that editors, web pages and shells put into
+//! them.
 
+use entra_auth_settings_input::{ConfigError, file};
 use entra_token_core::invisible;
 pub use entra_token_core::invisible::without_mark;
 
-use crate::file::FileName;
-use crate::settings::mistake::Mistake;
+use crate::file::NamedFile;
 
-/// The text of a file, without a byte-order mark at its beginning; `fix` is what to do about
-/// content that is none.
-pub fn of<'a>(content: &'a [u8], file: &FileName, fix: &str) -> Result<&'a str, Mistake> {
+/// The text of a file without the byte-order mark at its beginning. `fix` is for content that is
+/// not UTF-8.
+///
+/// # Errors
+/// The content is in UTF-16, or is not UTF-8.
+pub fn utf8<'a>(content: &'a [u8], file: &NamedFile, fix: &str) -> Result<&'a str, ConfigError> {
     refuse_utf16(content, file)?;
     std::str::from_utf8(without_mark(content))
-        .map_err(|_| file.mistake("holds bytes that are no UTF-8 text", fix))
+        .map_err(|_| file.config_error("holds bytes that are no UTF-8 text", fix))
 }
 
-/// Refuses what the redirections of Windows PowerShell 5 write.
-pub fn refuse_utf16(content: &[u8], file: &FileName) -> Result<(), Mistake> {
-    match content {
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Err(file.mistake(
+/// Refuses UTF-16, which the redirections of Windows PowerShell 5 write.
+///
+/// # Errors
+/// The content begins with a byte-order mark of UTF-16.
+pub fn refuse_utf16(content: &[u8], file: &NamedFile) -> Result<(), ConfigError> {
+    if file::is_utf16(content) {
+        return Err(file.config_error(
             "is text in UTF-16",
             "Save it in UTF-8; in PowerShell, write it with `Set-Content -Encoding ascii`.",
-        )),
-        _ => Ok(()),
+        ));
     }
+    Ok(())
 }
 
-/// A character that nobody sees, or takes for a space, and that no token, secret or PEM file has:
-/// it came in by copying.
+/// A character that cannot be seen or looks like a space. No token, secret or PEM file contains one,
+/// so it was copied along with the text.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Invisible {
-    /// What it is, with an article and its number: "a no-break space (U+00A0)".
+    /// Its name with an article, and its code point: "a no-break space (U+00A0)".
     pub name: String,
-    /// Which character of the text it is, counted from 1.
+    /// Its position in characters, counted from 1.
     pub position: usize,
-    /// In which line it stands, counted from 1.
+    /// Its line, counted from 1.
     pub line: usize,
 }
 
-/// The first of them.
+/// The first invisible character outside ASCII.
 #[must_use]
 pub fn first_invisible(text: &str) -> Option<Invisible> {
     let (index, found, name) = text
@@ -52,8 +59,8 @@ pub fn first_invisible(text: &str) -> Option<Invisible> {
     })
 }
 
-/// As [`invisible::name`], but for the characters that ASCII has: a PEM file has lines, and a
-/// password may have tabs.
+/// The name of an invisible character outside ASCII. The control characters of ASCII are allowed: a
+/// PEM file has line ends, and a password may have tabs.
 fn name(c: char) -> Option<&'static str> {
     if c.is_ascii() {
         None
@@ -66,8 +73,8 @@ fn name(c: char) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    fn file() -> FileName {
-        FileName {
+    fn file() -> NamedFile {
+        NamedFile {
             setting: "AAD_CLIENT_SECRET_FILE",
             path: "/secrets/secret".into(),
         }
@@ -75,10 +82,10 @@ mod tests {
 
     #[test]
     fn a_mark_at_the_beginning_is_no_part_of_the_text() {
-        assert_eq!(of("\u{feff}text".as_bytes(), &file(), ""), Ok("text"));
-        assert_eq!(of("text".as_bytes(), &file(), ""), Ok("text"));
+        assert_eq!(utf8("\u{feff}text".as_bytes(), &file(), ""), Ok("text"));
+        assert_eq!(utf8("text".as_bytes(), &file(), ""), Ok("text"));
         let twice = "\u{feff}\u{feff}text".as_bytes();
-        assert_eq!(of(twice, &file(), ""), Ok("\u{feff}text"));
+        assert_eq!(utf8(twice, &file(), ""), Ok("\u{feff}text"));
     }
 
     #[test]
@@ -92,7 +99,7 @@ mod tests {
             (b"\xfe\xff\0t", "is text in UTF-16. Save it in UTF-8"),
             (b"g\xe4nse", "holds bytes that are no UTF-8 text. Fix"),
         ] {
-            let refused = of(content, &file(), "Fix").unwrap_err().to_string();
+            let refused = utf8(content, &file(), "Fix").unwrap_err().to_string();
             assert!(refused.contains(expected), "{refused}");
         }
     }

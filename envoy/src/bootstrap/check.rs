@@ -5,11 +5,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use entra_auth_settings_input::Scheme;
 use serde_json::{Value, json};
 
 use super::{TokenCalls, admin, http, identity_clusters, status_from, upstream, with};
 use crate::settings::Settings;
-use crate::settings::authority::Scheme;
 
 /// The request header that selects the cluster.
 pub const CLUSTER: &str = "x-entra-auth-cluster";

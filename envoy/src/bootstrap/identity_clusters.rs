@@ -3,12 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
+use entra_auth_settings_input::Endpoint;
 use serde_json::{Value, json};
 
 use super::upstream::{IDLE_TIMEOUT, connections, endpoints};
 use super::{credential_files, numbered, with};
 use crate::settings::Settings;
-use crate::settings::authority::Endpoint;
 use crate::settings::identity::{
     Application, Identity, MetadataService, PathService, Proof, Service, Sidecar,
 };

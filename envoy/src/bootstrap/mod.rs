@@ -28,11 +28,11 @@ mod upstream;
 use std::path::Path;
 use std::str::FromStr;
 
+use entra_auth_settings_input::Endpoint;
 use entra_token_core::local_reply;
 use serde_json::{Value, json};
 
 use crate::settings::Settings;
-use crate::settings::authority::Endpoint;
 
 pub use admin::socket as admin_socket;
 pub use credential_files::{IDENTITY_HEADER, identity_header};

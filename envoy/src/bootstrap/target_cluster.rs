@@ -1,12 +1,12 @@
 //! The cluster of a target: its addresses, TLS with verification of the name, HTTP/1.1 or HTTP/2, and
 //! the upstream filter that puts the token on each request.
 
+use entra_auth_settings_input::{Endpoint, Scheme};
 use serde_json::{Value, json};
 
 use super::upstream::{IDLE_TIMEOUT, connections};
 use super::{header_overrides, http, listener, plugin, typed, with};
 use crate::settings::Settings;
-use crate::settings::authority::{Endpoint, Scheme};
 use crate::settings::target::{Target, TargetName};
 
 /// The cluster's name in routes and metrics: `target` for the target of the environment variables.

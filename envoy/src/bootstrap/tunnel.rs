@@ -10,12 +10,12 @@
 //! host name nor credentials
 //! ([decision 12](../../../docs/decisions/0012-through-a-corporate-proxy.md)).
 
+use entra_auth_settings_input::Endpoint;
 use serde_json::{Value, json};
 
 use super::upstream::{endpoints, tcp_options, tls};
 use super::{internal, listener, target_cluster, typed, with};
 use crate::settings::Settings;
-use crate::settings::authority::Endpoint;
 use crate::settings::choices::AccessLog;
 use crate::settings::forward_proxy::ForwardProxy;
 

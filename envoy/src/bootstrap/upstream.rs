@@ -1,11 +1,11 @@
 //! The common configuration of clusters for remote endpoints: addresses, and TLS with verification of
 //! the name.
 
+use entra_auth_settings_input::{Endpoint, Host, Scheme};
 use serde_json::{Value, json};
 
 use super::{internal, listener, tunnel, typed, with};
 use crate::settings::Settings;
-use crate::settings::authority::{Endpoint, Host, Scheme};
 use crate::settings::trust_store::TrustStore;
 
 /// The idle timeout of a connection, below the four minutes after which load balancers in front of Azure services silently drop idle

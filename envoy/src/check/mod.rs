@@ -97,9 +97,9 @@ fn try_to_check(settings: &Settings, programs: Programs) -> Result<u8, u8> {
         Outcome::Stopped(code) => Ok(code),
         Outcome::EnvoyExited(code) => {
             if code == BOOTSTRAP_REFUSED
-                && let Some(mistake) = refusal::mistake(&settings, programs.envoy, bootstrap)
+                && let Some(error) = refusal::config_error(&settings, programs.envoy, bootstrap)
             {
-                return Err(refuse(&[mistake]));
+                return Err(refuse(&[error]));
             }
             say(&format!("Envoy ended with code {code}:"));
             print_log(&log);

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::mistake::{Problem, quoted};
+use entra_auth_settings_input::{Problem, quoted};
 
 /// The addresses on which a port is open.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

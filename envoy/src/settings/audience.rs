@@ -1,11 +1,10 @@
 //! `AUDIENCE`: whom the token is for. Without the variable, the target host and the clouds' table
 //! decide; what a client sends never does.
 
+use entra_auth_settings_input::{Host, Problem};
 use entra_token_core::Audience;
 
-use super::authority::Host;
 use super::clouds;
-use super::mistake::Problem;
 
 /// Reads the variable, a resource or its `/.default` scope.
 pub fn parse(value: &str) -> Result<Audience, Problem> {

@@ -2,9 +2,8 @@
 
 use std::ops::RangeInclusive;
 
+use entra_auth_settings_input::{Problem, quoted};
 use entra_token_core::config::{AuthErrorsRetryable, Percent, TokenRequestTimeout};
-
-use super::mistake::{Problem, quoted};
 
 /// How much Envoy writes to its own log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,10 +1,8 @@
 //! Which cloud is meant, and for each service of the clouds that clients reach through this proxy
 //! the audience of its tokens. This table is the one place that knows them.
 
+use entra_auth_settings_input::{ConfigError, Host, Place, Problem};
 use entra_token_core::cloud::Cloud;
-
-use super::authority::Host;
-use super::mistake::{Mistake, Place, Problem};
 
 /// The cloud that a variable or a field of the file implies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +17,7 @@ pub struct CloudHint {
 ///
 /// # Errors
 /// When two hints name different clouds.
-pub fn agreed(hints: &[CloudHint]) -> Result<Option<CloudHint>, Mistake> {
+pub fn agreed(hints: &[CloudHint]) -> Result<Option<CloudHint>, ConfigError> {
     let Some(first) = hints.first() else {
         return Ok(None);
     };
@@ -210,12 +208,12 @@ mod tests {
             agreed(&[public.clone(), hint("TARGET_HOST", Cloud::Public)]),
             Ok(Some(public.clone()))
         );
-        let mistake = agreed(&[public, hint("AUDIENCE", Cloud::China)]).unwrap_err();
+        let error = agreed(&[public, hint("AUDIENCE", Cloud::China)]).unwrap_err();
         assert!(
-            mistake
+            error
                 .to_string()
                 .starts_with("AZURE_CLOUD means public, but AUDIENCE means china."),
-            "{mistake}"
+            "{error}"
         );
     }
 

@@ -2,19 +2,14 @@
 //! Envoy would not start without one that is missing, and serves an empty one or a directory as
 //! nothing.
 
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
+use entra_auth_settings_input::{Problem, file};
 use entra_token_core::identity::{CredentialKind, credential_text};
-use rustix::fs::OFlags;
+use zeroize::Zeroizing;
 
 use super::files::absolute;
-use super::mistake::{Problem, quoted};
-
-/// More than any certificate, key, password or token takes: a larger file is another one.
-const LARGEST: u64 = 1 << 20;
 
 /// unix(7): `sun_path` has 108 bytes, the last of which ends it.
 pub const LONGEST_SOCKET: usize = 107;
@@ -31,9 +26,9 @@ pub fn credential(value: &str, kind: CredentialKind) -> Result<PathBuf, Problem>
         CredentialKind::Secret => "Put the secret's value into it, in one line and nothing else.",
         CredentialKind::Assertion => "Name the file of a token that Entra is to trust.",
     };
-    credential_text(kind, &content).map_err(|wrong| which(value, wrong, fix))?;
+    credential_text(kind, &content).map_err(|wrong| Problem::which(value, wrong, fix))?;
     let path = absolute(value);
-    servable(&path).map_err(|wrong| which(value, wrong, "Name it by another path."))?;
+    servable(&path).map_err(|wrong| Problem::which(value, wrong, "Name it by another path."))?;
     Ok(path)
 }
 
@@ -51,14 +46,14 @@ pub fn servable(path: &Path) -> Result<(), &'static str> {
 pub fn socket(value: &str) -> Result<PathBuf, Problem> {
     let path = absolute(value);
     if path.as_os_str().len() > LONGEST_SOCKET {
-        return Err(which(
+        return Err(Problem::which(
             value,
             "is longer than 107 bytes",
             "Use a shorter path.",
         ));
     }
     match path.metadata() {
-        Ok(metadata) if !metadata.file_type().is_socket() => Err(which(
+        Ok(metadata) if !metadata.file_type().is_socket() => Err(Problem::which(
             value,
             "is no socket",
             "Name the Unix socket that the token-sidecar listens on.",
@@ -67,58 +62,23 @@ pub fn socket(value: &str) -> Result<PathBuf, Problem> {
     }
 }
 
-pub(super) fn content(value: &str) -> Result<Vec<u8>, Problem> {
-    content_of(value, LARGEST)
+/// The content of a regular file of 1 MiB at most.
+pub(super) fn content(value: &str) -> Result<Zeroizing<Vec<u8>>, Problem> {
+    content_of(value, file::LIMIT)
 }
 
 /// The content of a regular file of this many bytes (a multiple of 1 MiB) at most.
-pub(super) fn content_of(value: &str, largest: u64) -> Result<Vec<u8>, Problem> {
-    let unreadable = |error: std::io::Error| {
-        which(
-            value,
-            format!("cannot be read: {error}"),
-            "Mount the file, and let this user read it.",
-        )
-    };
-    let file = File::options()
-        .read(true)
-        // Opening a pipe would wait for its other end.
-        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
-        .open(value)
-        .map_err(unreadable)?;
-    let metadata = file.metadata().map_err(unreadable)?;
-    if metadata.is_dir() {
-        return Err(which(value, "is a directory", "Name the file in it."));
-    }
-    if !metadata.is_file() {
-        return Err(which(
-            value,
-            "is a pipe, a socket or a device",
-            "Name a regular file: it is read more than once.",
-        ));
-    }
-    let mut content = Vec::new();
-    file.take(largest + 1)
-        .read_to_end(&mut content)
-        .map_err(unreadable)?;
-    if content.is_empty() {
-        return Err(which(value, "is empty", "Fill it, or name another file."));
-    }
-    if content.len() as u64 > largest {
-        return Err(which(
-            value,
-            format!("is larger than {} MiB", largest >> 20),
-            "Name another file: nothing that is read here is as large.",
-        ));
-    }
-    Ok(content)
-}
-
-fn which(value: &str, wrong: impl AsRef<str>, fix: &str) -> Problem {
-    Problem::new(
-        format!("is {}, which {}", quoted(value), wrong.as_ref()),
-        fix,
-    )
+pub(super) fn content_of(value: &str, limit: usize) -> Result<Zeroizing<Vec<u8>>, Problem> {
+    file::read(Path::new(value), limit).map_err(|error| {
+        let fix = match error {
+            file::Error::Io(_) => "Mount the file, and let this user read it.",
+            file::Error::Directory => "Name the file in it.",
+            file::Error::NotRegular => "Name a regular file: it is read more than once.",
+            file::Error::Empty => "Fill it, or name another file.",
+            file::Error::TooLarge(_) => "Name another file: nothing that is read here is as large.",
+        };
+        Problem::which(value, error, fix)
+    })
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Everything that the settings say to connect to, with what says it.
 
+use entra_auth_settings_input::{Endpoint, Place};
+
 use super::Settings;
-use super::authority::Endpoint;
-use super::mistake::Place;
 
 impl Settings {
     /// Everything that is connected to, with what says it.

@@ -1,15 +1,14 @@
 //! The environment's shorthand: one identity, one target, one port.
 
+use entra_auth_settings_input::{Endpoint, Place, Problem, Scheme};
 use entra_token_core::Audience;
 use entra_token_core::cloud::Cloud;
 use entra_token_core::config::{AuthErrorsRetryable, Hold, IdentityName, Percent};
 use entra_token_core::host::HostPattern;
 
-use super::authority::{Endpoint, Scheme};
 use super::clouds::{self, CloudHint};
 use super::headers::HeaderOverride;
 use super::identity::Identity;
-use super::mistake::{Place, Problem};
 use super::target::{Listener, NamedIdentity, Routing, Target, TargetName};
 use super::terms::Terms;
 use super::{
@@ -106,8 +105,8 @@ impl Reader<'_> {
         match value.map_or(Ok(Vec::new()), headers::parse) {
             Ok(headers) => Some(headers),
             Err(problems) => {
-                let mistakes = problems.into_iter().map(|problem| problem.of(VARIABLE));
-                self.mistakes.extend(mistakes);
+                let errors = problems.into_iter().map(|problem| problem.of(VARIABLE));
+                self.errors.extend(errors);
                 None
             }
         }
@@ -172,7 +171,7 @@ impl Reader<'_> {
         })
         .collect();
         clouds::agreed(&said)
-            .map_err(|mistake| self.mistakes.push(mistake))
+            .map_err(|error| self.errors.push(error))
             .ok()
             .flatten()
     }

@@ -6,7 +6,7 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::mistake::{Problem, quoted};
+use entra_auth_settings_input::{Problem, quoted};
 
 /// The filter's file name, beside the launcher.
 pub const MODULE: &str = "entra_auth_filter.wasm";

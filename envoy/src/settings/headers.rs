@@ -2,12 +2,12 @@
 //! values may be secrets: they are never shown, and reach Envoy by its environment, so that they
 //! stand neither in the bootstrap nor in a log.
 
+use entra_auth_settings_input::{Problem, quoted};
 use entra_token_core::config::unambiguous;
 use http::{HeaderName, HeaderValue};
 use serde_json::Value;
 
 use super::Settings;
-use super::mistake::{Problem, quoted};
 use super::target::Target;
 use super::variables::HEADER;
 

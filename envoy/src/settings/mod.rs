@@ -5,7 +5,6 @@
 
 mod address;
 pub mod audience;
-pub mod authority;
 pub mod choices;
 pub mod clouds;
 pub mod credential_file;
@@ -16,7 +15,6 @@ pub mod files;
 pub mod forward_proxy;
 pub mod headers;
 pub mod identity;
-pub mod mistake;
 pub mod quantity;
 pub mod target;
 pub mod target_host;
@@ -30,19 +28,17 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use entra_auth_settings_input::{ConfigError, Endpoint, Place, Problem, Variables};
 use entra_token_core::Secret;
 use entra_token_core::config::{Percent, TokenRequestTimeout};
 
 use crate::machine::Machine;
 pub use address::ListeningAddress;
-use authority::Endpoint;
 use choices::{AccessLog, LogLevel};
 use forward_proxy::ForwardProxy;
-use mistake::{Mistake, Place, Problem};
 use target::{Listener, NamedIdentity, Target};
 use terms::Terms;
 use trust_store::TrustStore;
-use variables::Variables;
 
 /// What is asked for, complete and checked.
 #[derive(Debug, Clone)]
@@ -121,7 +117,7 @@ impl Settings {
 #[derive(Debug)]
 pub struct Reading<T> {
     /// The settings, or every mistake.
-    pub outcome: Result<T, Vec<Mistake>>,
+    pub outcome: Result<T, Vec<ConfigError>>,
     /// What works otherwise than one may think.
     pub warnings: Vec<String>,
 }
@@ -148,31 +144,31 @@ const MOST_CONCURRENCY: u32 = 1024;
 pub fn read(variables: &Variables, machine: &Machine) -> Reading<Settings> {
     let mut reader = Reader {
         variables,
-        mistakes: Vec::new(),
+        errors: Vec::new(),
         warnings: Vec::new(),
     };
     let settings = reader.settings(machine);
     let Reader {
-        mistakes,
+        errors,
         mut warnings,
         ..
     } = reader;
     warnings.extend(variables::warnings_of_not_served(variables));
     warnings.extend(unknown::warnings_of_unknown(variables));
     let outcome = match settings {
-        Some(settings) if mistakes.is_empty() => Ok(settings),
-        _ => Err(mistakes),
+        Some(settings) if errors.is_empty() => Ok(settings),
+        _ => Err(errors),
     };
     Reading { outcome, warnings }
 }
 
 /// Finds Envoy's program, which only `run` needs.
-pub fn envoy(variables: &Variables, machine: &Machine) -> Result<PathBuf, Mistake> {
+pub fn envoy(variables: &Variables, machine: &Machine) -> Result<PathBuf, ConfigError> {
     program("ENVOY_BINARY", "envoy", variables, machine)
 }
 
 /// Finds the token-sidecar, which only `run` with a certificate needs.
-pub fn token_sidecar(variables: &Variables, machine: &Machine) -> Result<PathBuf, Mistake> {
+pub fn token_sidecar(variables: &Variables, machine: &Machine) -> Result<PathBuf, ConfigError> {
     program("TOKEN_SIDECAR_BINARY", "token-sidecar", variables, machine)
 }
 
@@ -181,7 +177,7 @@ fn program(
     name: &str,
     variables: &Variables,
     machine: &Machine,
-) -> Result<PathBuf, Mistake> {
+) -> Result<PathBuf, ConfigError> {
     files::program(
         name,
         variables.value(variable),
@@ -212,7 +208,7 @@ struct PartialTopology {
 
 struct Reader<'a> {
     variables: &'a Variables,
-    mistakes: Vec<Mistake>,
+    errors: Vec<ConfigError>,
     warnings: Vec<String>,
 }
 
@@ -293,7 +289,7 @@ impl Reader<'_> {
         match result {
             Ok(value) => Some(value),
             Err(problem) => {
-                self.mistakes.push(problem.of(name));
+                self.errors.push(problem.of(name));
                 None
             }
         }

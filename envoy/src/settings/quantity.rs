@@ -1,7 +1,7 @@
 //! `MEMORY_LIMIT`: an amount of memory in bytes or as a Kubernetes quantity, so that the value of
 //! `resources.limits.memory` can be copied or handed down by the downward API.
 
-use super::mistake::{Problem, quoted};
+use entra_auth_settings_input::{Problem, quoted};
 
 /// Below this there is no room for bodies beside Envoy itself, which needs about 60 MB with the Wasm
 /// engine in it.

@@ -3,15 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
+use entra_auth_settings_input::{Endpoint, Place, Problem, Scheme};
 use entra_token_core::Audience;
 use entra_token_core::config::{AuthErrorsRetryable, Hold, IdentityName};
 use entra_token_core::host::HostPattern;
 
 use super::ListeningAddress;
-use super::authority::{Endpoint, Scheme};
 use super::headers::HeaderOverride;
 use super::identity::Identity;
-use super::mistake::{Place, Problem};
 
 /// An identity by its name.
 #[derive(Debug, Clone, PartialEq, Eq)]

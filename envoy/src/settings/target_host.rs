@@ -1,8 +1,7 @@
 //! `TARGET_HOST`: where requests go, and whether by TLS. A token is sent in clear to this machine
 //! only, so `http://` means https for every other host, as it did in aad-auth-proxy.
 
-use super::authority::{Authority, Endpoint, Scheme};
-use super::mistake::Problem;
+use entra_auth_settings_input::{Authority, Endpoint, Problem, Scheme};
 
 /// Reads the variable; the second part says so where `http://` was not taken at its word.
 pub fn parse(value: &str) -> Result<(Endpoint, Option<String>), Problem> {

@@ -4,12 +4,11 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use entra_auth_settings_input::{Problem, Variables, quoted};
 use entra_token_core::config::{Setting, SettingName};
 use serde_json::Value;
 
 use super::identity::{Identity, Managed, MetadataService, Proof, Selector, Sidecar};
-use super::mistake::{Problem, quoted};
-use super::variables::Variables;
 
 /// Says who has written the settings of the launcher, where that is a program whose own settings
 /// people know: `helm` is the chart of this repository.

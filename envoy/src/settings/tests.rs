@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use super::authority::Scheme;
+use entra_auth_settings_input::Scheme;
+
 use super::identity::{Identity, Managed, MetadataService};
 use super::trust_store::tests::certificate;
 use super::*;
@@ -47,9 +48,9 @@ fn settings(more: &[(&str, &str)]) -> Settings {
     with(more).outcome.unwrap()
 }
 
-fn mistakes(reading: Reading<Settings>) -> Vec<String> {
-    let mistakes = reading.outcome.unwrap_err();
-    mistakes.iter().map(ToString::to_string).collect()
+fn errors(reading: Reading<Settings>) -> Vec<String> {
+    let errors = reading.outcome.unwrap_err();
+    errors.iter().map(ToString::to_string).collect()
 }
 
 /// What requests to the metadata service are addressed to.
@@ -184,7 +185,7 @@ fn every_mistake_is_reported_at_once() {
         .as_ref()
         .unwrap_err()
         .iter()
-        .map(|mistake| mistake.place.to_string())
+        .map(|error| error.place.to_string())
         .collect();
     reported.sort_unstable();
     let mut expected = wrong.map(|(name, _)| name).to_vec();
@@ -196,7 +197,7 @@ fn every_mistake_is_reported_at_once() {
 
 #[test]
 fn an_empty_environment_names_what_is_required_and_nothing_else() {
-    let all = mistakes(reading(&[]));
+    let all = errors(reading(&[]));
     assert_eq!(all.len(), 2, "{all:?}");
     assert!(all[0].starts_with("TARGET_HOST is not set."));
     assert!(all[1].starts_with("IDENTITY_TYPE is not set."));
@@ -226,7 +227,7 @@ fn equal_ports_are_a_mistake() {
         vec![("STATUS_PORT", "8081")],
         vec![("LISTENING_PORT", "9464")],
     ] {
-        let all = mistakes(with(&more));
+        let all = errors(with(&more));
         assert_eq!(all.len(), 1);
         assert!(all[0].contains("as LISTENING_PORT is"), "{all:?}");
     }
@@ -234,7 +235,7 @@ fn equal_ports_are_a_mistake() {
 
 #[test]
 fn a_target_whose_audience_is_unknown_needs_one() {
-    let all = mistakes(with(&[("TARGET_HOST", "abc.example")]));
+    let all = errors(with(&[("TARGET_HOST", "abc.example")]));
     assert_eq!(all.len(), 1);
     assert!(all[0].starts_with("AUDIENCE is not set, and TARGET_HOST (abc.example)"));
 }
@@ -254,7 +255,7 @@ fn a_target_reached_by_http_needs_no_trust_store() {
     assert_eq!(read_on(&machine, &local).outcome.unwrap().trust_store, None);
 
     let remote = [("TARGET_HOST", TARGET), ("IDENTITY_TYPE", "systemAssigned")];
-    let all = mistakes(read_on(&machine, &remote));
+    let all = errors(read_on(&machine, &remote));
     assert_eq!(all.len(), 1);
     assert!(all[0].starts_with("SSL_CERT_FILE is not set, and the system has no trust store"));
 }
@@ -306,7 +307,7 @@ fn a_cloud_that_does_not_fit_the_audience_or_the_target_is_a_mistake() {
         ),
     ];
     for (more, expected) in cases {
-        let all = mistakes(with(more));
+        let all = errors(with(more));
         assert_eq!(all.len(), 1, "{all:?}");
         assert!(all[0].starts_with(expected), "{all:?}");
     }

@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use super::variables::{HEADER, Variables, all_names};
+use entra_auth_settings_input::Variables;
+
+use super::variables::{HEADER, all_names};
 
 const PREFIXES: [&str; 2] = ["AAD_", "ENTRA_AUTH_"];
 

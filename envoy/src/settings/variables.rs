@@ -1,55 +1,7 @@
 //! The environment variables that the launcher knows: one table for `--help`, for the search of
-//! misspelt names and for those that are known but not served yet; and the map they are read from.
+//! misspelt names and for those that are known but not served yet.
 
-use std::collections::BTreeMap;
-
-/// The variables of a process: a map, so that reading them needs no process environment.
-#[derive(Debug, Default)]
-pub struct Variables(BTreeMap<String, String>);
-
-impl Variables {
-    /// The variables of this process. Bytes that are not UTF-8 become U+FFFD, which no variable
-    /// of ours accepts but in a path, and there the file is then not found.
-    #[must_use]
-    pub fn of_this_process() -> Self {
-        std::env::vars_os()
-            .map(|(name, value)| {
-                (
-                    name.to_string_lossy().into_owned(),
-                    value.to_string_lossy().into_owned(),
-                )
-            })
-            .collect()
-    }
-
-    /// A variable's value; an empty one counts as unset, because templates often leave it so.
-    #[must_use]
-    pub fn value(&self, name: &str) -> Option<&str> {
-        self.0
-            .get(name)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
-    }
-
-    /// The variables that are set.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.0
-            .iter()
-            .filter(|(_, value)| !value.is_empty())
-            .map(|(name, _)| name.as_str())
-    }
-}
-
-impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Variables {
-    fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
-        Self(
-            pairs
-                .into_iter()
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect(),
-        )
-    }
-}
+use entra_auth_settings_input::Variables;
 
 /// A variable in the table.
 pub struct Known {
@@ -299,10 +251,7 @@ mod tests {
 
     #[test]
     fn an_empty_variable_counts_as_unset() {
-        let variables: Variables = [("AAD_X", ""), ("OTEL_SERVICE_NAME", "")]
-            .into_iter()
-            .collect();
-        assert_eq!(variables.value("AAD_X"), None);
+        let variables: Variables = [("OTEL_SERVICE_NAME", "")].into_iter().collect();
         assert!(warnings_of_not_served(&variables).is_empty());
     }
 

@@ -192,7 +192,7 @@ fn mistakes_of_the_file_and_of_the_environment_are_told_at_once_with_exit_code_6
         assert_eq!(output.status.code(), Some(64));
         assert_eq!(text(&output.stdout), "");
         let told = text(&output.stderr);
-        for mistake in [
+        for error in [
             "entra-auth-envoy: 5 mistakes in the settings:",
             "  TARGET_HOST is set beside ENTRA_AUTH_CONFIG, which says it in `targets[].url`.",
             "  identities[0].clientId: \"x\" is no UUID",
@@ -201,7 +201,7 @@ fn mistakes_of_the_file_and_of_the_environment_are_told_at_once_with_exit_code_6
             "  DRAIN_SECONDS is \"x\"",
         ] {
             assert!(
-                told.contains(&format!("\n{mistake}")) || told.starts_with(mistake),
+                told.contains(&format!("\n{error}")) || told.starts_with(error),
                 "{told}"
             );
         }

@@ -7,7 +7,7 @@ use std::process::Command;
 use entra_auth_envoy::bootstrap;
 use entra_auth_envoy::machine::Machine;
 use entra_auth_envoy::settings;
-use entra_auth_envoy::settings::variables::Variables;
+use entra_auth_settings_input::Variables;
 use serde_json::Value;
 
 use crate::support::bootstrap::with_parsed_configurations;

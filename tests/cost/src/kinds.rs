@@ -122,7 +122,7 @@ impl Kind {
             "targets": targets,
         });
         let config = config::read(text.to_string().as_bytes())
-            .map_err(|mistakes| format!("{}: plugin configuration: {mistakes:?}", self.name))?;
+            .map_err(|errors| format!("{}: plugin configuration: {errors:?}", self.name))?;
         Ok(json!(config).to_string())
     }
 }

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use token_sidecar::credential::{Algorithm, Credential, Form};
-use token_sidecar::file::FileName;
-use token_sidecar::store::{CertificateFiles, Content};
+use token_sidecar::credential::{
+    Algorithm, AssertionFormat, CertificateFiles, Credential, FileContents,
+};
+use token_sidecar::file::NamedFile;
 use zeroize::Zeroizing;
 
 use crate::{MARKER, hides_the_marker};
@@ -28,7 +29,7 @@ pub(crate) fn certificate(input: &[u8]) {
 }
 
 fn load(certificate: &[u8], password: Option<&[u8]>, key: Option<&[u8]>) -> String {
-    let file = |setting| FileName {
+    let file = |setting| NamedFile {
         setting,
         path: PathBuf::from("/file"),
     };
@@ -38,27 +39,27 @@ fn load(certificate: &[u8], password: Option<&[u8]>, key: Option<&[u8]>) -> Stri
         password: password.map(|_| file("AAD_CLIENT_CERTIFICATE_PASSWORD_FILE")),
     };
     let content = |bytes: &[u8]| Zeroizing::new(bytes.to_vec());
-    let content = Content {
+    let content = FileContents {
         certificate: content(certificate),
         key: key.map(content),
         password: password.map(content),
     };
-    let form = Form {
+    let format = AssertionFormat {
         algorithm: Algorithm::Ps256,
         send_chain: true,
     };
     // Within the life of the certificates in `corpus/`.
     let now = Timestamp::from_second(1_800_000_000).expect("a moment");
-    match Credential::load(&files, &content, form, now) {
+    match Credential::load(&files, &content, format, now) {
         Ok(credential) => {
             let jwt = credential.sign(&serde_json::json!({})).expect("a JWT");
             assert_eq!(jwt.split('.').count(), 3);
-            format!("{credential:?} {:?}", credential.judge(now))
+            format!("{credential:?} {:?}", credential.check_validity(now))
         }
-        Err(mistake) => {
-            let text = mistake.to_string();
+        Err(error) => {
+            let text = error.to_string();
             assert!(text.starts_with("AAD_CLIENT_"), "{text}");
-            format!("{text} {mistake:?}")
+            format!("{text} {error:?}")
         }
     }
 }

@@ -13,14 +13,14 @@ pub(crate) fn plugin_config(text: &[u8]) {
     match config::read(text) {
         Ok(config) => {
             let written = serde_json::to_vec(&config).expect("JSON");
-            let read = config::read(&written).unwrap_or_else(|mistakes| {
-                panic!("{mistakes} in {}", String::from_utf8_lossy(&written))
+            let read = config::read(&written).unwrap_or_else(|errors| {
+                panic!("{errors} in {}", String::from_utf8_lossy(&written))
             });
             assert_eq!(read, config);
             let plugin = config::compile(&config);
             // Nothing is lost of a text that is right.
             let salvaged = salvaged.map(|it| it.targets.len());
-            let explains = plugin.explains_mistakes();
+            let explains = plugin.explains_errors();
             assert_eq!(salvaged, explains.then_some(plugin.targets.len()));
             for target in &plugin.targets {
                 assert!(target.slot < plugin.slots.len());
@@ -35,10 +35,10 @@ pub(crate) fn plugin_config(text: &[u8]) {
                 assert!(!endpoint.cluster.is_empty() && request.path.starts_with('/'));
             }
         }
-        Err(mistakes) => {
-            assert!(!mistakes.0.is_empty(), "refused without a reason");
-            assert!(mistakes.0.iter().all(|it| !it.message.is_empty()));
-            let answer = status::json(&Unavailable::misconfigured(&mistakes));
+        Err(errors) => {
+            assert!(!errors.0.is_empty(), "refused without a reason");
+            assert!(errors.0.iter().all(|it| !it.message.is_empty()));
+            let answer = status::json(&Unavailable::misconfigured(&errors));
             // Each letter of a mistake is six bytes at most: a control character, escaped.
             assert!(answer.len() < 8 * 1024, "{}", answer.len());
         }

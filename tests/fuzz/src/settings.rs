@@ -1,8 +1,7 @@
 //! Values of the launcher's environment variables that are read without a look at the machine.
 
-use entra_auth_envoy::settings::mistake::Problem;
-use entra_auth_envoy::settings::{audience, authority::Authority, choices, headers};
-use entra_auth_envoy::settings::{quantity, target_host};
+use entra_auth_envoy::settings::{audience, choices, headers, quantity, target_host};
+use entra_auth_settings_input::{Authority, Problem};
 
 use crate::{MARKER, hides_the_marker};
 

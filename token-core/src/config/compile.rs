@@ -72,7 +72,7 @@ impl Plugin {
     /// Whether the filter has requests to which the mistakes of a wrong configuration can be
     /// explained ([`super::salvage()`]).
     #[must_use]
-    pub fn explains_mistakes(&self) -> bool {
+    pub fn explains_errors(&self) -> bool {
         self.mode == Mode::Authorize
     }
 }

@@ -6,12 +6,12 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use super::raw::{check_lists, elements, given, text};
-use super::{Mistake, identity};
+use super::{ConfigError, identity};
 use crate::host::HostPattern;
 
-pub(super) fn check(config: &Value) -> Vec<Mistake> {
-    let mut mistakes = Vec::new();
-    let mut say = |path: String, message: String| mistakes.push(Mistake { path, message });
+pub(super) fn check(config: &Value) -> Vec<ConfigError> {
+    let mut errors = Vec::new();
+    let mut say = |path: String, message: String| errors.push(ConfigError { path, message });
     check_lists(config, &mut say);
     let list = |field| elements(config, field).unwrap_or_default();
     for (n, identity) in list("identities").iter().enumerate() {
@@ -29,7 +29,7 @@ pub(super) fn check(config: &Value) -> Vec<Mistake> {
         }
         hosts(n, target, is_bound, &mut patterns, &mut say);
     }
-    mistakes
+    errors
 }
 
 fn hosts(

@@ -25,7 +25,7 @@ pub use compile::{HoldLimits, Plugin, SlotSpec, TargetSpec, compile};
 pub use identity::{AppService, Credential, Entra, Identity, IdentityType, Imds, Selector, Tsiam};
 pub use salvage::{Salvage, SalvagedTarget, salvage};
 pub use settings::Setting;
-pub use strict::{Mistake, Mistakes, read, typed, unambiguous};
+pub use strict::{ConfigError, ConfigErrors, read, typed, unambiguous};
 pub use terms::{SettingName, Terms};
 pub use text::{
     Authority, ClusterName, HoldTimeout, IdentityName, Percent, ResourceId, SettingLabel, Tenant,

@@ -12,7 +12,7 @@ use super::{PluginConfig, cross};
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistake {
+pub struct ConfigError {
     /// Where, as in `targets[0].audience`; empty for the whole text.
     pub path: String,
     /// What is wrong and how to mend it.
@@ -21,26 +21,26 @@ pub struct Mistake {
 
 /// Everything that is wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Mistakes(pub Vec<Mistake>);
+pub struct ConfigErrors(pub Vec<ConfigError>);
 
-impl Mistakes {
+impl ConfigErrors {
     /// How many, as a gauge shows it.
     pub fn count(&self) -> u32 {
         u32::try_from(self.0.len()).unwrap_or(u32::MAX)
     }
 }
 
-impl fmt::Display for Mistakes {
+impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, mistake) in self.0.iter().enumerate() {
+        for (n, error) in self.0.iter().enumerate() {
             let separator = if n == 0 { "" } else { "; " };
-            write!(f, "{separator}{mistake}")?;
+            write!(f, "{separator}{error}")?;
         }
         Ok(())
     }
 }
 
-impl fmt::Display for Mistake {
+impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let colon = if self.path.is_empty() { "" } else { ": " };
         write!(f, "{}{colon}{}", self.path, self.message)
@@ -52,9 +52,9 @@ impl fmt::Display for Mistake {
 /// # Errors
 /// All mistakes of the text; a syntax error is the only one that hides others.
 #[inline(never)]
-pub fn read(json: &[u8]) -> Result<PluginConfig, Mistakes> {
+pub fn read(json: &[u8]) -> Result<PluginConfig, ConfigErrors> {
     let value = unambiguous(json).map_err(|error| {
-        Mistakes(vec![Mistake {
+        ConfigErrors(vec![ConfigError {
             path: String::new(),
             message: format!("not valid JSON: {error}"),
         }])
@@ -67,18 +67,21 @@ pub fn read(json: &[u8]) -> Result<PluginConfig, Mistakes> {
 ///
 /// # Errors
 /// All mistakes.
-pub fn typed<T: Deserr<Mistakes>>(value: Value, across: Vec<Mistake>) -> Result<T, Mistakes> {
-    match deserr::deserialize::<T, Value, Mistakes>(value) {
+pub fn typed<T: Deserr<ConfigErrors>>(
+    value: Value,
+    across: Vec<ConfigError>,
+) -> Result<T, ConfigErrors> {
+    match deserr::deserialize::<T, Value, ConfigErrors>(value) {
         Ok(config) if across.is_empty() => Ok(config),
-        Ok(_) => Err(Mistakes(across)),
-        Err(Mistakes(mut mistakes)) => {
-            mistakes.extend(across);
-            Err(Mistakes(mistakes))
+        Ok(_) => Err(ConfigErrors(across)),
+        Err(ConfigErrors(mut errors)) => {
+            errors.extend(across);
+            Err(ConfigErrors(errors))
         }
     }
 }
 
-impl DeserializeError for Mistakes {
+impl DeserializeError for ConfigErrors {
     fn error<V: IntoValue>(
         so_far: Option<Self>,
         error: ErrorKind<V>,
@@ -101,20 +104,24 @@ impl DeserializeError for Mistakes {
             ErrorKind::BadSequenceLen { expected, .. } => format!("must have {expected} elements"),
             ErrorKind::Unexpected { msg } => msg,
         };
-        let mut mistakes = so_far.unwrap_or_default();
-        mistakes.0.push(Mistake {
+        let mut errors = so_far.unwrap_or_default();
+        errors.0.push(ConfigError {
             path: path(location),
             message,
         });
-        ControlFlow::Continue(mistakes)
+        ControlFlow::Continue(errors)
     }
 }
 
-impl MergeWithError<Mistakes> for Mistakes {
-    fn merge(so_far: Option<Self>, other: Mistakes, _: ValuePointerRef) -> ControlFlow<Self, Self> {
-        let mut mistakes = so_far.unwrap_or_default();
-        mistakes.0.extend(other.0);
-        ControlFlow::Continue(mistakes)
+impl MergeWithError<ConfigErrors> for ConfigErrors {
+    fn merge(
+        so_far: Option<Self>,
+        other: ConfigErrors,
+        _: ValuePointerRef,
+    ) -> ControlFlow<Self, Self> {
+        let mut errors = so_far.unwrap_or_default();
+        errors.0.extend(other.0);
+        ControlFlow::Continue(errors)
     }
 }
 

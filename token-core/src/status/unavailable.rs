@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::Now;
-use crate::config::Mistakes;
+use crate::config::ConfigErrors;
 use crate::failure::FailureCode;
 use crate::state::State;
 
@@ -95,7 +95,7 @@ impl Unavailable {
 
     /// The response while the filter has only a configuration with mistakes.
     #[must_use]
-    pub fn misconfigured(Mistakes(mistakes): &Mistakes) -> Self {
+    pub fn misconfigured(ConfigErrors(mistakes): &ConfigErrors) -> Self {
         let mut message = String::from("the plugin configuration is wrong: ");
         for (n, mistake) in mistakes.iter().take(MISTAKES_NAMED).enumerate() {
             if n > 0 {

@@ -1,45 +1,45 @@
-//! Certificates: what of them is needed, which one belongs to a key, and which chain it has.
+//! Certificates: parsing, the certificate of a private key, and its chain.
 
 use std::fmt;
 
+use entra_auth_settings_input::{ConfigError, quoted};
 use jiff::Timestamp;
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::file::FileName;
-use crate::settings::mistake::{Mistake, quoted};
+use crate::file::NamedFile;
 
 /// A parsed certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Certificate {
-    /// The whole, as signed.
+    /// The whole certificate.
     pub(super) der: Vec<u8>,
-    /// The subject for people, as in `CN=…, O=…`.
+    /// The subject as text, as in `CN=…, O=…`.
     pub(super) subject: String,
-    /// The first moment of its life.
+    /// The first moment at which it is valid.
     pub(super) not_before: Timestamp,
-    /// The last one.
-    pub(super) not_after: End,
+    /// The last moment at which it is valid.
+    pub(super) not_after: Expiry,
     subject_der: Vec<u8>,
     issuer_der: Vec<u8>,
-    /// The bits of the public key: of an RSA key an `RSAPublicKey` (RFC 8017 §A.1.1).
+    /// The content of `subjectPublicKey`: for an RSA key an `RSAPublicKey` (RFC 8017 §A.1.1).
     public_key: Vec<u8>,
-    /// The name of its key, and of the key that signed it (RFC 5280 §4.2.1.1 and §4.2.1.2).
+    /// The subject and authority key identifiers (RFC 5280 §4.2.1.2 and §4.2.1.1).
     key_identifier: Option<Vec<u8>>,
     issuer_key_identifier: Option<Vec<u8>>,
 }
 
-/// The last moment of a certificate's life.
+/// The last moment at which a certificate is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum End {
-    /// It is valid until then.
+pub enum Expiry {
+    /// It expires after this moment.
     At(Timestamp),
-    /// It has none: `notAfter` is 99991231235959Z (RFC 5280 §4.1.2.5). No [`Timestamp`] is as late
+    /// It never expires: `notAfter` is 99991231235959Z (RFC 5280 §4.1.2.5). No [`Timestamp`] is as late
     /// as that.
     Never,
 }
 
-impl fmt::Display for End {
+impl fmt::Display for Expiry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::At(moment) => moment.fmt(f),
@@ -73,7 +73,7 @@ impl Certificate {
             der: der.to_vec(),
             subject: parsed.subject().to_string(),
             not_before: second(parsed.validity().not_before).ok()?,
-            not_after: second(parsed.validity().not_after).map_or(End::Never, End::At),
+            not_after: second(parsed.validity().not_after).map_or(Expiry::Never, Expiry::At),
             subject_der: parsed.subject().as_raw().to_vec(),
             issuer_der: parsed.issuer().as_raw().to_vec(),
             public_key: parsed.public_key().subject_public_key.data.to_vec(),
@@ -83,19 +83,19 @@ impl Certificate {
     }
 
     /// Parses DER that a file holds.
-    pub(super) fn read(der: &[u8], file: &FileName) -> Result<Self, Mistake> {
+    pub(super) fn read(der: &[u8], file: &NamedFile) -> Result<Self, ConfigError> {
         Self::parse(der).ok_or_else(|| {
-            file.mistake(
+            file.config_error(
                 "holds a damaged certificate",
                 "Copy the file again, or export the certificate anew.",
             )
         })
     }
 
-    /// Whether this is its time; if not, what to tell the user.
-    pub(super) fn judge(&self, now: Timestamp) -> Result<(), (String, &'static str)> {
+    /// Checks whether it is valid at `now`. The error is what is wrong and the fix.
+    pub(super) fn check_validity(&self, now: Timestamp) -> Result<(), (String, &'static str)> {
         let subject = quoted(&self.subject);
-        if End::At(now) > self.not_after {
+        if Expiry::At(now) > self.not_after {
             return Err((
                 format!(
                     "holds the certificate {subject}, which expired on {}",
@@ -116,8 +116,8 @@ impl Certificate {
         Ok(())
     }
 
-    /// What speaks for another certificate as the one of this one's issuer; `None` if its subject
-    /// is another.
+    /// The evidence that `issuer` issued this certificate; `None` if its subject is not this
+    /// certificate's issuer.
     fn evidence_of(&self, issuer: &Self) -> Option<Evidence> {
         if self.issuer_der != issuer.subject_der {
             return None;
@@ -137,7 +137,7 @@ impl Certificate {
         )
     }
 
-    /// What to tell the user where the file holds only another authority with the issuer's name.
+    /// The warning where the file holds the issuer's name only with another key.
     fn lacks_issuer(&self, namesake: &Self) -> (String, &'static str) {
         (
             format!(
@@ -151,7 +151,7 @@ impl Certificate {
         )
     }
 
-    /// Whether both are of the same subject with the same key.
+    /// Whether both have the same subject and the same key.
     fn is_of_same_entity(&self, other: &Self) -> bool {
         self.subject_der == other.subject_der && self.public_key == other.public_key
     }
@@ -161,19 +161,20 @@ impl Certificate {
     }
 }
 
-/// What speaks for a certificate that has an issuer's name, from the weakest. The name alone does
-/// not tell: an authority keeps it when it takes a new key. Nor does a signature that is not
-/// verified: aws-lc takes no RSA key below 2048 bits and no PSS salt of another length than the
-/// hash's, and then reports the same error as for a wrong signature.
+/// The evidence that a certificate with the issuer's name is the issuer's, from the weakest to the
+/// strongest. The name alone is weak, because an authority keeps its name when it changes its key. A
+/// signature that cannot be verified is no evidence against it: aws-lc accepts no RSA key below 2048
+/// bits and no PSS salt of another length than the hash's, and reports the same error as for a wrong
+/// signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Evidence {
-    /// None: the key that signed has another identifier.
+    /// Another key: the key identifiers differ.
     OtherKey,
-    /// The name: one of the key identifiers is missing.
+    /// The name alone: one of the key identifiers is missing.
     Name,
-    /// The key that signed has the same identifier.
+    /// The key identifiers are equal.
     KeyIdentifier,
-    /// Its key verifies the signature.
+    /// The issuer's key verifies the signature.
     Signature,
 }
 
@@ -182,7 +183,7 @@ fn parse(der: &[u8]) -> Option<X509Certificate<'_>> {
     rest.is_empty().then_some(parsed)
 }
 
-/// As OpenSSL shows it: `9F:02:…`.
+/// Hexadecimal as OpenSSL shows it: `9F:02:…`.
 fn hex(identifier: &[u8]) -> String {
     let bytes: Vec<String> = identifier
         .iter()
@@ -191,15 +192,15 @@ fn hex(identifier: &[u8]) -> String {
     bytes.join(":")
 }
 
-/// The certificate of a key (the bits of its public half), taken out of the others. Of several,
-/// as after a renewal with the same key, one that is valid now is taken, and the last to expire.
+/// Removes the certificate of a public key from the list. Of several, as after a renewal with the same
+/// key, valid ones go first, then the one that expires last.
 pub(super) fn take_leaf(
     certificates: &mut Vec<Certificate>,
     public_key: &[u8],
     now: Timestamp,
 ) -> Option<Certificate> {
     let (leaf, _) = take_best(certificates, |certificate| {
-        let is_valid = certificate.judge(now).is_ok();
+        let is_valid = certificate.check_validity(now).is_ok();
         (certificate.public_key == public_key).then_some((is_valid, certificate.not_after))
     })?;
     Some(leaf)
@@ -207,27 +208,27 @@ pub(super) fn take_leaf(
 
 /// More certificates than the chain of any real authority has. Ten of the usual size make an
 /// assertion of about 30 kB; the filter and the launcher take a reply of at most 64 KiB.
-const LONGEST_CHAIN: usize = 10;
+const MAX_CHAIN: usize = 10;
 
-/// A leaf and whoever issued it.
+/// A certificate chain.
 pub(super) struct Chain {
-    /// The leaf, then the issuer of each before it.
+    /// The leaf, then the issuer of each certificate before it.
     pub(super) certificates: Vec<Certificate>,
-    /// What is wrong with the rest of the file, and the fix.
+    /// Why the chain is not complete, and the fix.
     pub(super) warning: Option<(String, &'static str)>,
 }
 
-/// The leaf and whoever issued it, as far as the others hold them: each certifies the one before
-/// it (RFC 7515 §4.1.6), and what does not belong to the chain is left out.
+/// Builds the chain of a leaf from the other certificates: each certifies the one before it (RFC 7515
+/// §4.1.6). Certificates that do not belong to the chain are left out.
 ///
-/// Of several issuers the one with the best [`Evidence`] is taken; of an authority's several with
-/// the same key one that is valid now, then one that ends the chain because it is self-issued,
-/// then the last to expire. No authority comes twice, so that those that certify each other make
-/// no loop.
+/// Of several candidates for an issuer the one with the strongest [`Evidence`] is taken; of equal ones
+/// a certificate that is valid at `now`, then one that ends the chain because it is self-issued, then
+/// the one that expires last. No authority is taken twice, so that authorities that certify each other
+/// make no loop.
 ///
-/// A chain that is longer than [`LONGEST_CHAIN`] is cut with a warning. It is no mistake, because
-/// Entra needs the chain for trust by subject name and issuer only: an application with a
-/// registered certificate must not stop for it.
+/// A chain longer than [`MAX_CHAIN`] is cut, with a warning. It is no error, because Entra needs the
+/// chain only for trust by subject name and issuer: an application with a registered certificate works
+/// without it.
 #[must_use]
 pub(super) fn chain(leaf: Certificate, mut others: Vec<Certificate>, now: Timestamp) -> Chain {
     let mut certificates = vec![leaf];
@@ -239,7 +240,7 @@ pub(super) fn chain(leaf: Certificate, mut others: Vec<Certificate>, now: Timest
             if certificates.iter().any(|it| it.is_of_same_entity(other)) {
                 return None;
             }
-            let is_valid = other.judge(now).is_ok();
+            let is_valid = other.check_validity(now).is_ok();
             let evidence = last.evidence_of(other)?;
             Some((evidence, is_valid, other.is_self_issued(), other.not_after))
         });
@@ -249,11 +250,11 @@ pub(super) fn chain(leaf: Certificate, mut others: Vec<Certificate>, now: Timest
                 warning = Some(last.lacks_issuer(&other));
                 break;
             }
-            Some(_) if certificates.len() == LONGEST_CHAIN => {
+            Some(_) if certificates.len() == MAX_CHAIN => {
                 warning = Some((
                     format!(
-                        "holds a chain of more than {LONGEST_CHAIN} certificates, of which \
-                         assertions carry the first {LONGEST_CHAIN}"
+                        "holds a chain of more than {MAX_CHAIN} certificates, of which \
+                         assertions carry the first {MAX_CHAIN}"
                     ),
                     "Remove the authorities above the first that Entra trusts.",
                 ));
@@ -268,8 +269,8 @@ pub(super) fn chain(leaf: Certificate, mut others: Vec<Certificate>, now: Timest
     }
 }
 
-/// Takes out the one with the highest rank, of equal ones the first in the file. What has no rank
-/// does not fit.
+/// Removes the certificate with the highest rank, of equal ones the first in the file. Certificates
+/// without a rank do not qualify.
 fn take_best<R: Ord>(
     certificates: &mut Vec<Certificate>,
     rank: impl Fn(&Certificate) -> Option<R>,

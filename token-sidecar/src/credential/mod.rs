@@ -1,7 +1,8 @@
-//! A certificate and its private key, ready to sign: what the files hold, checked as far as that
-//! can be done without asking Entra.
+//! A certificate and its private key, ready to sign. All is checked that can be checked without
+//! asking Entra.
 
 mod certificate;
+mod files;
 mod key;
 mod password;
 mod pem_file;
@@ -16,30 +17,30 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{self, KeyPair, RsaEncoding, RsaKeyPair};
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use entra_auth_settings_input::{ConfigError, quoted};
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::file::FileName;
-use crate::settings::mistake::{Mistake, quoted};
-use crate::settings::variables::KEY;
-use crate::store::{CertificateFiles, Content};
+use crate::file::NamedFile;
 use crate::text;
-pub use certificate::End;
+use crate::variables::KEY;
+pub use certificate::Expiry;
 use certificate::{Certificate, Chain};
+pub use files::{CertificateFiles, FileContents};
 use password::Password;
 
-/// How assertions are signed.
+/// The algorithm that signs assertions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Algorithm {
-    /// RSASSA-PSS with SHA-256; the certificate is named by its SHA-256 thumbprint.
+    /// RSASSA-PSS with SHA-256. The header names the certificate by its SHA-256 thumbprint.
     Ps256,
-    /// RSASSA-PKCS1-v1_5 with SHA-256; the certificate is named by its SHA-1 thumbprint: the form
-    /// of old clients.
+    /// RSASSA-PKCS1-v1_5 with SHA-256, as old clients sign. The header names the certificate by its
+    /// SHA-1 thumbprint.
     Rs256,
 }
 
 impl Algorithm {
-    /// As in the JWT's header (RFC 7518 §3.1).
+    /// The value of the JWT's `alg` header (RFC 7518 §3.1).
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -56,13 +57,13 @@ impl Algorithm {
     }
 }
 
-/// What assertions look like.
+/// How assertions are signed, and what their header carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Form {
-    /// How they are signed.
+pub struct AssertionFormat {
+    /// The algorithm of the signature.
     pub algorithm: Algorithm,
-    /// Whether they carry the certificate and its chain, which trust by subject name and issuer
-    /// needs.
+    /// Whether the header carries the certificate and its chain (`x5c`), which applications need that
+    /// trust a certificate by its subject name and issuer.
     pub send_chain: bool,
 }
 
@@ -70,59 +71,69 @@ pub struct Form {
 pub struct Credential {
     key: RsaKeyPair,
     algorithm: Algorithm,
-    /// The JWT's header, encoded: the same for every assertion.
+    /// The JWT's header in base64url. All assertions have the same.
     header: String,
     leaf: Certificate,
-    file: FileName,
-    /// What keeps the chain from being whole.
-    chain_warning: Option<Mistake>,
+    file: NamedFile,
+    /// Why the chain in assertions is not complete.
+    chain_warning: Option<ConfigError>,
 }
 
 impl Credential {
-    /// Makes a credential of what the files hold. Whether the certificate is valid now is another
-    /// question: see [`Self::judge`].
+    /// Makes a credential from the content of the files. Of several certificates of the key, `now`
+    /// decides which one is taken. The validity of that one is [`Self::check_validity`]'s to judge.
+    ///
+    /// # Errors
+    /// The content is damaged, encrypted with another password, or holds no RSA key with its
+    /// certificate.
     pub fn load(
         files: &CertificateFiles,
-        content: &Content,
-        form: Form,
+        content: &FileContents,
+        format: AssertionFormat,
         now: Timestamp,
-    ) -> Result<Self, Mistake> {
+    ) -> Result<Self, ConfigError> {
         let (key, mut certificates) = open(files, content)?;
         let public_key = key.public_key().as_ref();
         let Some(leaf) = certificate::take_leaf(&mut certificates, public_key, now) else {
             return Err(no_match(files, &certificates));
         };
-        let chain = form
+        let chain = format
             .send_chain
             .then(|| certificate::chain(leaf.clone(), certificates, now));
-        let header = header(form.algorithm, &leaf, chain.as_ref());
+        let header = header(format.algorithm, &leaf, chain.as_ref());
         let file = files.certificate.clone();
         let warning = chain.and_then(|chain| chain.warning);
         Ok(Self {
             key,
-            algorithm: form.algorithm,
+            algorithm: format.algorithm,
             header,
             leaf,
-            chain_warning: warning.map(|(wrong, fix)| file.mistake(wrong, fix)),
+            chain_warning: warning.map(|(wrong, fix)| file.config_error(wrong, fix)),
             file,
         })
     }
 
-    /// Whether the certificate is valid now; if not, what to tell the user.
-    pub fn judge(&self, now: Timestamp) -> Result<(), Mistake> {
+    /// Checks whether the certificate is valid at `now`.
+    ///
+    /// # Errors
+    /// It has expired, or is not valid yet.
+    pub fn check_validity(&self, now: Timestamp) -> Result<(), ConfigError> {
         self.leaf
-            .judge(now)
-            .map_err(|(wrong, fix)| self.file.mistake(wrong, fix))
+            .check_validity(now)
+            .map_err(|(wrong, fix)| self.file.config_error(wrong, fix))
     }
 
-    /// What to tell the user about the chain in assertions: it lacks an issuer although the file
-    /// seems to hold it, or it is cut.
+    /// A warning about the chain in assertions: an issuer is missing although the file seems to hold
+    /// it, or the chain is too long and was cut.
     #[must_use]
-    pub fn chain_warning(&self) -> Option<&Mistake> {
+    pub fn chain_warning(&self) -> Option<&ConfigError> {
         self.chain_warning.as_ref()
     }
 
-    /// A signed JWT with these claims (RFC 7515 §3.1, compact form).
+    /// A signed JWT with these claims (RFC 7515 §3.1, compact serialization).
+    ///
+    /// # Errors
+    /// The cryptographic library failed; it gives no reason.
     pub fn sign(&self, claims: &serde_json::Value) -> Result<String, Unspecified> {
         let claims = BASE64_URL_SAFE_NO_PAD.encode(claims.to_string());
         let mut jwt = format!("{}.{claims}", self.header);
@@ -138,7 +149,7 @@ impl Credential {
         Ok(jwt)
     }
 
-    /// How it signs.
+    /// The algorithm of the signatures.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
@@ -150,21 +161,21 @@ impl Credential {
         &self.leaf.subject
     }
 
-    /// The certificate's SHA-256 thumbprint, as in `x5t#S256`.
+    /// The certificate's SHA-256 thumbprint in base64url, as `x5t#S256` has it.
     #[must_use]
     pub fn thumbprint(&self) -> String {
         thumbprint(&digest::SHA256, &self.leaf)
     }
 
-    /// The first moment of the certificate's life.
+    /// The first moment at which the certificate is valid.
     #[must_use]
     pub fn not_before(&self) -> Timestamp {
         self.leaf.not_before
     }
 
-    /// The last one.
+    /// The last moment at which the certificate is valid.
     #[must_use]
-    pub fn not_after(&self) -> End {
+    pub fn not_after(&self) -> Expiry {
         self.leaf.not_after
     }
 }
@@ -178,15 +189,16 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// The first byte of everything in DER here.
+/// The tag of a `SEQUENCE`: the first byte of a certificate, a key or a PFX in DER.
 const SEQUENCE: u8 = 0x30;
 
+/// The private key and all certificates in the files.
 fn open(
     files: &CertificateFiles,
-    content: &Content,
-) -> Result<(RsaKeyPair, Vec<Certificate>), Mistake> {
+    content: &FileContents,
+) -> Result<(RsaKeyPair, Vec<Certificate>), ConfigError> {
     let password = match (&files.password, &content.password) {
-        (Some(file), Some(content)) => Some(Password::of(content, file)?),
+        (Some(file), Some(content)) => Some(Password::read_from(content, file)?),
         _ => None,
     };
     let (password, file) = (password.as_ref(), &files.certificate);
@@ -201,7 +213,7 @@ fn open(
         return Ok((key, certificates));
     }
     if Certificate::parse(certificate).is_some() {
-        return Err(file.mistake(
+        return Err(file.config_error(
             "is a certificate in DER form, without a private key",
             format!(
                 "Convert it to PEM with `openssl x509`, and name its key in {KEY}; or export both \
@@ -209,21 +221,21 @@ fn open(
             ),
         ));
     }
-    // So base64 text of DER begins.
+    // Base64 of DER begins with these letters.
     if certificate.starts_with(b"MI") {
-        return Err(file.mistake(
+        return Err(file.config_error(
             "is base64 text, not the PFX itself",
             "Decode it with `base64 -d`; with the Key Vault CSI driver, set objectEncoding: base64.",
         ));
     }
     if !certificate.starts_with(&[SEQUENCE]) {
-        return Err(file.mistake(
+        return Err(file.config_error(
             "is neither PEM nor PFX",
             "Export the certificate with its private key as PEM or PFX.",
         ));
     }
     if let Some(key) = &files.key {
-        return Err(key.mistake(
+        return Err(key.config_error(
             format!("is set beside a PFX file ({})", file.setting),
             "Unset it: a PFX brings its own key.",
         ));
@@ -231,7 +243,7 @@ fn open(
     pfx::open(certificate, password, file)
 }
 
-fn no_match(files: &CertificateFiles, certificates: &[Certificate]) -> Mistake {
+fn no_match(files: &CertificateFiles, certificates: &[Certificate]) -> ConfigError {
     let subjects: Vec<String> = certificates
         .iter()
         .map(|certificate| quoted(&certificate.subject))
@@ -244,7 +256,7 @@ fn no_match(files: &CertificateFiles, certificates: &[Certificate]) -> Mistake {
         ),
         None => "its private key".into(),
     };
-    files.certificate.mistake(
+    files.certificate.config_error(
         format!(
             "holds no certificate of {key}, only {}",
             subjects.join(", ")

@@ -2,28 +2,27 @@
 
 use std::fmt;
 
+use entra_auth_settings_input::{ConfigError, quoted};
 use zeroize::Zeroizing;
 
-use crate::file::FileName;
-use crate::settings::mistake::{Mistake, quoted};
+use crate::file::NamedFile;
 use crate::text;
 
 /// A password, and the file that it came from. `Debug` hides it.
 pub(super) struct Password {
     text: Zeroizing<String>,
-    file: FileName,
+    file: NamedFile,
 }
 
 impl Password {
-    /// Takes the password out of a file's content: all of it but a byte-order mark at the beginning
-    /// and one line end, which editors and `echo` add. Any other character may be the password's,
-    /// and whether it is shows when the file is opened.
-    pub(super) fn of(content: &[u8], file: &FileName) -> Result<Self, Mistake> {
-        let text = text::of(content, file, "Write the password into it as UTF-8 text.")?;
+    /// The password in a file: the whole content without a byte-order mark at the beginning and without
+    /// one line end, which editors and `echo` add. Any other character may belong to the password.
+    pub(super) fn read_from(content: &[u8], file: &NamedFile) -> Result<Self, ConfigError> {
+        let text = text::utf8(content, file, "Write the password into it as UTF-8 text.")?;
         let text = text.strip_suffix('\n').unwrap_or(text);
         let text = text.strip_suffix('\r').unwrap_or(text);
         if text.is_empty() {
-            return Err(file.mistake(
+            return Err(file.config_error(
                 "holds nothing but a line end",
                 "Write the password into it, or unset the variable where there is none.",
             ));
@@ -34,16 +33,16 @@ impl Password {
         })
     }
 
-    /// The password itself, for the one place that decrypts with it.
+    /// The text of the password, for decryption.
     #[must_use]
     pub(super) fn expose(&self) -> &str {
         &self.text
     }
 
-    /// It is given for a file that has none.
+    /// The error where `opened` has no password.
     #[must_use]
-    pub(super) fn needless(&self, opened: &FileName) -> Mistake {
-        self.file.mistake(
+    pub(super) fn not_needed(&self, opened: &NamedFile) -> ConfigError {
+        self.file.config_error(
             format!(
                 "holds a password, but {} has none",
                 quoted(&opened.path.to_string_lossy())
@@ -55,15 +54,15 @@ impl Password {
         )
     }
 
-    /// It does not fit.
+    /// The error where `encrypted` has another password.
     #[must_use]
-    pub(super) fn wrong(&self, encrypted: &FileName) -> Mistake {
+    pub(super) fn wrong(&self, encrypted: &NamedFile) -> ConfigError {
         let encrypted = quoted(&encrypted.path.to_string_lossy());
         let mut wrong = format!("does not hold the password of {encrypted}");
         if let Some(text::Invisible { name, position, .. }) = text::first_invisible(&self.text) {
             wrong += &format!(", but {name} as character {position}");
         }
-        self.file.mistake(
+        self.file.config_error(
             wrong,
             "Write the right password into it; one line end after it is ignored, other white space \
              counts.",
@@ -80,14 +79,14 @@ impl fmt::Debug for Password {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::variables::PASSWORD;
+    use crate::variables::PASSWORD;
 
-    fn password(content: &[u8]) -> Result<Password, Mistake> {
-        let file = FileName {
+    fn password(content: &[u8]) -> Result<Password, ConfigError> {
+        let file = NamedFile {
             setting: PASSWORD,
             path: "/secrets/password".into(),
         };
-        Password::of(content, &file)
+        Password::read_from(content, &file)
     }
 
     #[test]
@@ -106,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_a_password_is_a_mistake() {
+    fn a_file_without_a_password_is_refused() {
         for (content, wrong) in [
             (&b"\n"[..], "holds nothing but a line end. Write"),
             (b"\xff", "holds bytes that are no UTF-8 text. Write"),
@@ -121,11 +120,17 @@ mod tests {
 
     #[test]
     fn a_wrong_password_with_a_character_that_nobody_sees_says_which() {
-        let file = FileName {
+        let file = NamedFile {
             setting: "AAD_CLIENT_CERTIFICATE_PATH",
             path: "/secrets/a.pfx".into(),
         };
-        let wrong = |content: &str| password(content.as_bytes()).unwrap().wrong(&file).wrong;
+        let wrong = |content: &str| {
+            password(content.as_bytes())
+                .unwrap()
+                .wrong(&file)
+                .problem
+                .wrong
+        };
         assert!(wrong("secret").ends_with("the password of \"/secrets/a.pfx\""));
         let said = wrong("sec\u{200b}ret");
         let expected = "\"/secrets/a.pfx\", but a zero width space (U+200B) as character 4";

@@ -1,17 +1,16 @@
-//! PEM files (RFC 7468): certificates and one private key in any order, with whatever text
-//! between them.
+//! PEM files (RFC 7468): certificates and one private key in any order, with any text between them.
 
 use aws_lc_rs::signature::RsaKeyPair;
+use entra_auth_settings_input::{ConfigError, quoted};
 use pem::Pem;
 use zeroize::Zeroizing;
 
 use crate::credential::certificate::Certificate;
 use crate::credential::key;
 use crate::credential::password::Password;
-use crate::file::FileName;
-use crate::settings::mistake::{Mistake, quoted};
-use crate::settings::variables::KEY;
+use crate::file::NamedFile;
 use crate::text;
+use crate::variables::KEY;
 
 const BEGIN: &[u8] = b"-----BEGIN ";
 
@@ -22,7 +21,10 @@ pub(super) fn is_pem(content: &[u8]) -> bool {
 }
 
 /// The certificates of a file; there is at least one.
-pub(super) fn certificates(content: &[u8], file: &FileName) -> Result<Vec<Certificate>, Mistake> {
+pub(super) fn certificates(
+    content: &[u8],
+    file: &NamedFile,
+) -> Result<Vec<Certificate>, ConfigError> {
     let mut certificates = Vec::new();
     for block in blocks(content, file)? {
         if matches!(block.tag(), "CERTIFICATE" | "X509 CERTIFICATE") {
@@ -31,7 +33,7 @@ pub(super) fn certificates(content: &[u8], file: &FileName) -> Result<Vec<Certif
         }
     }
     if certificates.is_empty() {
-        return Err(file.mistake(
+        return Err(file.config_error(
             "holds no certificate",
             "Put the certificate that belongs to the private key there, as PEM.",
         ));
@@ -43,21 +45,21 @@ pub(super) fn certificates(content: &[u8], file: &FileName) -> Result<Vec<Certif
 pub(super) fn private_key(
     content: &[u8],
     password: Option<&Password>,
-    file: &FileName,
-) -> Result<RsaKeyPair, Mistake> {
+    file: &NamedFile,
+) -> Result<RsaKeyPair, ConfigError> {
     let mut keys = blocks(content, file)?;
     keys.retain(|block| block.tag().ends_with("PRIVATE KEY"));
-    // Before one is decrypted, which takes its time.
+    // Several keys are an error before one is decrypted, which takes time.
     let block = match (keys.pop(), keys.len()) {
         (Some(block), 0) => block,
         (Some(_), others) => {
-            return Err(file.mistake(
+            return Err(file.config_error(
                 format!("holds {} private keys", others + 1),
                 "Keep the one that belongs to the certificate.",
             ));
         }
         (None, _) => {
-            return Err(file.mistake(
+            return Err(file.config_error(
                 "holds no private key",
                 if file.setting == KEY {
                     "Put the certificate's private key there, as PEM.".to_owned()
@@ -80,12 +82,12 @@ pub(super) fn private_key(
     }
 }
 
-/// Templates and failed exports leave nothing between the lines.
-fn refuse_empty(block: &Pem, file: &FileName) -> Result<(), Mistake> {
+/// Refuses a block without content, as templates and failed exports leave it.
+fn refuse_empty(block: &Pem, file: &NamedFile) -> Result<(), ConfigError> {
     if !block.contents().is_empty() {
         return Ok(());
     }
-    Err(file.mistake(
+    Err(file.config_error(
         format!(
             "holds a PEM block with nothing in it ({})",
             quoted(block.tag())
@@ -94,24 +96,24 @@ fn refuse_empty(block: &Pem, file: &FileName) -> Result<(), Mistake> {
     ))
 }
 
-fn blocks(content: &[u8], file: &FileName) -> Result<Vec<Pem>, Mistake> {
+fn blocks(content: &[u8], file: &NamedFile) -> Result<Vec<Pem>, ConfigError> {
     text::refuse_utf16(content, file)?;
     let damaged = || {
-        // Between the blocks there may be anything.
+        // The text between the blocks may be in any encoding.
         let text = String::from_utf8_lossy(content);
         match text::first_invisible(&text) {
-            Some(text::Invisible { name, line, .. }) => file.mistake(
+            Some(text::Invisible { name, line, .. }) => file.config_error(
                 format!("holds a damaged PEM block, and {name} in line {line}"),
                 "Copy the file again, not its text from a web page or a chat.",
             ),
-            None => file.mistake(
+            None => file.config_error(
                 "holds a damaged or incomplete PEM block",
                 "Copy the file again; each block ends with its -----END line.",
             ),
         }
     };
     let blocks = pem::parse_many(content).map_err(|_| damaged())?;
-    // The parser passes over what is cut off at the end.
+    // The parser ignores a block that is cut off at the end.
     if blocks.len() == blocks_begun(content) {
         Ok(blocks)
     } else {

@@ -1,44 +1,42 @@
-//! What it takes to open what is encrypted: the file itself says how often its password is hashed,
-//! and a file that says too much would keep the token-sidecar busy for hours, or take its memory.
+//! A limit on the work that decryption takes. The file itself says how often its password is hashed;
+//! without a limit a file could occupy the token-sidecar for hours, or exhaust its memory.
 
+use entra_auth_settings_input::ConfigError;
 use pkcs8::pkcs5::pbes2::{Kdf, Parameters, ScryptParams};
 
-use crate::file::FileName;
-use crate::settings::mistake::Mistake;
+use crate::file::NamedFile;
 
 /// Rounds of a hash for all parts of a file together, which take some seconds. OpenSSL's default is
-/// 2048 for each part, NSS' and OWASP's advice 600,000.
-const MOST_ROUNDS: u64 = 5_000_000;
-/// What scrypt may take of memory, in bytes; OpenSSL's default takes 16 MiB.
-const MOST_MEMORY: u64 = 64 << 20;
+/// 2048 for each part; NSS uses, and OWASP recommends, 600,000.
+const MAX_ROUNDS: u64 = 5_000_000;
+/// The memory that scrypt may take, in bytes. OpenSSL's default takes 16 MiB.
+const MAX_MEMORY: u64 = 64 << 20;
 
-/// What may still be hashed for a file. Each derivation of a key is paid for before it begins, be
-/// it of what another has decrypted, or with the second of two passwords.
+/// The rounds that are left for a file. Each key derivation spends its rounds before it begins, also
+/// for a part inside an encrypted part, and for a second try with another password.
 #[derive(Debug)]
 pub(super) struct Budget {
     rounds: u64,
 }
 
-/// A file wants more than its budget.
+/// A file needs more work than its budget.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TooMuchWork;
 
 impl Default for Budget {
     fn default() -> Self {
-        Self {
-            rounds: MOST_ROUNDS,
-        }
+        Self { rounds: MAX_ROUNDS }
     }
 }
 
 impl Budget {
-    /// Pays for so many rounds of a hash.
+    /// Spends rounds of a hash.
     pub(super) fn spend(&mut self, rounds: u64) -> Result<(), TooMuchWork> {
         self.rounds = self.rounds.checked_sub(rounds).ok_or(TooMuchWork)?;
         Ok(())
     }
 
-    /// Pays for the key that PBES2 makes of a password (RFC 8018 §6.2).
+    /// Spends what PBES2 takes to derive its key (RFC 8018 §6.2).
     pub(super) fn spend_for(&mut self, encryption: &Parameters) -> Result<(), TooMuchWork> {
         self.spend(match &encryption.kdf {
             Kdf::Pbkdf2(parameters) => parameters.iteration_count.into(),
@@ -49,22 +47,23 @@ impl Budget {
 }
 
 impl TooMuchWork {
-    /// What to tell the user.
-    pub(super) fn mistake(&self, file: &FileName) -> Mistake {
-        file.mistake(
+    /// The error of the file.
+    pub(super) fn config_error(&self, file: &NamedFile) -> ConfigError {
+        file.config_error(
             "wants its password hashed so often, or with so much memory, that opening it is refused",
             "Encrypt it again with fewer iterations: OpenSSL's default will do.",
         )
     }
 }
 
-/// A round of PBKDF2 for each block of 128 bytes, which is about what it takes.
+/// The work of scrypt: about a round of PBKDF2 for each block of 128 bytes. More than [`MAX_MEMORY`]
+/// counts as more than any budget.
 fn scrypt(parameters: &ScryptParams) -> u64 {
     let blocks = parameters
         .cost_parameter
         .saturating_mul(parameters.block_size.into());
     match blocks.saturating_mul(128) {
-        ..=MOST_MEMORY => blocks.saturating_mul(parameters.parallelization.into()),
+        ..=MAX_MEMORY => blocks.saturating_mul(parameters.parallelization.into()),
         _ => u64::MAX,
     }
 }
@@ -103,13 +102,13 @@ mod tests {
             (scrypt(16_384, 8, 40), false),
             (scrypt(1 << 62, 8, 1), false),
         ] {
-            let paid = Budget::default().spend_for(&parameters);
-            assert_eq!(paid.is_ok(), is_fine, "{parameters:?}");
+            let spent = Budget::default().spend_for(&parameters);
+            assert_eq!(spent.is_ok(), is_fine, "{parameters:?}");
         }
     }
 
     #[test]
-    fn the_parts_of_a_file_are_paid_for_together() {
+    fn the_parts_of_a_file_share_one_budget() {
         let mut budget = Budget::default();
         for _ in 0..4 {
             assert_eq!(budget.spend_for(&pbkdf2(1_000_000)), Ok(()));

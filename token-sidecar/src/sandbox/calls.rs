@@ -1,6 +1,5 @@
-//! seccomp: system calls that a program needs which wants to send a key away or to become another
-//! program. Forbidding these few is robust; allowing only what is used today would break with the
-//! next C library.
+//! seccomp: forbids the system calls that code needs to send a key away or to start another program.
+//! An allow list of the calls that are used today would break with the next C library.
 
 use std::collections::BTreeMap;
 use std::mem::offset_of;
@@ -9,13 +8,13 @@ use libc::c_long;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, sock_filter};
 
 const FORBIDDEN: &[c_long] = &[
-    // Sockets; those that listen are there already, and accepting needs none of these.
+    // Sockets. The listening ones exist already, and `accept` needs none of these.
     libc::SYS_socket,
     libc::SYS_socketpair,
     libc::SYS_connect,
     libc::SYS_bind,
     libc::SYS_listen,
-    // It would carry all of the above past this filter.
+    // io_uring performs the calls above without passing this filter.
     libc::SYS_io_uring_setup,
     libc::SYS_io_uring_enter,
     libc::SYS_io_uring_register,
@@ -33,7 +32,7 @@ const FORBIDDEN: &[c_long] = &[
     libc::SYS_process_vm_writev,
     libc::SYS_pidfd_open,
     libc::SYS_pidfd_getfd,
-    // The kernel's less travelled roads.
+    // Interfaces of the kernel that are rarely used and often have vulnerabilities.
     libc::SYS_add_key,
     libc::SYS_bpf,
     libc::SYS_chroot,
@@ -55,8 +54,8 @@ const FORBIDDEN: &[c_long] = &[
     libc::SYS_userfaultfd,
 ];
 
-/// Makes those calls fail with EPERM, and sets `no_new_privs`, without which a filter needs
-/// privileges.
+/// Makes these calls fail with EPERM. Also sets `no_new_privs`, without which a process needs
+/// privileges to install a filter.
 pub(super) fn restrict() -> Result<(), String> {
     let architecture = std::env::consts::ARCH
         .try_into()
@@ -73,11 +72,10 @@ pub(super) fn restrict() -> Result<(), String> {
     seccompiler::apply_filter(&program).map_err(|error| error.to_string())
 }
 
-/// Denies all system calls of the x32 ABI, which has a number of its own for each of those that are
-/// forbidden: on x86_64 a kernel with `CONFIG_X86_X32_ABI` takes them from every program, and tells
-/// them to a filter as calls of the same architecture (seccomp(2), "Caveats"). They are told by a
-/// bit of the number, for which seccompiler has no rule; jumps are relative, so that these
-/// instructions can stand before its own.
+/// Denies all system calls of the x32 ABI, which has its own numbers for the forbidden calls. An x86_64
+/// kernel with `CONFIG_X86_X32_ABI` accepts them from every program and reports the same architecture
+/// to the filter (seccomp(2), "Caveats"). A bit of the number identifies them, for which seccompiler has
+/// no rule. Jumps are relative, so these instructions can be put before its own.
 fn deny_x32() -> [sock_filter; 3] {
     /// `__X32_SYSCALL_BIT` of Linux' `asm/unistd.h`.
     const X32: u32 = 0x4000_0000;

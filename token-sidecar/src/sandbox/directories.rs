@@ -1,20 +1,20 @@
-//! In which directories a file, and whatever comes in its place, can be found.
+//! The directories that must stay readable so that a file can be replaced.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-/// Links in these are the system's own (`/var/run`, `/bin`), and nobody swaps them; to let all
-/// below them be read would let nearly everything be read.
+/// Symbolic links in these directories belong to the system (`/var/run`, `/bin`) and are not replaced.
+/// Read access to these directories would include nearly all files.
 const OF_THE_SYSTEM: [&str; 2] = ["/", "/var"];
 
-/// As many as the kernel follows (`path_resolution(7)`).
+/// As many links as the kernel follows (`path_resolution(7)`).
 const MOST_LINKS: usize = 40;
 
-/// What must stay readable so that a file can be replaced: its directory, and the directory of
-/// each symbolic link on the way to it, because swapping such a link is how Kubernetes and its
-/// drivers replace files. Of a file in one of the system's directories only the file itself.
+/// The directory of a file, and the directory of each symbolic link on the way to it: Kubernetes and
+/// its CSI drivers replace files by replacing such a link. Of a file in one of the system's directories,
+/// the file itself.
 #[must_use]
 pub(super) fn readable(path: &Path) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! Landlock: which files can be read, and no TCP.
+//! Landlock: access to the allowed files only, and no TCP.
 
 use std::path::{Path, PathBuf};
 
@@ -10,10 +10,10 @@ use landlock::{
 use super::Allowed;
 use super::directories::readable;
 
-/// The newest rules known here; an older kernel enforces those of them that it knows.
+/// The newest ABI that is used. An older kernel enforces the part that it supports.
 const RULES: ABI = ABI::V7;
 
-/// What became of the files, and of TCP (kernel 6.7 and newer).
+/// Restricts files and TCP (from Linux 6.7), and gives for each whether the kernel enforces it.
 pub(super) fn restrict(allowed: &Allowed) -> (Result<(), String>, Result<(), String>) {
     let abi = match landlock(allowed) {
         Ok(status) => match status.landlock {

@@ -1,85 +1,89 @@
-//! Environment → checked settings, with every mistake found at once. The files are looked into
-//! here too: what cannot work is said before anything listens.
+//! Reads the settings from the environment and reports all errors at once. The files that the
+//! variables name are read here too, so that a file that cannot be used ends the start before
+//! anything listens.
 
-pub mod authority;
-pub mod mistake;
-pub mod variables;
+mod token_endpoint;
+mod values;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use entra_token_core::config::Uuid;
+use entra_auth_settings_input::{ConfigError, Problem, Variables};
+use entra_token_core::config::Tenant;
 use jiff::Timestamp;
 
-use crate::credential::{Algorithm, Form};
-use crate::file::FileName;
+use crate::credential::{Algorithm, AssertionFormat, CertificateFiles};
+use crate::file::NamedFile;
 use crate::log::{Level, Log};
 use crate::served_file::ServedFile;
 use crate::signer::Signer;
-use crate::store::{CertificateFiles, Store};
-use mistake::{Mistake, quoted};
-use variables::{
+use crate::store::Store;
+use crate::variables::{
     ADDRESS, ALGORITHM, AUTHORITY_HOST, CERTIFICATE, CLIENT_ID, CLIENT_SECRET, CLOUD,
-    FEDERATED_TOKEN, KEY, LOG_LEVEL, PASSWORD, SEND_CHAIN, SOCKET, TENANT_ID, Variables,
+    FEDERATED_TOKEN, KEY, LOG_LEVEL, PASSWORD, SEND_CHAIN, SOCKET, TENANT_ID,
 };
+use token_endpoint::token_endpoint;
 
-/// Where the socket is unless a variable says otherwise.
+/// The socket where neither a socket nor an address is set.
 const DEFAULT_SOCKET: &str = "/run/entra-auth/token-sidecar.sock";
 
-/// All that the sidecar needs to know.
+/// The settings of the token-sidecar.
 #[derive(Debug)]
 pub struct Settings {
-    /// Who signs; none where only files are handed out.
+    /// Signs assertions; none where no certificate is set and the sidecar only serves files.
     pub signer: Option<Signer>,
-    /// The file behind `GET /federated-token`.
+    /// The file that `GET /federated-token` serves.
     pub federated_token: ServedFile,
-    /// The file behind `GET /client-secret`.
+    /// The file that `GET /client-secret` serves.
     pub client_secret: ServedFile,
-    /// The Unix socket.
+    /// The Unix socket to listen on.
     pub socket: Option<PathBuf>,
-    /// The loopback address.
+    /// The loopback address to listen on.
     pub address: Option<SocketAddr>,
-    /// Where lines go.
+    /// The log, at the level that is set.
     pub log: Log,
 }
 
-/// What came of reading the environment.
+/// The outcome of reading the environment.
 #[derive(Debug)]
 pub struct Reading {
-    /// The settings, or everything that is wrong with them.
-    pub outcome: Result<Settings, Vec<Mistake>>,
-    /// What deserves a warning either way.
+    /// The settings, or all errors in them.
+    pub outcome: Result<Settings, Vec<ConfigError>>,
+    /// Warnings, in either case.
     pub warnings: Vec<String>,
 }
 
-/// Reads the environment and the files that it names.
+/// Reads the environment and the files that it names. `now` decides whether the certificate is valid.
 #[must_use]
 pub fn read(variables: &Variables, now: Timestamp) -> Reading {
     let mut reader = Reader {
         variables,
-        mistakes: Vec::new(),
+        errors: Vec::new(),
         warnings: Vec::new(),
     };
     let settings = reader.settings(now);
     Reading {
         outcome: match settings {
-            Some(settings) if reader.mistakes.is_empty() => Ok(settings),
-            _ => Err(reader.mistakes),
+            Some(settings) if reader.errors.is_empty() => Ok(settings),
+            _ => Err(reader.errors),
         },
         warnings: reader.warnings,
     }
 }
 
-/// Collects mistakes; whatever is missing because of one is `None`.
+/// Collects errors and warnings. A method that gives `None` has added an error, unless its
+/// documentation says otherwise.
 struct Reader<'a> {
     variables: &'a Variables,
-    mistakes: Vec<Mistake>,
+    errors: Vec<ConfigError>,
     warnings: Vec<String>,
 }
 
 impl Reader<'_> {
     fn settings(&mut self, now: Timestamp) -> Option<Settings> {
-        let level = self.parsed(LOG_LEVEL, log_level).unwrap_or(Level::Info);
+        let level = self
+            .parsed(LOG_LEVEL, values::log_level)
+            .unwrap_or(Level::Info);
         let log = Log(level);
         let signer = self.signer(log, now);
         let federated_token = self.served_file(FEDERATED_TOKEN);
@@ -88,7 +92,7 @@ impl Reader<'_> {
             .iter()
             .all(|name| self.variables.value(name).is_none());
         if nothing_to_do {
-            self.mistakes.push(Mistake::new(
+            self.errors.push(ConfigError::new(
                 CERTIFICATE,
                 "is not set",
                 format!(
@@ -97,7 +101,7 @@ impl Reader<'_> {
                 ),
             ));
         }
-        let address = self.parsed(ADDRESS, loopback);
+        let address = self.parsed(ADDRESS, values::loopback_address);
         let socket = match (self.variables.value(SOCKET), address) {
             (Some(socket), _) => Some(PathBuf::from(socket)),
             (None, Some(_)) => None,
@@ -113,18 +117,18 @@ impl Reader<'_> {
         })
     }
 
-    /// `Some(None)` where no certificate is asked for; `None` after a mistake.
+    /// The signer; `Some(None)` where no certificate is set, `None` after an error.
     fn signer(&mut self, log: Log, now: Timestamp) -> Option<Option<Signer>> {
-        let form = Form {
+        let format = AssertionFormat {
             algorithm: self
-                .parsed(ALGORITHM, algorithm)
+                .parsed(ALGORITHM, values::algorithm)
                 .unwrap_or(Algorithm::Ps256),
-            send_chain: self.parsed(SEND_CHAIN, on_or_off).unwrap_or(true),
+            send_chain: self.parsed(SEND_CHAIN, values::on_or_off).unwrap_or(true),
         };
         let Some(certificate) = self.file(CERTIFICATE) else {
             for name in [KEY, PASSWORD] {
                 if self.variables.value(name).is_some() {
-                    self.mistakes.push(Mistake::new(
+                    self.errors.push(ConfigError::new(
                         name,
                         format!("is set, but {CERTIFICATE} is not"),
                         "Name the certificate, or unset this variable too.",
@@ -138,29 +142,31 @@ impl Reader<'_> {
             key: self.file(KEY),
             password: self.file(PASSWORD),
         };
-        let store = Store::open(files, form, log, now);
-        let store = store.map_err(|mistake| self.mistakes.push(mistake)).ok();
-        let client_id = self.one_of(CLIENT_ID, "the application's client id", client_id);
-        let tenant = self.one_of(TENANT_ID, "the tenant's id or domain", tenant);
-        let (cloud, host) = (
+        let store = self.noted(Store::open(files, format, log, now));
+        let client_id = self.first_set(CLIENT_ID, "the application's client id", values::client_id);
+        let tenant = self.first_set(TENANT_ID, "the tenant's id or domain", values::tenant);
+        // The host is checked even without a tenant, so that all errors are reported at once.
+        let token_endpoint = self.noted(token_endpoint(
             self.variables.value(CLOUD),
             self.variables.value(AUTHORITY_HOST),
-        );
-        // Without a tenant the host is still looked at, so that all is said at once.
-        let endpoint =
-            authority::token_endpoint(cloud, host, tenant.as_deref().unwrap_or_default())
-                .map_err(|mistake| self.mistakes.push(mistake))
-                .ok();
+            tenant.as_ref().map_or("", Tenant::as_str),
+        ));
         tenant?;
         Some(Some(Signer {
             client_id: client_id?,
-            token_endpoint: endpoint?,
+            token_endpoint: token_endpoint?,
             store: store?,
         }))
     }
 
-    fn file(&self, setting: &'static str) -> Option<FileName> {
-        self.variables.value(setting).map(|path| FileName {
+    /// The value, after an error has been added where there is none.
+    fn noted<T>(&mut self, result: Result<T, ConfigError>) -> Option<T> {
+        result.map_err(|error| self.errors.push(error)).ok()
+    }
+
+    /// The file that a variable names; `None` where the variable is not set.
+    fn file(&self, setting: &'static str) -> Option<NamedFile> {
+        self.variables.value(setting).map(|path| NamedFile {
             setting,
             path: path.into(),
         })
@@ -171,40 +177,34 @@ impl Reader<'_> {
             setting,
             file: self.file(setting),
         };
-        if let Some(Err(mistake)) = served_file.content() {
-            self.mistakes.push(mistake);
+        if let Some(Err(error)) = served_file.content() {
+            self.errors.push(error);
         }
         served_file
     }
 
+    /// The value of a variable; `None` also where the variable is not set.
     fn parsed<T>(
         &mut self,
         setting: &'static str,
-        parse: impl FnOnce(&str) -> Result<T, (String, String)>,
+        parse: impl FnOnce(&str) -> Result<T, Problem>,
     ) -> Option<T> {
         let value = self.variables.value(setting)?;
-        match parse(value) {
-            Ok(parsed) => Some(parsed),
-            Err((wrong, fix)) => {
-                let wrong = format!("is {}, which {wrong}", quoted(value));
-                self.mistakes.push(Mistake::new(setting, wrong, fix));
-                None
-            }
-        }
+        self.noted(parse(value).map_err(|problem| problem.of(setting)))
     }
 
-    /// The first of two names wins; a difference is worth a warning.
-    fn one_of<T>(
+    /// The value of the first of two variables that is set. Different values are a warning.
+    fn first_set<T>(
         &mut self,
         [ours, sdks]: [&'static str; 2],
         what: &str,
-        parse: impl FnOnce(&str) -> Result<T, (String, String)>,
+        parse: impl FnOnce(&str) -> Result<T, Problem>,
     ) -> Option<T> {
         let (first, second) = (self.variables.value(ours), self.variables.value(sdks));
         match (first, second) {
             (None, None) => {
                 let fix = format!("Set it to {what}.");
-                self.mistakes.push(Mistake::new(ours, "is not set", fix));
+                self.errors.push(ConfigError::new(ours, "is not set", fix));
                 None
             }
             (None, Some(_)) => self.parsed(sdks, parse),
@@ -216,86 +216,5 @@ impl Reader<'_> {
                 self.parsed(ours, parse)
             }
         }
-    }
-}
-
-fn client_id(value: &str) -> Result<Uuid, (String, String)> {
-    value.parse().map_err(|_| {
-        (
-            "is no UUID".into(),
-            "Give the application's client id, as 00000000-0000-0000-0000-000000000000.".into(),
-        )
-    })
-}
-
-fn tenant(value: &str) -> Result<String, (String, String)> {
-    let lower = value.to_ascii_lowercase();
-    let is_domain = lower.contains('.')
-        && lower.split('.').all(|label| !label.is_empty())
-        && lower
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
-    if is_domain || lower.parse::<Uuid>().is_ok() {
-        Ok(lower)
-    } else {
-        Err((
-            "is no tenant".into(),
-            "Give the tenant's id or domain; common, organizations and consumers have no \
-             applications of their own."
-                .into(),
-        ))
-    }
-}
-
-fn algorithm(value: &str) -> Result<Algorithm, (String, String)> {
-    match value.to_ascii_uppercase().as_str() {
-        "PS256" => Ok(Algorithm::Ps256),
-        "RS256" => Ok(Algorithm::Rs256),
-        _ => Err(("is unknown".into(), "Use PS256 or RS256.".into())),
-    }
-}
-
-fn on_or_off(value: &str) -> Result<bool, (String, String)> {
-    match value.to_ascii_lowercase().as_str() {
-        "on" => Ok(true),
-        "off" => Ok(false),
-        _ => Err(("is unknown".into(), "Use on or off.".into())),
-    }
-}
-
-/// The names are Envoy's and `warn`, because one `LOG_LEVEL` is for all programs in a container.
-fn log_level(value: &str) -> Result<Level, (String, String)> {
-    match value.to_ascii_lowercase().as_str() {
-        "trace" | "debug" => Ok(Level::Debug),
-        "info" => Ok(Level::Info),
-        "warning" | "warn" => Ok(Level::Warning),
-        "error" | "critical" => Ok(Level::Error),
-        "off" => Ok(Level::Off),
-        _ => Err((
-            "is unknown".into(),
-            "Use one of trace, debug, info, warning, error, critical, off.".into(),
-        )),
-    }
-}
-
-fn loopback(value: &str) -> Result<SocketAddr, (String, String)> {
-    let address = match value.strip_prefix("localhost:") {
-        Some(port) => port
-            .parse()
-            .ok()
-            .map(|port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)),
-        None => value.parse().ok(),
-    };
-    match address {
-        Some(address) if address.ip().is_loopback() => Ok(address),
-        Some(_) => Err((
-            "is reached by others".into(),
-            "Use a loopback address, as 127.0.0.1:8190: whoever reaches it is given assertions."
-                .into(),
-        )),
-        None => Err((
-            "is no address with a port".into(),
-            "Give a loopback address, as 127.0.0.1:8190.".into(),
-        )),
     }
 }

@@ -27,8 +27,8 @@ fn the_chain_is_what_issued_the_leaf_and_nothing_else() {
 #[test]
 fn of_two_authorities_of_one_name_the_one_whose_key_signed_the_leaf_is_sent() {
     use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P521_SHA512};
-    // The signature tells, with key identifiers and without. Where it cannot be verified, as with
-    // SHA-512 and ECDSA, the identifiers do.
+    // The signature decides, with and without key identifiers. Where it cannot be verified, as with
+    // SHA-512 and ECDSA, the key identifiers decide.
     for (algorithm, is_identified) in [
         (&PKCS_ECDSA_P256_SHA256, true),
         (&PKCS_ECDSA_P256_SHA256, false),
@@ -47,7 +47,7 @@ fn of_two_authorities_of_one_name_the_one_whose_key_signed_the_leaf_is_sent() {
             ] {
                 assert_chain(&leaf, &authorities, &[&issuer.certificate.der]);
             }
-            // Without the issuer, only an identifier tells for certain that the other is not it.
+            // Without the issuer in the file, only a key identifier proves that another is not it.
             let sent: &[&[u8]] = match is_identified {
                 true => &[],
                 false => &[&other.certificate.der],
@@ -169,7 +169,7 @@ fn another_authority_with_the_issuers_name_is_not_sent_but_warned_about() {
     ] {
         assert!(warning.contains(part), "{part}: {warning}");
     }
-    // Who sends no chain misses nothing, and neither does who has the issuer too.
+    // No warning where no chain is sent, or where the file holds the issuer, too.
     let off = [
         (CERTIFICATE, path.as_str()),
         ("AAD_CLIENT_CERTIFICATE_SEND_CHAIN", "off"),

@@ -1,4 +1,4 @@
-//! What the process cannot do any more once it serves, and how little it needs.
+//! The restrictions of the serving process, and its memory.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -16,7 +16,7 @@ use crate::support::pki;
 use crate::support::process::Sidecar;
 use crate::support::{ASSERTION, Files};
 
-/// Why a failed call failed.
+/// The error number of a failed call.
 fn kind<T>(outcome: std::io::Result<T>) -> Option<ErrorKind> {
     outcome.map_err(|error| error.kind()).err()
 }
@@ -35,7 +35,7 @@ fn inside_the_sandbox_other_files_sockets_and_programs_are_out_of_reach() {
     ours.write("socket", "");
     assert!(TcpStream::connect(address).is_ok() && fs::read(&other).is_ok());
 
-    // A thread is confined alone: the other tests go on as before.
+    // Only this thread is confined; the other tests are not.
     let confinement = std::thread::spawn(move || {
         let confinement = sandbox::enter(&needed);
         let denied = Some(ErrorKind::PermissionDenied);
@@ -98,7 +98,7 @@ fn system_calls_of_the_x32_abi_are_denied_whatever_they_are() {
     .unwrap();
 }
 
-/// Whether this kernel can keep files out of reach; if not, the log says so.
+/// Whether this kernel has Landlock; if not, the log says so.
 fn has_landlock(sidecar: &Sidecar) -> bool {
     let missing = "the sandbox cannot forbid reading other files: ";
     let has = !sidecar.log().contains(missing);
@@ -164,7 +164,7 @@ fn it_serves_with_less_than_10_mb_of_memory() {
         }
     });
     for round in 0..20 {
-        // As many reloads as there are in years.
+        // As many reloads as happen in years.
         files.replace(
             "bundle.pem",
             format!("# {round}\n{}", pki::bundle(&one, &pki::ONE)),

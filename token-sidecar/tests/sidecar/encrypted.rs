@@ -1,8 +1,8 @@
-//! What is wrong with an encrypted file or its password is said with the setting, the path and the fix.
+//! Errors about encrypted files and passwords: each names the setting, the path and the fix.
 
 use std::time::{Duration, Instant};
 
-use crate::mistakes::{CERTIFICATE, Named, PASSWORD, certificate_mistake, mistake};
+use crate::file_errors::{CERTIFICATE, Named, PASSWORD, certificate_error, config_error};
 use crate::support::{FIXTURE_PASSWORD, fixture};
 
 #[test]
@@ -14,7 +14,7 @@ fn an_encrypted_file_without_a_password_asks_for_one() {
         fixture("legacy.pfx"),
         fixture("no-mac.pfx"),
     ] {
-        let said = certificate_mistake(&content);
+        let said = certificate_error(&content);
         let expected = "is encrypted, and no password is given. Set \
                         AAD_CLIENT_CERTIFICATE_PASSWORD_FILE to a file that holds its password.";
         assert_eq!(said, expected);
@@ -32,7 +32,7 @@ fn a_wrong_password_is_the_password_files_fault() {
         fixture("bouncy-castle.pfx"),
     ] {
         let files = [Named(CERTIFICATE, &content), Named(PASSWORD, b"wrong")];
-        let said = mistake(&files, PASSWORD);
+        let said = config_error(&files, PASSWORD);
         assert!(
             said.starts_with("does not hold the password of \"/"),
             "{said}"
@@ -59,7 +59,7 @@ fn a_password_for_a_file_that_has_none_is_said_to_be_too_much() {
     ] {
         let content = fixture(pfx);
         let files = [Named(CERTIFICATE, &content), Named(PASSWORD, b"needless")];
-        let said = mistake(&files, PASSWORD);
+        let said = config_error(&files, PASSWORD);
         assert!(
             said.starts_with("holds a password, but \"/"),
             "{pfx}: {said}"
@@ -76,17 +76,17 @@ fn a_pfx_with_an_algorithm_that_is_not_supported_names_it() {
         Named(CERTIFICATE, &content),
         Named(PASSWORD, FIXTURE_PASSWORD.as_bytes()),
     ];
-    let said = mistake(&files, CERTIFICATE);
+    let said = config_error(&files, CERTIFICATE);
     let expected = "is a PFX whose encryption (1.2.840.113549.1.12.1.1) is not supported. Export";
     assert!(said.starts_with(expected), "{said}");
 }
 
-/// In BER, where only who reads the file level by level sees the count.
+/// The files are in BER, where the count can only be read level by level.
 #[test]
 fn a_pfx_that_wants_hours_of_hashing_is_refused_at_once() {
     for pfx in ["hostile-mac.pfx", "hostile-encryption.pfx"] {
         let begun = Instant::now();
-        let said = certificate_mistake(&fixture(pfx));
+        let said = certificate_error(&fixture(pfx));
         let expected = "wants its password hashed so often, or with so much memory";
         assert!(said.starts_with(expected), "{pfx}: {said}");
         assert!(begun.elapsed() < Duration::from_secs(30), "{pfx}");
@@ -111,7 +111,7 @@ fn an_encryption_that_is_too_old_is_to_be_converted() {
             Named(CERTIFICATE, &content),
             Named(PASSWORD, FIXTURE_PASSWORD.as_bytes()),
         ];
-        let said = mistake(&files, CERTIFICATE);
+        let said = config_error(&files, CERTIFICATE);
         assert!(said.starts_with(expected), "{said}");
         assert!(
             said.contains("Convert the key with `openssl pkcs8 -topk8"),

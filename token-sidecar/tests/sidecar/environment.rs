@@ -1,19 +1,19 @@
-//! The environment: what is required, and all that is wrong with it at once, with exit code 64.
+//! The environment: required variables, all errors at once, and exit code 64.
 
 use std::fs;
 
-use token_sidecar::settings;
-use token_sidecar::settings::variables::{self, Variables};
+use entra_auth_settings_input::Variables;
+use token_sidecar::{settings, variables};
 
 use crate::support::pki;
 use crate::support::process::{command, end_of};
-use crate::support::{Files, environment, mistakes_at, now};
+use crate::support::{Files, environment, errors_at, now};
 
 const CERTIFICATE: &str = "AAD_CLIENT_CERTIFICATE_PATH";
 
 #[test]
-fn all_mistakes_are_said_at_once() {
-    let mistakes = mistakes_at(
+fn all_errors_are_reported_at_once() {
+    let errors = errors_at(
         &[
             ("AAD_CLIENT_ID", "me"),
             ("AAD_TENANT_ID", "common"),
@@ -27,9 +27,9 @@ fn all_mistakes_are_said_at_once() {
         ],
         now(),
     );
-    let blamed: Vec<&str> = mistakes
+    let blamed: Vec<&str> = errors
         .iter()
-        .map(|mistake| mistake.split(' ').next().unwrap())
+        .map(|error| error.split(' ').next().unwrap())
         .collect();
     let expected = [
         "LOG_LEVEL",
@@ -44,8 +44,8 @@ fn all_mistakes_are_said_at_once() {
     ];
     assert_eq!(blamed, expected);
     assert!(
-        mistakes.iter().all(|mistake| mistake.ends_with('.')),
-        "{mistakes:?}"
+        errors.iter().all(|error| error.ends_with('.')),
+        "{errors:?}"
     );
 }
 
@@ -55,13 +55,13 @@ fn the_ids_are_required_and_the_old_names_win_over_the_sdks() {
     let bundle = pki::bundle(&pki::lasting(&pki::ONE, "one"), &pki::ONE);
     let path = files.write("one.pem", bundle);
     let variables: Variables = [(CERTIFICATE, path.as_str())].into_iter().collect();
-    let mistakes = settings::read(&variables, now()).outcome.unwrap_err();
+    let errors = settings::read(&variables, now()).outcome.unwrap_err();
     assert_eq!(
-        mistakes[0].to_string(),
+        errors[0].to_string(),
         "AAD_CLIENT_ID is not set. Set it to the application's client id."
     );
     assert_eq!(
-        mistakes[1].to_string(),
+        errors[1].to_string(),
         "AAD_TENANT_ID is not set. Set it to the tenant's id or domain."
     );
 
@@ -85,7 +85,7 @@ fn the_ids_are_required_and_the_old_names_win_over_the_sdks() {
 }
 
 #[test]
-fn mistakes_end_the_program_with_64_and_so_do_unknown_arguments() {
+fn errors_and_unknown_arguments_end_the_program_with_64() {
     let files = Files::new();
     let status = end_of(command(&files, &[("LOG_LEVEL", "loud")]));
     let log = fs::read_to_string(files.path("log")).unwrap();

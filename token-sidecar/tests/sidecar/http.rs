@@ -1,4 +1,4 @@
-//! What requests are answered, and what a request may take.
+//! The answers to requests, and the limits of a request.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -208,7 +208,7 @@ fn a_header_that_is_too_large_or_has_too_many_fields_is_refused() {
         "x: y\r\n".repeat(80)
     );
     for request in [large, many] {
-        // The connection may be reset before all of it is sent: refused, too.
+        // A reset before the whole request is sent is a refusal, too.
         if let Ok(reply) = exchange(sidecar.connect(), &request) {
             assert_eq!(reply.status, 431, "{reply:?}");
         }
@@ -229,7 +229,7 @@ fn silent_connections_are_closed_and_keep_nobody_out_for_long() {
         .collect();
     let started = std::time::Instant::now();
     assert_eq!(sidecar.get("/health").status, 200);
-    // There are 64 places: this one waited until the silent ones had to go.
+    // At most 64 connections are served: this one waited until the silent ones timed out.
     assert!(
         started.elapsed() > Duration::from_secs(1),
         "{:?}",
@@ -237,7 +237,7 @@ fn silent_connections_are_closed_and_keep_nobody_out_for_long() {
     );
     for mut stream in silent {
         let mut rest = Vec::new();
-        // It ends, in whatever way.
+        // How it ends does not matter.
         let _ = stream.read_to_end(&mut rest);
     }
     assert_eq!(sidecar.get("/health").status, 200);

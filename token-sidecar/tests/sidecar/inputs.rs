@@ -1,4 +1,4 @@
-//! Every form in which users have a certificate and its key.
+//! All forms of a certificate and its key that users have.
 
 use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
 
@@ -61,7 +61,7 @@ fn pfx_of_openssl_3_and_of_its_legacy_algorithms_signs_with_and_without_a_passwo
         ("legacy-128.pfx", Some(FIXTURE_PASSWORD)),
         ("no-mac.pfx", Some(FIXTURE_PASSWORD)),
         ("unencrypted.pfx", None),
-        // Neither needs the password nor can tell that it is another.
+        // These files do not need the password, and cannot show that it is wrong.
         ("unencrypted-no-mac.pfx", None),
         ("unencrypted-no-mac.pfx", Some(FIXTURE_PASSWORD)),
     ] {
@@ -88,7 +88,7 @@ fn pfx_with_the_null_password_signs_whatever_the_encryption_and_the_mac() {
     }
 }
 
-/// NSS (Firefox) and Bouncy Castle write BER with indefinite lengths and octet strings in pieces;
+/// NSS (Firefox) and Bouncy Castle write BER with indefinite lengths and constructed octet strings;
 /// Java writes DER.
 #[test]
 fn pfx_of_nss_bouncy_castle_and_java_signs() {

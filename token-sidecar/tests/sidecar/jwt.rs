@@ -1,4 +1,4 @@
-//! Assertions: what they say, and that anybody can verify them.
+//! The claims and headers of assertions, and their verification by other libraries.
 
 use std::collections::BTreeSet;
 

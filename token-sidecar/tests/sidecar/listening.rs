@@ -97,7 +97,7 @@ fn a_socket_that_another_process_has_put_there_is_not_removed_at_the_end() {
 }
 
 #[test]
-fn a_socket_that_cannot_be_made_is_a_mistake() {
+fn a_socket_that_cannot_be_made_is_refused() {
     let files = Files::new();
     let file = files.write("file", "x");
     for path in [format!("{file}/socket"), files.value(&"x".repeat(150))] {
@@ -149,7 +149,7 @@ fn an_address_alone_makes_no_socket() {
 }
 
 #[test]
-fn an_address_that_others_reach_is_a_mistake() {
+fn an_address_that_others_reach_is_refused() {
     let files = Files::new();
     for (address, expected) in [
         (
@@ -174,13 +174,13 @@ fn an_address_that_others_reach_is_a_mistake() {
 }
 
 #[test]
-fn a_taken_port_is_a_mistake() {
+fn a_taken_port_is_refused() {
     let files = Files::new();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let log = refusal(&files, &[("TOKEN_SIDECAR_ADDRESS", &address)]);
     let expected = format!("TOKEN_SIDECAR_ADDRESS is {address}, where nobody can listen: ");
     assert!(log.contains(&expected), "{log}");
-    // What was made before the mistake was found is gone.
+    // The socket that was made before the error is removed.
     assert!(!files.path("socket").exists());
 }

@@ -1,15 +1,15 @@
-//! What users get of `token-sidecar`: the library with files and a clock of the tests' own where
-//! time or many cases matter, else the program as a process.
+//! Tests of `token-sidecar` as users see it: of the library, with files and a clock of the tests, where
+//! time or many cases matter; else of the program.
 
 mod chains;
 mod confinement;
 mod encrypted;
 mod environment;
+mod file_errors;
 mod http;
 mod inputs;
 mod jwt;
 mod listening;
-mod mistakes;
 mod reload;
 mod secrets;
 mod support;

@@ -142,7 +142,7 @@ fn a_new_certificate_waits_for_its_key() {
     files.replace("tls.key", pki::OTHER.serialize_pem());
     verify(&get_at(&settings, ASSERTION, now()).body, &other.der);
 
-    // The other way round: the key comes first.
+    // In the other order: the key first.
     files.replace("tls.key", pki::ONE.serialize_pem());
     verify(&get_at(&settings, ASSERTION, now()).body, &other.der);
     files.replace("tls.crt", &one.pem);

@@ -1,4 +1,4 @@
-//! What is secret is in no log, no answer but the one it is meant for, and no `Debug`.
+//! Secrets are in no log, in no `Debug` output, and only in the answer that serves them.
 
 use crate::support::pki;
 use crate::support::process::Sidecar;
@@ -29,7 +29,7 @@ fn no_log_line_and_no_health_answer_holds_a_secret() {
     assert_eq!(sidecar.get("/client-secret").body, "s3cret-of-the-client");
     sidecar.get("/nothing?s3cret-of-the-client");
 
-    // A certificate and a key that do not belong together, and a password that does not fit.
+    // A certificate and a key that do not belong together, and a wrong password.
     let key = pki::OTHER.serialize_pem();
     let mismatched = pki::bundle(&pki::lasting(&pki::ONE, "one"), &pki::OTHER);
     files.replace("leaf.pfx", mismatched);
@@ -76,7 +76,7 @@ fn debug_of_all_settings_shows_the_certificate_and_no_secret() {
     let shown = format!("{settings:?}");
     assert!(shown.contains("token-sidecar test leaf"), "{shown}");
     assert!(!shown.contains(FIXTURE_PASSWORD), "{shown}");
-    // The key, in whichever way bytes are shown: by their numbers, as text or in base64.
+    // The key in every form in which bytes are shown: as numbers, as text, in base64.
     assert!(!shown.to_lowercase().contains("key {"), "{shown}");
     assert!(shown.len() < 3000, "{shown}");
 }

@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use entra_auth_settings_input::{ConfigError, Endpoint, Place, Problem, Variables};
 use entra_token_core::Audience;
 use entra_token_core::cloud::Cloud;
 use entra_token_core::config::raw::{
@@ -13,14 +14,11 @@ use serde_json::Value;
 
 use super::listening_address;
 use crate::settings::ListeningAddress;
-use crate::settings::authority::Endpoint;
 use crate::settings::clouds::{self, CloudHint};
 use crate::settings::headers::{self, HeaderOverride};
 use crate::settings::identity::entra_at;
-use crate::settings::mistake::{Mistake, Place, Problem};
 use crate::settings::target::hosts;
 use crate::settings::target_host;
-use crate::settings::variables::Variables;
 
 /// The result of the checks.
 pub(super) struct CrossChecked {
@@ -28,7 +26,7 @@ pub(super) struct CrossChecked {
     pub(super) clouds: Vec<Option<CloudHint>>,
     /// The headers of each target, with their values.
     pub(super) headers: Vec<Vec<HeaderOverride>>,
-    pub(super) mistakes: Vec<Mistake>,
+    pub(super) mistakes: Vec<ConfigError>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -117,12 +115,12 @@ pub(super) fn check(file: &Value, variables: &Variables) -> CrossChecked {
     checked
 }
 
-pub(super) fn mistake((path, message): (String, String)) -> Mistake {
+pub(super) fn mistake((path, message): (String, String)) -> ConfigError {
     Problem::new(message, "").of(Place::File(path))
 }
 
 impl CrossChecked {
-    fn noted<T>(&mut self, result: Result<T, Mistake>) -> Option<T> {
+    fn noted<T>(&mut self, result: Result<T, ConfigError>) -> Option<T> {
         result.map_err(|mistake| self.mistakes.push(mistake)).ok()
     }
 
@@ -193,7 +191,7 @@ fn without_audience(target: &Value) -> Option<String> {
 }
 
 /// The cloud that an identity, its authority and its targets agree on.
-fn cloud(n: usize, identity: &Value, targets: &[Value]) -> Result<Option<CloudHint>, Mistake> {
+fn cloud(n: usize, identity: &Value, targets: &[Value]) -> Result<Option<CloudHint>, ConfigError> {
     let mut said = Vec::new();
     let mut says = |path: String, cloud: Option<Cloud>| {
         let place = Place::File(path);

@@ -1,19 +1,18 @@
 //! Turns the file's types into settings. Each `None` here stands for a mistake that [`super::cross`] or a
 //! field's own type has reported.
 
+use entra_auth_settings_input::{Place, Scheme};
 use entra_token_core::config::{self, Hold, Tenant, Uuid};
 use serde_json::Value;
 
 use super::listener_place;
 use super::model::{self, File, IdentityType};
-use crate::settings::authority::Scheme;
 use crate::settings::clouds::CloudHint;
 use crate::settings::headers::HeaderOverride;
 use crate::settings::identity::{
     self, Application, Certificate, Identity, Managed, MetadataService, Proof,
     SERVICE_ACCOUNT_TOKEN, Selector, Service, Sidecar, entra_at, entra_of,
 };
-use crate::settings::mistake::Place;
 use crate::settings::target::{Listener, NamedIdentity, Routing, Target};
 use crate::settings::terms::Terms;
 use crate::settings::{Reader, Topology, addressed_to, audience, choices, credential_file};

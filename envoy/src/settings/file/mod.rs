@@ -14,10 +14,10 @@ mod write;
 
 pub use write::yaml;
 
+use entra_auth_settings_input::{Place, Problem, quoted};
 use entra_token_core::config::{raw::text, typed};
 use serde_json::Value;
 
-use super::mistake::{Place, Problem, quoted};
 use super::terms::Terms;
 use super::{ListeningAddress, PartialTopology, Reader, credential_file};
 use cross::CrossChecked;
@@ -95,7 +95,7 @@ impl Reader<'_> {
         let terms = Terms::new(self.variables, Some(&value));
         let file = typed(value, Vec::new()).map_err(|found| {
             let found = found.0.into_iter().map(|it| (it.path, it.message));
-            self.mistakes.extend(found.map(cross::mistake));
+            self.errors.extend(found.map(cross::mistake));
         });
         let CrossChecked {
             clouds,
@@ -104,9 +104,9 @@ impl Reader<'_> {
             warnings,
         } = checked;
         self.warnings.extend(warnings);
-        self.mistakes.extend(mistakes);
+        self.errors.extend(mistakes);
         let topology = match file {
-            Ok(file) if self.mistakes.is_empty() => {
+            Ok(file) if self.errors.is_empty() => {
                 self.topology(file, &clouds, headers, &defaults, terms)
             }
             _ => None,
@@ -126,7 +126,7 @@ impl Reader<'_> {
                     format!("is set beside {VARIABLE}, which says it in `{field}`"),
                     "Unset it.",
                 );
-                self.mistakes.push(problem.of(variable));
+                self.errors.push(problem.of(variable));
             }
         }
     }

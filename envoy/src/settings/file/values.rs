@@ -7,13 +7,12 @@ use std::path::{Path, PathBuf};
 use deserr::{
     DeserializeError, Deserr, ErrorKind, IntoValue, Value, ValuePointerRef, take_cf_content,
 };
+use entra_auth_settings_input::{Endpoint, Problem};
 use entra_token_core::cloud::Cloud;
 use entra_token_core::identity::CredentialKind;
 use serde::{Serialize, Serializer};
 
-use crate::settings::authority::Endpoint;
 use crate::settings::identity::{PathService, Service, entra_at, parse_imds, parse_tsiam};
-use crate::settings::mistake::Problem;
 use crate::settings::target::TargetName;
 use crate::settings::{ListeningAddress, addressed_to, choices, credential_file, target_host};
 

@@ -9,14 +9,13 @@ mod no_proxy;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use entra_auth_settings_input::{Authority, Endpoint, Host, Problem, Scheme};
 use entra_token_core::Secret;
 use percent_encoding::percent_decode_str;
 
 use no_proxy::NoProxy;
 
 use super::Reader;
-use super::authority::{Authority, Endpoint, Host, Scheme};
-use super::mistake::Problem;
 
 /// In both spellings; the first that is set counts, as it did in the Go of aad-auth-proxy's days.
 /// (Go turned the order round in 2026.)

@@ -8,8 +8,7 @@
 
 use std::net::IpAddr;
 
-use crate::settings::authority::Host;
-use crate::settings::mistake::quoted;
+use entra_auth_settings_input::{Host, quoted};
 
 /// The hosts that a proxy is not for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -148,7 +147,7 @@ fn in_network(host: IpAddr, network: IpAddr, prefix: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::authority::Authority;
+    use entra_auth_settings_input::Authority;
 
     fn covers(list: &str, host: &str, port: u16) -> bool {
         let host = Authority::parse(host).unwrap().host;

@@ -1,8 +1,9 @@
 //! What a proxy's variable may say, what it is for, and that no message shows a password.
 
+use entra_auth_settings_input::Variables;
+
 use super::*;
 use crate::settings::target_host;
-use crate::settings::variables::Variables;
 
 fn parsed(value: &str) -> (Scheme, String, u16, Option<String>) {
     let (endpoint, authorization) = parse(value).unwrap();
@@ -131,13 +132,13 @@ fn read(variables: &[(&str, &str)]) -> (Option<String>, Vec<String>, Vec<String>
     let variables: Variables = variables.iter().copied().collect();
     let mut reader = Reader {
         variables: &variables,
-        mistakes: Vec::new(),
+        errors: Vec::new(),
         warnings: Vec::new(),
     };
     let proxy = reader.forward_proxy().flatten();
-    let mistakes = reader.mistakes.iter().map(ToString::to_string).collect();
+    let errors = reader.errors.iter().map(ToString::to_string).collect();
     let address = proxy.map(|proxy| proxy.address());
-    (address, mistakes, reader.warnings)
+    (address, errors, reader.warnings)
 }
 
 #[test]
@@ -161,14 +162,14 @@ fn both_spellings_count_and_the_upper_one_more() {
 
 #[test]
 fn a_mistake_and_a_warning_name_the_variable() {
-    let (_, mistakes, _) = read(&[("https_proxy", "socks5://u:hunter2@p")]);
+    let (_, errors, _) = read(&[("https_proxy", "socks5://u:hunter2@p")]);
     assert_eq!(
-        mistakes,
+        errors,
         ["https_proxy names a SOCKS proxy, which Envoy cannot use. \
           Give the address of an HTTP proxy, as http://proxy.example:3128."]
     );
-    let (address, mistakes, warnings) = read(&[("HTTPS_PROXY", "p"), ("no_proxy", "a, 10.0.0/8")]);
-    assert_eq!((address.as_deref(), mistakes.len()), (Some("p:80"), 0));
+    let (address, errors, warnings) = read(&[("HTTPS_PROXY", "p"), ("no_proxy", "a, 10.0.0/8")]);
+    assert_eq!((address.as_deref(), errors.len()), (Some("p:80"), 0));
     assert_eq!(warnings.len(), 1);
     assert!(warnings[0].starts_with("no_proxy: \"10.0.0/8\" is ignored"));
 }

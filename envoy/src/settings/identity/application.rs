@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use entra_auth_settings_input::{Authority, Endpoint, Problem, Scheme, quoted};
 use entra_token_core::cloud::{Cloud, canonical_authority};
 use entra_token_core::config::{Tenant, Uuid};
 use entra_token_core::identity::CredentialKind;
@@ -12,10 +13,8 @@ use super::{
     CERTIFICATE_PATH, CLIENT_ID, FEDERATED_TOKEN_FILE, Identity, Kind, SDK_CLIENT_ID,
     SDK_TENANT_ID, SECRET_FILE, Selector, Sidecar, TENANT_ID,
 };
-use crate::settings::authority::{Authority, Endpoint, Scheme};
 use crate::settings::clouds::CloudHint;
 use crate::settings::credential_file;
-use crate::settings::mistake::{Problem, quoted};
 use crate::settings::{Reader, identity::certificate};
 
 pub(in crate::settings) const AUTHORITY_HOST: &str = "AZURE_AUTHORITY_HOST";

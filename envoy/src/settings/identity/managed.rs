@@ -1,12 +1,12 @@
 //! Managed identities: which of the machine's, and whom to ask.
 
+use entra_auth_settings_input::Problem;
 use entra_token_core::config::{ResourceId, Uuid};
 
 use super::{
     CLIENT_ID, MANAGED_CLIENT_ID, MetadataService, OBJECT_ID, Proof, RESOURCE_ID, SDK_CLIENT_ID,
 };
 use crate::settings::Reader;
-use crate::settings::mistake::Problem;
 
 /// A managed identity of this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]

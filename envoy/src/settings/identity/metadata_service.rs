@@ -2,14 +2,12 @@
 //! virtual machine, or the service of App Service, Functions and Container Apps. Both are http by
 //! nature: addresses inside the host.
 
+use entra_auth_settings_input::{Endpoint, Problem, Scheme, Variables, quoted};
 use entra_token_core::Secret;
 use entra_token_core::identity::{CredentialKind, credential_text};
 
 use super::service::{PathService, Service, split_url};
 use crate::settings::Reader;
-use crate::settings::authority::{Endpoint, Scheme};
-use crate::settings::mistake::{Problem, quoted};
-use crate::settings::variables::Variables;
 
 pub(super) const IMDS: &str = "AZURE_POD_IDENTITY_AUTHORITY_HOST";
 pub(super) const ENDPOINT: &str = "IDENTITY_ENDPOINT";

@@ -18,12 +18,11 @@ pub(super) use metadata_service::parse_imds;
 pub(super) use service::parse_tsiam;
 pub use service::{PathService, Service};
 
+use entra_auth_settings_input::{Endpoint, Problem, Scheme, quoted};
 use entra_token_core::Secret;
 
 use super::Reader;
-use super::authority::{Endpoint, Scheme};
 use super::clouds::CloudHint;
-use super::mistake::{Problem, quoted};
 
 /// Who asks for tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,10 +1,9 @@
 //! Services that are asked for tokens, and `TSIAM_ENDPOINT`.
 
+use entra_auth_settings_input::{Authority, Endpoint, Problem, Scheme, quoted};
 use entra_token_core::config::{self, UrlPath};
 
 use super::TSIAM_ENDPOINT;
-use crate::settings::authority::{Authority, Endpoint, Scheme};
-use crate::settings::mistake::{Problem, quoted};
 use crate::settings::{Reader, addressed_to};
 
 /// Something to ask, and what the request is addressed to.

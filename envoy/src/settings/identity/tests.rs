@@ -4,11 +4,11 @@
 use std::fs;
 use std::path::PathBuf;
 
+use entra_auth_settings_input::Variables;
 use entra_token_core::cloud::Cloud;
 use tempfile::TempDir;
 
 use super::*;
-use crate::settings::variables::Variables;
 
 const ID: &str = "abcd1234-1243-abcd-9876-1234abcd5678";
 const OTHER_ID: &str = "12345678-abcd-abcd-abcd-1234567890ab";
@@ -25,11 +25,11 @@ fn read_in(pairs: &[(&str, &str)], cloud: Option<&CloudHint>) -> Read {
     let variables: Variables = pairs.iter().copied().collect();
     let mut reader = Reader {
         variables: &variables,
-        mistakes: Vec::new(),
+        errors: Vec::new(),
         warnings: Vec::new(),
     };
     let identity = reader.identity(cloud);
-    let mistakes: Vec<String> = reader.mistakes.iter().map(ToString::to_string).collect();
+    let mistakes: Vec<String> = reader.errors.iter().map(ToString::to_string).collect();
     assert_eq!(identity.is_none(), !mistakes.is_empty(), "{mistakes:?}");
     (identity.ok_or(mistakes), reader.warnings)
 }

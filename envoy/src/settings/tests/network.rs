@@ -13,7 +13,7 @@ fn one_port_may_be_had_twice_on_addresses_that_do_not_overlap() {
         vec![("LISTENING_ADDRESS", v4)],
         vec![("LISTENING_ADDRESS", v4), ("STATUS_ADDRESS", "0.0.0.0")],
     ] {
-        let all = mistakes(with(&[&[same], addresses.as_slice()].concat()));
+        let all = errors(with(&[&[same], addresses.as_slice()].concat()));
         assert_eq!(all.len(), 1, "{all:?}");
         assert!(all[0].contains("as LISTENING_PORT is"), "{all:?}");
     }
@@ -38,7 +38,7 @@ fn a_trust_store_that_envoy_would_not_read_is_mended_or_refused() {
     let settings = read(glued).outcome.unwrap();
     assert!(matches!(settings.trust_store, Some(TrustStore::Mended(_))));
     let wrong = certificate().replace("CERTIFICATE", "X509 CRL");
-    let all = mistakes(read(certificate() + &wrong));
+    let all = errors(read(certificate() + &wrong));
     assert_eq!(all.len(), 1, "{all:?}");
     assert!(all[0].starts_with("SSL_CERT_FILE is "), "{all:?}");
     assert!(
@@ -61,7 +61,7 @@ fn what_needs_ipv6_is_named_on_a_machine_without() {
     };
     let named: Vec<_> = unreachable_ipv6(&settings)
         .iter()
-        .map(|mistake| mistake.place.to_string())
+        .map(|error| error.place.to_string())
         .collect();
     let variables = [
         "TARGET_HOST",

@@ -7,14 +7,14 @@ mod pem;
 
 use std::path::PathBuf;
 
+use entra_auth_settings_input::{Problem, file, quoted};
 use rustls_pki_types::CertificateDer;
 
 use super::credential_file::content_of;
 use super::files::absolute;
-use super::mistake::{Problem, quoted};
 
 /// Ten times as large as any system's, which have 200 kB.
-const LARGEST: u64 = 4 << 20;
+const LARGEST: usize = 4 << 20;
 
 const CERTIFICATE: &str = "CERTIFICATE";
 
@@ -34,11 +34,9 @@ impl TrustStore {
     /// What Envoy could not use, with the number of the block.
     pub fn read(value: &str) -> Result<Self, Problem> {
         const FIX: &str = "Name a PEM file with the authorities' certificates, or leave it unset.";
-        let wrong = |what: &str, fix: &str| {
-            Problem::new(format!("is {}, which {what}", quoted(value)), fix)
-        };
+        let wrong = |what: &str, fix: &str| Problem::which(value, what, fix);
         let content = content_of(value, LARGEST)?;
-        if content.starts_with(b"\xff\xfe") || content.starts_with(b"\xfe\xff") {
+        if file::is_utf16(&content) {
             return Err(wrong(
                 "is in UTF-16",
                 "Save it as ASCII or UTF-8: PEM has no other form.",

@@ -1,20 +1,19 @@
-//! Rewrites BER as DER (X.690): the parsers of RustCrypto read DER alone, while Firefox and NSS,
-//! Bouncy Castle and old Windows versions write PFX files in BER: with indefinite lengths, and with
-//! octet strings in pieces. RFC 7292 §4 allows it.
+//! Rewrites BER as DER (X.690). The parsers of RustCrypto read only DER, but NSS (Firefox), Bouncy
+//! Castle and old Windows versions write PFX files in BER, with indefinite lengths and constructed
+//! octet strings. RFC 7292 §4 allows that.
 
-/// `OCTET STRING`, and the same in pieces (X.690 §8.7.3.2).
+/// `OCTET STRING`, primitive and constructed (X.690 §8.7.3.2).
 const OCTET_STRING: u8 = 0x04;
 const CONSTRUCTED_OCTET_STRING: u8 = OCTET_STRING | CONSTRUCTED;
 const CONSTRUCTED: u8 = 0x20;
 /// The tag's number goes on in the following bytes (X.690 §8.1.2.4). No PFX has such a tag.
 const HIGH_TAG_NUMBER: u8 = 0x1f;
 const END_OF_CONTENTS: [u8; 2] = [0, 0];
-/// A PFX nests some 20 deep.
-const DEEPEST: usize = 40;
+/// The deepest nesting that is accepted. A PFX nests about 20 levels.
+const MAX_DEPTH: usize = 40;
 
-/// The same value in DER, as far as lengths and octet strings go; `None` if the input is not
-/// exactly one value in BER. The content of octet strings is not looked at: a certificate in one
-/// stays as it was signed.
+/// Rewrites lengths and octet strings of a value as DER; `None` if the input is not exactly one value
+/// in BER. The content of octet strings stays as it is, so that a certificate keeps its signed bytes.
 pub(super) fn to_der(ber: &[u8]) -> Option<Vec<u8>> {
     let mut rest = ber;
     let mut der = Vec::with_capacity(ber.len());
@@ -29,7 +28,7 @@ fn convert(input: &mut &[u8], der: &mut Vec<u8>, depth: usize) -> Option<()> {
         append(der, tag, take(input, length?)?);
         return Some(());
     }
-    if depth == DEEPEST {
+    if depth == MAX_DEPTH {
         return None;
     }
     let mut content = Vec::new();
@@ -55,7 +54,7 @@ fn convert(input: &mut &[u8], der: &mut Vec<u8>, depth: usize) -> Option<()> {
     Some(())
 }
 
-/// The octets of a string in pieces, each of which is an octet string in DER.
+/// The octets of a constructed octet string, whose parts are primitive octet strings in DER.
 pub(super) fn joined(mut pieces: &[u8]) -> Option<Vec<u8>> {
     let mut octets = Vec::with_capacity(pieces.len());
     while !pieces.is_empty() {
@@ -68,12 +67,12 @@ pub(super) fn joined(mut pieces: &[u8]) -> Option<Vec<u8>> {
     Some(octets)
 }
 
-/// A tag and a length, which is `None` where it is indefinite.
+/// A tag, and its length or `None` for an indefinite length.
 fn header(input: &mut &[u8]) -> Option<(u8, Option<usize>)> {
     let &[tag, first] = take(input, 2)? else {
         return None;
     };
-    // The tag 0 is that of the end of contents, which stands in no other place.
+    // Tag 0 marks the end of contents and is valid nowhere else.
     if tag & HIGH_TAG_NUMBER == HIGH_TAG_NUMBER || tag == 0 {
         return None;
     }

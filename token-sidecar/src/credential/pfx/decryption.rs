@@ -1,4 +1,4 @@
-//! What a PFX encrypts with its password, and the MAC over the whole.
+//! Decryption of the parts of a PFX, and verification of its MAC.
 
 use aws_lc_rs::{digest, hmac};
 use cbc::cipher::block_padding::Pkcs7;
@@ -11,7 +11,7 @@ use pkcs8::pkcs5::{self, pbes2};
 use rc2::Rc2;
 use zeroize::Zeroizing;
 
-use super::Flaw;
+use super::error::PfxError;
 use super::passphrase::{Passphrase, Purpose};
 use super::structure::{Encrypted, Mac};
 use crate::credential::work::Budget;
@@ -35,13 +35,13 @@ const DOUBLE_DES: ObjectIdentifier = oid("1.2.840.113549.1.12.1.4");
 const RC2_128: ObjectIdentifier = oid("1.2.840.113549.1.12.1.5");
 const RC2_40: ObjectIdentifier = oid("1.2.840.113549.1.12.1.6");
 
-/// Whether a MAC is that of this content with this password.
+/// Whether the MAC belongs to this content and this password.
 pub(super) fn verify(
     mac: &Mac<'_>,
     content: &[u8],
     passphrase: &Passphrase,
     budget: &mut Budget,
-) -> Result<bool, Flaw> {
+) -> Result<bool, PfxError> {
     let (hash, algorithm) = match mac.algorithm {
         SHA_1 => (
             &digest::SHA1_FOR_LEGACY_USE_ONLY,
@@ -51,9 +51,9 @@ pub(super) fn verify(
         SHA_256 => (&digest::SHA256, hmac::HMAC_SHA256),
         SHA_384 => (&digest::SHA384, hmac::HMAC_SHA384),
         SHA_512 => (&digest::SHA512, hmac::HMAC_SHA512),
-        _ => return Err(Flaw::Unsupported("MAC", mac.algorithm)),
+        _ => return Err(PfxError::Unsupported("MAC", mac.algorithm)),
     };
-    let rounds = counted(mac.rounds)?;
+    let rounds = at_least_one(mac.rounds)?;
     budget.spend(rounds.into())?;
     let length = hash.output_len();
     let key = passphrase.derive(Purpose::Mac, hash, mac.salt, rounds, length);
@@ -61,16 +61,16 @@ pub(super) fn verify(
     Ok(hmac::verify(&key, content, mac.digest).is_ok())
 }
 
-/// What was encrypted. A wrong password gives [`Flaw::Password`], or once in 256 times bytes
-/// without a meaning.
+/// Decrypts a part. A wrong password gives [`PfxError::Password`], except that about once in 256 times
+/// the padding looks right and the result is meaningless.
 pub(super) fn decrypt(
     encrypted: &Encrypted<'_>,
     passphrase: &Passphrase,
     budget: &mut Budget,
-) -> Result<Zeroizing<Vec<u8>>, Flaw> {
+) -> Result<Zeroizing<Vec<u8>>, PfxError> {
     let algorithm = &encrypted.algorithm;
     let Some(parameters) = algorithm.parameters else {
-        return Err(Flaw::Unsound("an encryption has no parameters".into()));
+        return Err(PfxError::Unsound("an encryption has no parameters".into()));
     };
     let decrypt = match algorithm.oid {
         PBES2 => decrypt_pbes2,
@@ -78,7 +78,7 @@ pub(super) fn decrypt(
         DOUBLE_DES => decrypt_pkcs12::<TdesEde2, 16>,
         RC2_128 => decrypt_pkcs12::<Rc2, 16>,
         RC2_40 => decrypt_pkcs12::<Rc2, 5>,
-        other => return Err(Flaw::Unsupported("encryption", other)),
+        other => return Err(PfxError::Unsupported("encryption", other)),
     };
     decrypt(parameters, passphrase, &encrypted.data, budget).map(Zeroizing::new)
 }
@@ -89,14 +89,14 @@ fn decrypt_pbes2(
     passphrase: &Passphrase,
     data: &[u8],
     budget: &mut Budget,
-) -> Result<Vec<u8>, Flaw> {
-    let unsupported = |oid| Flaw::Unsupported("encryption", oid);
+) -> Result<Vec<u8>, PfxError> {
+    let unsupported = |oid| PfxError::Unsupported("encryption", oid);
     let parameters = pbes2::Parameters::try_from(parameters).map_err(|_| unsupported(PBES2))?;
     budget.spend_for(&parameters)?;
     parameters
         .decrypt(passphrase.utf8(), data)
         .map_err(|error| match error {
-            pkcs5::Error::DecryptFailed => Flaw::Password,
+            pkcs5::Error::DecryptFailed => PfxError::Password,
             pkcs5::Error::UnsupportedAlgorithm { oid } => unsupported(oid),
             _ => unsupported(PBES2),
         })
@@ -108,14 +108,14 @@ fn decrypt_pkcs12<C: KeyInit + BlockCipherDecrypt, const KEY: usize>(
     passphrase: &Passphrase,
     data: &[u8],
     budget: &mut Budget,
-) -> Result<Vec<u8>, Flaw> {
+) -> Result<Vec<u8>, PfxError> {
     const BLOCK: usize = 8;
     let (salt, rounds) = parameters.sequence(|reader| {
         let salt = AnyRef::decode(reader)?;
-        Ok::<_, Flaw>((salt.value(), u32::decode(reader)?))
+        Ok::<_, PfxError>((salt.value(), u32::decode(reader)?))
     })?;
-    let rounds = counted(rounds)?;
-    // The key and the initial vector are made apart.
+    let rounds = at_least_one(rounds)?;
+    // The key and the initialization vector are derived separately.
     budget.spend(u64::from(rounds) * 2)?;
     let derive = |purpose, length| {
         let hash = &digest::SHA1_FOR_LEGACY_USE_ONLY;
@@ -126,13 +126,13 @@ fn decrypt_pkcs12<C: KeyInit + BlockCipherDecrypt, const KEY: usize>(
     cbc::Decryptor::<C>::new_from_slices(&key, &initial_vector)
         .ok()
         .and_then(|cipher| cipher.decrypt_padded_vec::<Pkcs7>(data).ok())
-        .ok_or(Flaw::Password)
+        .ok_or(PfxError::Password)
 }
 
-/// None at all would be no derivation.
-fn counted(rounds: u32) -> Result<u32, Flaw> {
+/// Refuses a derivation of zero rounds.
+fn at_least_one(rounds: u32) -> Result<u32, PfxError> {
     match rounds {
-        0 => Err(Flaw::Unsound("it hashes its password 0 times".into())),
+        0 => Err(PfxError::Unsound("it hashes its password 0 times".into())),
         rounds => Ok(rounds),
     }
 }

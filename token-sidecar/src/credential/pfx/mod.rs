@@ -1,90 +1,67 @@
 //! PFX files (PKCS#12, RFC 7292): with and without a password, a MAC and encryption, as OpenSSL,
 //! .NET, Windows, Key Vault, Java, Bouncy Castle and NSS write them.
 //!
-//! [`structure`] knows the parts, [`ber`] the forms in which they are written, [`passphrase`] and
-//! [`decryption`] what is made of the password.
+//! [`ber`] rewrites the encoding, [`structure`] parses the parts, [`passphrase`] derives keys from the
+//! password, and [`decryption`] uses them.
 
 mod ber;
 mod decryption;
+mod error;
 mod passphrase;
 mod structure;
 
 use aws_lc_rs::signature::RsaKeyPair;
-use pkcs8::der::{self, Decode};
-use pkcs8::{ObjectIdentifier, PrivateKeyInfoRef};
+use entra_auth_settings_input::ConfigError;
+use pkcs8::PrivateKeyInfoRef;
+use pkcs8::der::Decode;
 use zeroize::Zeroizing;
 
 use crate::credential::certificate::Certificate;
 use crate::credential::key;
 use crate::credential::password::Password;
 use crate::credential::work::{Budget, TooMuchWork};
-use crate::file::FileName;
-use crate::settings::mistake::Mistake;
+use crate::file::NamedFile;
+use error::PfxError;
 use passphrase::Passphrase;
 use structure::{Bag, Encrypted, Safe};
-
-/// Why a PFX cannot be opened.
-#[derive(Debug)]
-enum Flaw {
-    /// It is none, or damaged.
-    Unsound(String),
-    /// The algorithm of a part (the first) is unknown here.
-    Unsupported(&'static str, ObjectIdentifier),
-    /// The password does not fit.
-    Password,
-    /// It wants too much work.
-    TooMuchWork,
-}
-
-impl From<der::Error> for Flaw {
-    fn from(error: der::Error) -> Self {
-        Self::Unsound(error.to_string())
-    }
-}
-
-impl From<TooMuchWork> for Flaw {
-    fn from(_: TooMuchWork) -> Self {
-        Self::TooMuchWork
-    }
-}
 
 /// The private key and the certificates of a file.
 pub(super) fn open(
     content: &[u8],
     password: Option<&Password>,
-    file: &FileName,
-) -> Result<(RsaKeyPair, Vec<Certificate>), Mistake> {
+    file: &NamedFile,
+) -> Result<(RsaKeyPair, Vec<Certificate>), ConfigError> {
     let mut budget = Budget::default();
     let contents = match password {
         Some(password) => {
             let given = [Passphrase::of(password.expose())];
             match read(content, &given, &mut budget) {
-                Err(Flaw::Password) if read(content, &none(), &mut budget).is_ok() => {
-                    return Err(password.needless(file));
+                Err(PfxError::Password) if read(content, &no_password(), &mut budget).is_ok() => {
+                    return Err(password.not_needed(file));
                 }
                 read => read,
             }
         }
-        None => read(content, &none(), &mut budget),
+        None => read(content, &no_password(), &mut budget),
     };
-    let contents = contents.map_err(|flaw| refused(flaw, password, file))?;
+    let contents = contents.map_err(|error| refused(error, password, file))?;
     let key = match contents.keys.as_slice() {
         [key] => key::from_pkcs8(key, file)?,
         [] => {
-            return Err(file.mistake(
+            return Err(file.config_error(
                 "is a PFX without a private key",
                 "Export the certificate with its private key.",
             ));
         }
         keys => {
-            return Err(file.mistake(
+            return Err(file.config_error(
                 format!("is a PFX with {} private keys", keys.len()),
                 "Export the certificate alone.",
             ));
         }
     };
     if contents.certificates.is_empty() {
-        return Err(file.mistake(
+        return Err(file.config_error(
             "is a PFX without a certificate",
             "Export the private key with its certificate.",
         ));
@@ -97,23 +74,27 @@ pub(super) fn open(
     Ok((key, certificates))
 }
 
-/// What is tried where no password is given. PBES2 takes both for the same.
-fn none() -> [Passphrase; 2] {
+/// The passwords that are tried where none is set. For PBES2 they are the same.
+fn no_password() -> [Passphrase; 2] {
     [Passphrase::empty(), Passphrase::null()]
 }
 
-/// What a PFX holds.
+/// The keys and certificates of a PFX.
 #[derive(Default)]
 struct Contents {
-    /// In PKCS#8.
+    /// Private keys in PKCS#8.
     keys: Vec<Zeroizing<Vec<u8>>>,
-    /// In X.509.
+    /// Certificates in X.509.
     certificates: Vec<Vec<u8>>,
 }
 
-/// Reads a PFX with the first of the passwords that fits. Each part is tried with each, because
-/// some writers take the empty password for the MAC and the null one for the encryption.
-fn read(content: &[u8], passphrases: &[Passphrase], budget: &mut Budget) -> Result<Contents, Flaw> {
+/// Reads a PFX. Each part is tried with each password, because some writers use the empty password for
+/// the MAC and the null password for the encryption.
+fn read(
+    content: &[u8],
+    passphrases: &[Passphrase],
+    budget: &mut Budget,
+) -> Result<Contents, PfxError> {
     let der = to_der(content)?;
     let pfx = structure::pfx(&der)?;
     if let Some(mac) = &pfx.mac {
@@ -122,7 +103,7 @@ fn read(content: &[u8], passphrases: &[Passphrase], budget: &mut Budget) -> Resu
             fits = fits || decryption::verify(mac, pfx.content, passphrase, budget)?;
         }
         if !fits {
-            return Err(Flaw::Password);
+            return Err(PfxError::Password);
         }
     }
     let mut contents = Contents::default();
@@ -131,19 +112,21 @@ fn read(content: &[u8], passphrases: &[Passphrase], budget: &mut Budget) -> Resu
         .iter()
         .try_for_each(|safe| match safe {
             Safe::Plain(bags) => contents.add(bags, passphrases, budget),
-            Safe::Encrypted(encrypted) => first(encrypted, passphrases, budget, |bags, budget| {
-                let mut decrypted = Contents::default();
-                decrypted.add(bags, passphrases, budget)?;
-                contents.keys.append(&mut decrypted.keys);
-                contents.certificates.append(&mut decrypted.certificates);
-                Ok(())
-            }),
+            Safe::Encrypted(encrypted) => {
+                decrypt_with_first(encrypted, passphrases, budget, |bags, budget| {
+                    let mut decrypted = Contents::default();
+                    decrypted.add(bags, passphrases, budget)?;
+                    contents.keys.append(&mut decrypted.keys);
+                    contents.certificates.append(&mut decrypted.certificates);
+                    Ok(())
+                })
+            }
         });
     match read {
-        Err(Flaw::Password) if pfx.mac.is_some() => Err(Flaw::Unsound(
+        Err(PfxError::Password) if pfx.mac.is_some() => Err(PfxError::Unsound(
             "the password fits its MAC, but not what it encrypts".into(),
         )),
-        Err(flaw) => Err(flaw),
+        Err(error) => Err(error),
         Ok(()) => Ok(contents),
     }
 }
@@ -155,13 +138,13 @@ impl Contents {
         bags: &[u8],
         passphrases: &[Passphrase],
         budget: &mut Budget,
-    ) -> Result<(), Flaw> {
+    ) -> Result<(), PfxError> {
         let bags = to_der(bags)?;
         for bag in structure::bags(&bags)? {
             match bag {
                 Bag::Key(key) => self.keys.push(Zeroizing::new(key.to_vec())),
                 Bag::ShroudedKey(encrypted) => {
-                    first(&encrypted, passphrases, budget, |key, _| {
+                    decrypt_with_first(&encrypted, passphrases, budget, |key, _| {
                         let key = to_der(key)?;
                         PrivateKeyInfoRef::from_der(&key)?;
                         self.keys.push(key);
@@ -175,44 +158,44 @@ impl Contents {
     }
 }
 
-/// Decrypts with the first of the passwords that fits, and takes what comes out. One that does not
-/// fit may give bytes, but they cannot be taken.
-fn first(
+/// Decrypts with the first password that is right, and passes the result to `take`. With a wrong
+/// password the decryption may succeed by chance; `take` then refuses the result.
+fn decrypt_with_first(
     encrypted: &Encrypted<'_>,
     passphrases: &[Passphrase],
     budget: &mut Budget,
-    mut take: impl FnMut(&[u8], &mut Budget) -> Result<(), Flaw>,
-) -> Result<(), Flaw> {
+    mut take: impl FnMut(&[u8], &mut Budget) -> Result<(), PfxError>,
+) -> Result<(), PfxError> {
     for passphrase in passphrases {
         let plain = match decryption::decrypt(encrypted, passphrase, budget) {
-            Err(Flaw::Password) => continue,
+            Err(PfxError::Password) => continue,
             decrypted => decrypted?,
         };
         match take(&plain, budget) {
-            Err(Flaw::Password | Flaw::Unsound(_)) => {}
+            Err(PfxError::Password | PfxError::Unsound(_)) => {}
             taken => return taken,
         }
     }
-    Err(Flaw::Password)
+    Err(PfxError::Password)
 }
 
-fn to_der(content: &[u8]) -> Result<Zeroizing<Vec<u8>>, Flaw> {
+fn to_der(content: &[u8]) -> Result<Zeroizing<Vec<u8>>, PfxError> {
     match ber::to_der(content) {
         Some(der) => Ok(Zeroizing::new(der)),
-        None => Err(Flaw::Unsound("it is cut off, or damaged".into())),
+        None => Err(PfxError::Unsound("it is cut off, or damaged".into())),
     }
 }
 
-fn refused(flaw: Flaw, password: Option<&Password>, file: &FileName) -> Mistake {
-    match (flaw, password) {
-        (Flaw::Password, Some(password)) => password.wrong(file),
-        (Flaw::Password, None) => key::no_password(file),
-        (Flaw::TooMuchWork, _) => TooMuchWork.mistake(file),
-        (Flaw::Unsupported(what, oid), _) => file.mistake(
+fn refused(error: PfxError, password: Option<&Password>, file: &NamedFile) -> ConfigError {
+    match (error, password) {
+        (PfxError::Password, Some(password)) => password.wrong(file),
+        (PfxError::Password, None) => key::no_password(file),
+        (PfxError::TooMuchWork, _) => TooMuchWork.config_error(file),
+        (PfxError::Unsupported(what, oid), _) => file.config_error(
             format!("is a PFX whose {what} ({oid}) is not supported"),
             "Export it again with AES-256 and SHA-256, as OpenSSL 3 does by default.",
         ),
-        (Flaw::Unsound(why), _) => file.mistake(
+        (PfxError::Unsound(why), _) => file.config_error(
             format!("is neither PEM nor a sound PFX: {why}"),
             "Copy the file again, or convert it to PEM with `openssl pkcs12 -noenc`.",
         ),

@@ -1,11 +1,11 @@
-//! A PFX's password in the forms in which it is hashed, and PKCS#12's own way to make keys of it
-//! (RFC 7292 §B).
+//! The password of a PFX in the encodings that are hashed, and PKCS#12's own key derivation (RFC 7292
+//! §B).
 
 use aws_lc_rs::digest;
 use zeroize::Zeroizing;
 
-/// A password. There are two that people take for "none": the empty one, which OpenSSL and Java
-/// write, and the null one, which .NET, Windows and Key Vault write. PBES2 does not tell them apart.
+/// A password in its encodings. Two passwords mean "no password": the empty one, which OpenSSL and Java
+/// write, and the null one, which .NET, Windows and Key Vault write. For PBES2 they are the same.
 pub(super) struct Passphrase {
     /// As PBES2 hashes it: UTF-8, which is what OpenSSL, .NET, Java and NSS agree on.
     utf8: Zeroizing<Vec<u8>>,
@@ -16,7 +16,7 @@ pub(super) struct Passphrase {
 }
 
 impl Passphrase {
-    /// The password of this text.
+    /// The password with this text.
     pub(super) fn of(text: &str) -> Self {
         let mut utf16 = Zeroizing::new(Vec::with_capacity(2 * text.len() + 2));
         for unit in text.encode_utf16().chain([0]) {
@@ -28,12 +28,12 @@ impl Passphrase {
         }
     }
 
-    /// The empty text.
+    /// The empty password.
     pub(super) fn empty() -> Self {
         Self::of("")
     }
 
-    /// No text.
+    /// The null password.
     pub(super) fn null() -> Self {
         Self {
             utf8: Zeroizing::default(),
@@ -41,13 +41,13 @@ impl Passphrase {
         }
     }
 
-    /// For PBES2.
+    /// The bytes that PBES2 hashes.
     pub(super) fn utf8(&self) -> &[u8] {
         &self.utf8
     }
 
-    /// `length` bytes for a purpose, after `rounds` rounds of a hash (RFC 7292 §B.2, whose names
-    /// the comments have).
+    /// Derives `length` bytes for a purpose with `rounds` rounds of a hash (RFC 7292 §B.2; the comments
+    /// use its names).
     pub(super) fn derive(
         &self,
         purpose: Purpose,
@@ -89,7 +89,7 @@ impl Passphrase {
     }
 }
 
-/// What a key is made for: RFC 7292 §B.3.
+/// The ID byte of a derivation: RFC 7292 §B.3.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Purpose {
     Key = 1,
@@ -97,7 +97,7 @@ pub(super) enum Purpose {
     Mac = 3,
 }
 
-/// Copies of these bytes, as many as fill whole blocks; of no bytes there are none.
+/// Repeats the bytes until they fill whole blocks. No bytes stay no bytes.
 fn repeated(bytes: &[u8], block: usize) -> Vec<u8> {
     let length = bytes.len().next_multiple_of(block);
     bytes.iter().copied().cycle().take(length).collect()

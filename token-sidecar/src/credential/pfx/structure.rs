@@ -1,5 +1,5 @@
-//! The parts of a PFX in DER (RFC 7292 §4), as far as a key and its certificates need them:
-//! attributes, revocation lists and secrets are passed over.
+//! Parses the parts of a PFX in DER (RFC 7292 §4) that a key and its certificates need. Attributes,
+//! revocation lists and secrets are skipped.
 
 use std::borrow::Cow;
 
@@ -7,8 +7,8 @@ use pkcs8::der::asn1::AnyRef;
 use pkcs8::der::{Decode, Reader, SliceReader, Tag, TagNumber, Tagged};
 use pkcs8::{AlgorithmIdentifierRef, ObjectIdentifier};
 
-use super::Flaw;
 use super::ber::joined;
+use super::error::PfxError;
 
 const fn oid(text: &str) -> ObjectIdentifier {
     ObjectIdentifier::new_unwrap(text)
@@ -22,15 +22,15 @@ const KEY_BAG: ObjectIdentifier = oid("1.2.840.113549.1.12.10.1.1");
 const SHROUDED_KEY_BAG: ObjectIdentifier = oid("1.2.840.113549.1.12.10.1.2");
 const CERTIFICATE_BAG: ObjectIdentifier = oid("1.2.840.113549.1.12.10.1.3");
 const SAFE_CONTENTS_BAG: ObjectIdentifier = oid("1.2.840.113549.1.12.10.1.6");
-/// The certificate in a bag is one of X.509 (RFC 7292 §4.2.3).
+/// The certificate type X.509 (RFC 7292 §4.2.3).
 const X509_CERTIFICATE: ObjectIdentifier = oid("1.2.840.113549.1.9.22.1");
 
-/// The whole.
+/// `PFX`.
 #[derive(Debug)]
 pub(super) struct Pfx<'a> {
-    /// What the MAC is of; maybe in BER.
+    /// The content under the MAC, in BER or DER.
     pub(super) content: &'a [u8],
-    /// Missing where nothing protects the whole.
+    /// The MAC; none where the file has no integrity protection.
     pub(super) mac: Option<Mac<'a>>,
 }
 
@@ -43,41 +43,41 @@ pub(super) struct Mac<'a> {
     pub(super) rounds: u32,
 }
 
-/// `ContentInfo` in `AuthenticatedSafe`: bags, maybe in BER.
+/// `ContentInfo` in `AuthenticatedSafe`: bags, in BER or DER.
 #[derive(Debug)]
 pub(super) enum Safe<'a> {
     Plain(&'a [u8]),
     Encrypted(Encrypted<'a>),
 }
 
-/// Something encrypted with the password.
+/// Data that is encrypted with the password.
 #[derive(Debug)]
 pub(super) struct Encrypted<'a> {
     pub(super) algorithm: AlgorithmIdentifierRef<'a>,
     pub(super) data: Cow<'a, [u8]>,
 }
 
-/// `SafeBag`, of the kinds that matter.
+/// `SafeBag` with a key or a certificate.
 #[derive(Debug)]
 pub(super) enum Bag<'a> {
-    /// In PKCS#8.
+    /// A private key in PKCS#8.
     Key(&'a [u8]),
-    /// In PKCS#8 once it is decrypted.
+    /// An encrypted private key in PKCS#8.
     ShroudedKey(Encrypted<'a>),
-    /// In X.509.
+    /// A certificate in X.509.
     Certificate(&'a [u8]),
 }
 
 /// Reads `PFX`.
-pub(super) fn pfx(der: &[u8]) -> Result<Pfx<'_>, Flaw> {
+pub(super) fn pfx(der: &[u8]) -> Result<Pfx<'_>, PfxError> {
     AnyRef::from_der(der)?.sequence(|reader| {
         if u8::decode(reader)? != 3 {
-            return Err(Flaw::Unsound("its version is not 3".into()));
+            return Err(PfxError::Unsound("its version is not 3".into()));
         }
         let (kind, content) = content_info(reader)?;
         if kind != DATA {
-            // `signedData`: there is a public key's signature in place of a MAC.
-            return Err(Flaw::Unsupported("protection", kind));
+            // `signedData` has a signature by a public key in place of a MAC.
+            return Err(PfxError::Unsupported("protection", kind));
         }
         let mac = match reader.is_finished() {
             true => None,
@@ -90,10 +90,10 @@ pub(super) fn pfx(der: &[u8]) -> Result<Pfx<'_>, Flaw> {
     })
 }
 
-fn mac<'a>(reader: &mut SliceReader<'a>) -> Result<Mac<'a>, Flaw> {
+fn mac<'a>(reader: &mut SliceReader<'a>) -> Result<Mac<'a>, PfxError> {
     let (algorithm, digest) = reader.sequence(|reader| {
         let algorithm = AlgorithmIdentifierRef::decode(reader)?;
-        Ok::<_, Flaw>((algorithm.oid, octets(AnyRef::decode(reader)?)?))
+        Ok::<_, PfxError>((algorithm.oid, octets(AnyRef::decode(reader)?)?))
     })?;
     Ok(Mac {
         algorithm,
@@ -107,7 +107,7 @@ fn mac<'a>(reader: &mut SliceReader<'a>) -> Result<Mac<'a>, Flaw> {
 }
 
 /// Reads `AuthenticatedSafe`.
-pub(super) fn safes(der: &[u8]) -> Result<Vec<Safe<'_>>, Flaw> {
+pub(super) fn safes(der: &[u8]) -> Result<Vec<Safe<'_>>, PfxError> {
     AnyRef::from_der(der)?.sequence(|reader| {
         let mut safes = Vec::new();
         while !reader.is_finished() {
@@ -115,8 +115,8 @@ pub(super) fn safes(der: &[u8]) -> Result<Vec<Safe<'_>>, Flaw> {
             safes.push(match kind {
                 DATA => Safe::Plain(octets(content)?),
                 ENCRYPTED_DATA => Safe::Encrypted(content.sequence(encrypted_data)?),
-                // `envelopedData`: for the owner of another private key.
-                _ => return Err(Flaw::Unsupported("protection", kind)),
+                // `envelopedData` is encrypted for another private key.
+                _ => return Err(PfxError::Unsupported("protection", kind)),
             });
         }
         Ok(safes)
@@ -124,13 +124,14 @@ pub(super) fn safes(der: &[u8]) -> Result<Vec<Safe<'_>>, Flaw> {
 }
 
 /// RFC 5652 §8.
-fn encrypted_data<'a>(reader: &mut SliceReader<'a>) -> Result<Encrypted<'a>, Flaw> {
+fn encrypted_data<'a>(reader: &mut SliceReader<'a>) -> Result<Encrypted<'a>, PfxError> {
     u8::decode(reader)?;
     let encrypted = reader.sequence(|reader| {
         AnyRef::decode(reader)?;
         let algorithm = AlgorithmIdentifierRef::decode(reader)?;
         let content = AnyRef::decode(reader)?;
-        // `[0] IMPLICIT OCTET STRING`: whether it is in pieces cannot be seen without knowing that.
+        // `[0] IMPLICIT OCTET STRING`: the tag does not say that it is an octet string, so `ber` has not
+        // joined a constructed one.
         let data = match content.tag() {
             Tag::ContextSpecific {
                 constructed: false,
@@ -144,19 +145,19 @@ fn encrypted_data<'a>(reader: &mut SliceReader<'a>) -> Result<Encrypted<'a>, Fla
         };
         Ok(Encrypted { algorithm, data })
     });
-    pass_over_the_rest(reader)?;
+    skip_rest(reader)?;
     encrypted
 }
 
 /// Reads `SafeContents`.
-pub(super) fn bags(der: &[u8]) -> Result<Vec<Bag<'_>>, Flaw> {
+pub(super) fn bags(der: &[u8]) -> Result<Vec<Bag<'_>>, PfxError> {
     let mut bags = Vec::new();
     collect_bags(AnyRef::from_der(der)?, &mut bags)?;
     Ok(bags)
 }
 
-/// Bags may hold bags; no deeper than DER was let to nest.
-fn collect_bags<'a>(contents: AnyRef<'a>, bags: &mut Vec<Bag<'a>>) -> Result<(), Flaw> {
+/// Bags may hold bags. `ber` has limited the depth.
+fn collect_bags<'a>(contents: AnyRef<'a>, bags: &mut Vec<Bag<'a>>) -> Result<(), PfxError> {
     contents.sequence(|reader| {
         while !reader.is_finished() {
             reader.sequence(|reader| {
@@ -171,7 +172,7 @@ fn collect_bags<'a>(contents: AnyRef<'a>, bags: &mut Vec<Bag<'a>>) -> Result<(),
                     SAFE_CONTENTS_BAG => collect_bags(AnyRef::decode(&mut value)?, bags)?,
                     _ => {}
                 }
-                pass_over_the_rest(reader)
+                skip_rest(reader)
             })?;
         }
         Ok(())
@@ -179,7 +180,7 @@ fn collect_bags<'a>(contents: AnyRef<'a>, bags: &mut Vec<Bag<'a>>) -> Result<(),
 }
 
 /// `EncryptedPrivateKeyInfo` (RFC 5208 §6).
-fn encrypted_key<'a>(reader: &mut SliceReader<'a>) -> Result<Encrypted<'a>, Flaw> {
+fn encrypted_key<'a>(reader: &mut SliceReader<'a>) -> Result<Encrypted<'a>, PfxError> {
     Ok(Encrypted {
         algorithm: AlgorithmIdentifierRef::decode(reader)?,
         data: octets(AnyRef::decode(reader)?)?.into(),
@@ -187,7 +188,7 @@ fn encrypted_key<'a>(reader: &mut SliceReader<'a>) -> Result<Encrypted<'a>, Flaw
 }
 
 /// `CertBag`; `None` if the certificate is of another kind.
-fn certificate<'a>(reader: &mut SliceReader<'a>) -> Result<Option<Bag<'a>>, Flaw> {
+fn certificate<'a>(reader: &mut SliceReader<'a>) -> Result<Option<Bag<'a>>, PfxError> {
     let kind = ObjectIdentifier::decode(reader)?;
     let value = explicit(reader)?;
     if kind != X509_CERTIFICATE {
@@ -197,15 +198,17 @@ fn certificate<'a>(reader: &mut SliceReader<'a>) -> Result<Option<Bag<'a>>, Flaw
 }
 
 /// `ContentInfo` (RFC 5652 §3).
-fn content_info<'a>(reader: &mut SliceReader<'a>) -> Result<(ObjectIdentifier, AnyRef<'a>), Flaw> {
+fn content_info<'a>(
+    reader: &mut SliceReader<'a>,
+) -> Result<(ObjectIdentifier, AnyRef<'a>), PfxError> {
     reader.sequence(|reader| {
         let kind = ObjectIdentifier::decode(reader)?;
         Ok((kind, AnyRef::from_der(explicit(reader)?)?))
     })
 }
 
-/// What stands in `[0] EXPLICIT`.
-fn explicit<'a>(reader: &mut SliceReader<'a>) -> Result<&'a [u8], Flaw> {
+/// The content of `[0] EXPLICIT`.
+fn explicit<'a>(reader: &mut SliceReader<'a>) -> Result<&'a [u8], PfxError> {
     let value = AnyRef::decode(reader)?;
     match value.tag() {
         Tag::ContextSpecific {
@@ -216,22 +219,22 @@ fn explicit<'a>(reader: &mut SliceReader<'a>) -> Result<&'a [u8], Flaw> {
     }
 }
 
-fn octets(value: AnyRef<'_>) -> Result<&[u8], Flaw> {
+fn octets(value: AnyRef<'_>) -> Result<&[u8], PfxError> {
     match value.tag() {
         Tag::OctetString => Ok(value.value()),
         _ => Err(damaged()),
     }
 }
 
-fn pass_over_the_rest(reader: &mut SliceReader<'_>) -> Result<(), Flaw> {
+fn skip_rest(reader: &mut SliceReader<'_>) -> Result<(), PfxError> {
     while !reader.is_finished() {
         AnyRef::decode(reader)?;
     }
     Ok(())
 }
 
-fn damaged() -> Flaw {
-    Flaw::Unsound("a part of it is of the wrong kind".into())
+fn damaged() -> PfxError {
+    PfxError::Unsound("a part of it is of the wrong kind".into())
 }
 
 #[cfg(test)]
@@ -285,7 +288,7 @@ mod tests {
             b"\x30\x10\x02\x01\x03\x30\x0b\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01",
         ] {
             let read = pfx(der);
-            assert!(matches!(read, Err(Flaw::Unsound(_))), "{read:?}");
+            assert!(matches!(read, Err(PfxError::Unsound(_))), "{read:?}");
         }
     }
 }

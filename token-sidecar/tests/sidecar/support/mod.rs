@@ -8,10 +8,10 @@ pub(crate) mod process;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use entra_auth_settings_input::Variables;
 use http::{Method, Uri};
 use jiff::Timestamp;
 use token_sidecar::answer::{Answer, answer};
-use token_sidecar::settings::variables::Variables;
 use token_sidecar::settings::{self, Settings};
 
 pub(crate) const CLIENT_ID: &str = "00000000-0000-0000-0000-00000000c11e";
@@ -28,7 +28,7 @@ pub(crate) fn now() -> Timestamp {
     "2030-01-01T00:00:00Z".parse().unwrap()
 }
 
-/// What a fixture holds.
+/// The content of a fixture.
 pub(crate) fn fixture(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     std::fs::read(path.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
@@ -46,7 +46,7 @@ impl Files {
         self.0.path().join(name)
     }
 
-    /// The same as a variable's value.
+    /// The path of a file as a variable's value.
     pub(crate) fn value(&self, name: &str) -> String {
         self.path(name).to_str().unwrap().to_owned()
     }
@@ -69,7 +69,7 @@ pub(crate) fn environment(more: &[(&str, &str)]) -> Variables {
     [
         ("AAD_CLIENT_ID", CLIENT_ID),
         ("AAD_TENANT_ID", TENANT_ID),
-        // What is asserted must not drown in the log of the tests.
+        // The log would hide the output of failed assertions.
         ("LOG_LEVEL", "off"),
     ]
     .into_iter()
@@ -81,14 +81,14 @@ pub(crate) fn environment(more: &[(&str, &str)]) -> Variables {
 pub(crate) fn settings(more: &[(&str, &str)]) -> Settings {
     settings::read(&environment(more), now())
         .outcome
-        .unwrap_or_else(|mistakes| panic!("{}", mistakes[0]))
+        .unwrap_or_else(|errors| panic!("{}", errors[0]))
 }
 
-/// Everything that is wrong with an environment at a moment.
-pub(crate) fn mistakes_at(more: &[(&str, &str)], now: Timestamp) -> Vec<String> {
+/// All errors of an environment at a moment.
+pub(crate) fn errors_at(more: &[(&str, &str)], now: Timestamp) -> Vec<String> {
     match settings::read(&environment(more), now).outcome {
         Ok(settings) => panic!("nothing is wrong with {settings:?}"),
-        Err(mistakes) => mistakes.iter().map(ToString::to_string).collect(),
+        Err(errors) => errors.iter().map(ToString::to_string).collect(),
     }
 }
 

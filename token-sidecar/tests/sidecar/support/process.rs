@@ -28,7 +28,7 @@ pub(crate) fn command(files: &Files, more: &[(&str, &str)]) -> Command {
     command
 }
 
-/// Runs a program that must end by itself, as after a mistake, and gives its end.
+/// Runs a program that must end by itself, as after an error, and gives its exit status.
 pub(crate) fn end_of(mut command: Command) -> ExitStatus {
     let mut sidecar = Running(command.spawn().unwrap());
     eventually("ended by itself", || sidecar.0.try_wait().unwrap())
@@ -39,7 +39,7 @@ struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended already, as a test wanted.
+        // It may have ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -72,7 +72,7 @@ impl Sidecar {
         fs::read_to_string(&self.log).unwrap()
     }
 
-    /// Waits until the log speaks of something.
+    /// Waits until the log contains a text.
     pub(crate) fn logs(&self, what: &str) {
         eventually(&format!("logged {what:?}"), || {
             self.log().contains(what).then_some(())
@@ -114,7 +114,7 @@ impl Sidecar {
     }
 }
 
-/// An answer, as it came.
+/// An HTTP response.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,

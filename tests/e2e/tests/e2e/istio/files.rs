@@ -135,7 +135,7 @@ fn string_values(value: &Value, found: &mut Vec<String>) {
 }
 
 fn read(way: &str, configuration: &str) -> PluginConfig {
-    config::read(configuration.as_bytes()).unwrap_or_else(|mistakes| panic!("{way}: {mistakes:?}"))
+    config::read(configuration.as_bytes()).unwrap_or_else(|errors| panic!("{way}: {errors:?}"))
 }
 
 /// The name of the cluster that Istio makes of each port of a ServiceEntry.

@@ -24,14 +24,14 @@ fn wrong(azure: &Azure) -> Value {
 
 /// Checks the answer to a request that there is no token for because of these mistakes.
 #[track_caller]
-fn explains(answer: &http::Response, mistakes: &[&str]) {
+fn explains(answer: &http::Response, errors: &[&str]) {
     assert_eq!(answer.status, 503, "{}", answer.text());
     assert_eq!(answer.header("retry-after"), Some("30"));
     let body: Value = answer.json().expect("JSON");
     assert_eq!(body["error"]["code"], "configuration_invalid");
     let message = body["error"]["message"].as_str().expect("a message");
-    for mistake in mistakes {
-        assert!(message.contains(mistake), "no {mistake:?} in {message}");
+    for error in errors {
+        assert!(message.contains(error), "no {error:?} in {message}");
     }
 }
 
@@ -50,12 +50,12 @@ fn the_first_one_lets_all_else_pass_and_says_at_its_hosts_what_to_mend() {
         ..Setup::default()
     };
     let istio = Istio::set_up(&azure, &wrong(&azure), &setup);
-    let mistakes = ["identities[0].type: `magic`", "targets[0].audience: \"\""];
+    let errors = ["identities[0].type: `magic`", "targets[0].audience: \"\""];
     for &port in &istio.ports {
         // On every worker.
         for _ in 0..5 {
             passes(port, OTHER, ECHO);
-            explains(&send(port, TARGET, ECHO), &mistakes);
+            explains(&send(port, TARGET, ECHO), &errors);
         }
         // A cluster that the target does not allow is not meant.
         passes(port, TARGET, "/anywhere");
@@ -67,7 +67,7 @@ fn the_first_one_lets_all_else_pass_and_says_at_its_hosts_what_to_mend() {
     );
     let log = istio.envoy.process().logs();
     let becomes = "requests to *.metrics.ingest.monitor.azure.com are answered 503";
-    for part in mistakes.into_iter().chain([becomes]) {
+    for part in errors.into_iter().chain([becomes]) {
         assert!(log.contains(part), "no {part:?} in {log}");
     }
     assert_eq!(azure.state().imds.calls, 0);

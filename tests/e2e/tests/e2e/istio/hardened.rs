@@ -91,8 +91,8 @@ fn a_wrong_first_configuration_of_the_hardened_form_says_what_to_mend() {
         let body: Value = answer.json().expect("JSON");
         assert_eq!(body["error"]["code"], "configuration_invalid");
         let message = body["error"]["message"].as_str().expect("a message");
-        for mistake in ["identities[0].type: `magic`", "targets[0].audience: \"\""] {
-            assert!(message.contains(mistake), "no {mistake:?} in {message}");
+        for error in ["identities[0].type: `magic`", "targets[0].audience: \"\""] {
+            assert!(message.contains(error), "no {error:?} in {message}");
         }
     }
     sidecar.wait_for_stat(MISTAKES, 2);

@@ -1,4 +1,4 @@
-//! What is wrong with a file is said with the setting, the path and the fix.
+//! Errors about files: each names the setting, the path and the fix.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,17 +9,17 @@ use base64::prelude::BASE64_STANDARD;
 
 use crate::support::pki;
 use crate::support::process::{command, end_of};
-use crate::support::{Files, fixture, mistakes_at, now};
+use crate::support::{Files, errors_at, fixture, now};
 
 pub(crate) const CERTIFICATE: &str = "AAD_CLIENT_CERTIFICATE_PATH";
 const KEY: &str = "AAD_CLIENT_CERTIFICATE_KEY_PATH";
 pub(crate) const PASSWORD: &str = "AAD_CLIENT_CERTIFICATE_PASSWORD_FILE";
 
-/// A file with that content.
+/// The setting that names a file, and the content of the file.
 pub(crate) struct Named<'a>(pub(crate) &'static str, pub(crate) &'a [u8]);
 
-/// The one mistake of these files, without the setting and the path that it must begin with.
-pub(crate) fn mistake(files: &[Named], blamed: &str) -> String {
+/// The only error of these files, without the setting and the path that it must begin with.
+pub(crate) fn config_error(files: &[Named], blamed: &str) -> String {
     let directory = Files::new();
     let variables: Vec<(&str, String)> = files
         .iter()
@@ -29,16 +29,16 @@ pub(crate) fn mistake(files: &[Named], blamed: &str) -> String {
         .iter()
         .map(|(setting, path)| (*setting, path.as_str()))
         .collect();
-    let mistakes = mistakes_at(&variables, now());
-    assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+    let errors = errors_at(&variables, now());
+    assert_eq!(errors.len(), 1, "{errors:?}");
     let start = format!("{blamed} is {:?}, which ", directory.path(blamed));
-    let said = mistakes[0].strip_prefix(&start);
-    said.unwrap_or_else(|| panic!("{start}: {mistakes:?}"))
+    let said = errors[0].strip_prefix(&start);
+    said.unwrap_or_else(|| panic!("{start}: {errors:?}"))
         .to_owned()
 }
 
-pub(crate) fn certificate_mistake(content: &[u8]) -> String {
-    mistake(&[Named(CERTIFICATE, content)], CERTIFICATE)
+pub(crate) fn certificate_error(content: &[u8]) -> String {
+    config_error(&[Named(CERTIFICATE, content)], CERTIFICATE)
 }
 
 #[test]
@@ -64,12 +64,12 @@ fn each_setting_that_names_a_file_says_when_the_file_cannot_be_used() {
             ),
         ];
         for (path, expected) in &cases {
-            // Of two equal names the later counts.
+            // Of two variables with the same name the later one counts.
             let variables = [(CERTIFICATE, good.as_str()), (setting, path.as_str())];
-            let mistakes = mistakes_at(&variables, now());
+            let errors = errors_at(&variables, now());
             let start = format!("{setting} is {path:?}, which {expected}");
-            assert_eq!(mistakes.len(), 1, "{mistakes:?}");
-            assert!(mistakes[0].starts_with(&start), "{mistakes:?}");
+            assert_eq!(errors.len(), 1, "{errors:?}");
+            assert!(errors[0].starts_with(&start), "{errors:?}");
         }
     }
 }
@@ -83,7 +83,7 @@ fn a_file_that_the_user_may_not_read_is_named_with_the_user() {
     let mut command = command(&files, &[(CERTIFICATE, &path)]);
     let mut user = rustix::process::geteuid();
     if user.is_root() {
-        // Root may read everything: be somebody else, who can reach the program and the file.
+        // Root may read everything: run as another user, who can reach the program and the file.
         user = rustix::process::Uid::from_raw(NOBODY);
         let program = files.path("program");
         fs::copy(command.get_program(), &program).unwrap();
@@ -144,7 +144,7 @@ fn a_file_of_the_wrong_kind_is_said_to_be_one() {
         ),
     ];
     for (content, expected) in cases {
-        let said = certificate_mistake(content);
+        let said = certificate_error(content);
         assert!(said.starts_with(expected), "{said}");
     }
 }
@@ -183,7 +183,7 @@ fn a_pem_file_that_lacks_something_or_has_too_much_says_what() {
         ),
     ];
     for (content, expected) in cases {
-        let said = certificate_mistake(&content);
+        let said = certificate_error(&content);
         assert!(said.starts_with(expected), "{said}");
     }
 }
@@ -197,7 +197,7 @@ fn a_pfx_that_lacks_something_says_what() {
             "is a PFX without a certificate. Export",
         ),
     ] {
-        let said = certificate_mistake(&fixture(pfx));
+        let said = certificate_error(&fixture(pfx));
         assert!(said.starts_with(expected), "{said}");
     }
 }
@@ -217,7 +217,7 @@ fn a_key_that_entra_does_not_take_is_refused_with_the_reason() {
         ("short.pkcs1.key", "holds an RSA key of less than 2048 bits"),
     ] {
         let content = [leaf.clone(), fixture(key)].concat();
-        let said = certificate_mistake(&content);
+        let said = certificate_error(&content);
         assert!(said.starts_with(expected), "{said}");
         assert!(
             said.contains("with an RSA key of 2048 bits or more"),
@@ -242,7 +242,7 @@ fn an_empty_pem_block_is_said_to_be_empty() {
             "CERTIFICATE" => [empty, key.clone()].concat(),
             _ => [leaf.clone(), empty].concat(),
         };
-        let said = certificate_mistake(&content);
+        let said = certificate_error(&content);
         let expected = format!("holds a PEM block with nothing in it ({tag:?}). Fill it");
         assert!(said.starts_with(&expected), "{said}");
     }
@@ -266,20 +266,20 @@ fn pem_with_characters_that_nobody_sees_or_in_another_encoding_says_so() {
             "holds a damaged PEM block, and a byte-order mark (U+FEFF) in line ",
         ),
     ] {
-        let said = certificate_mistake(copied.as_bytes());
+        let said = certificate_error(copied.as_bytes());
         assert!(said.starts_with(expected), "{said}");
     }
     let utf16: Vec<u8> = format!("\u{feff}{content}")
         .encode_utf16()
         .flat_map(u16::to_le_bytes)
         .collect();
-    let said = certificate_mistake(&utf16);
+    let said = certificate_error(&utf16);
     assert!(
         said.starts_with("is text in UTF-16. Save it in UTF-8"),
         "{said}"
     );
     let leaf = fixture("leaf.pem");
-    let said = mistake(&[Named(CERTIFICATE, &leaf), Named(KEY, &utf16)], KEY);
+    let said = config_error(&[Named(CERTIFICATE, &leaf), Named(KEY, &utf16)], KEY);
     assert!(
         said.starts_with("is text in UTF-16. Save it in UTF-8"),
         "{said}"
@@ -290,7 +290,7 @@ fn pem_with_characters_that_nobody_sees_or_in_another_encoding_says_so() {
 fn a_certificate_of_another_key_is_named_with_the_key() {
     let one = pki::lasting(&pki::ONE, "one");
     let other_key = pki::OTHER.serialize_pem();
-    let in_one_file = certificate_mistake((one.pem.clone() + &other_key).as_bytes());
+    let in_one_file = certificate_error((one.pem.clone() + &other_key).as_bytes());
     assert!(
         in_one_file.starts_with("holds no certificate of its private key, only \"CN=one\". Put"),
         "{in_one_file}"
@@ -300,7 +300,7 @@ fn a_certificate_of_another_key_is_named_with_the_key() {
         Named(CERTIFICATE, one.pem.as_bytes()),
         Named(KEY, other_key.as_bytes()),
     ];
-    let in_two = mistake(&files, CERTIFICATE);
+    let in_two = config_error(&files, CERTIFICATE);
     assert!(
         in_two.starts_with("holds no certificate of the private key in \"/"),
         "{in_two}"
@@ -324,7 +324,7 @@ fn a_certificate_whose_time_is_over_or_has_not_come_says_when() {
         ),
     ] {
         let one = pki::certificate(&pki::ONE, "one", years);
-        let said = certificate_mistake(pki::bundle(&one, &pki::ONE).as_bytes());
+        let said = certificate_error(pki::bundle(&one, &pki::ONE).as_bytes());
         assert!(said.starts_with(expected), "{said}");
     }
 }
@@ -338,17 +338,17 @@ fn a_key_file_belongs_beside_a_pem_certificate_only() {
     let variables = variables
         .each_ref()
         .map(|(name, path)| (*name, path.as_str()));
-    let mistakes = mistakes_at(&variables, now());
+    let errors = errors_at(&variables, now());
     assert!(
-        mistakes[0].starts_with("AAD_CLIENT_CERTIFICATE_KEY_PATH is "),
-        "{mistakes:?}"
+        errors[0].starts_with("AAD_CLIENT_CERTIFICATE_KEY_PATH is "),
+        "{errors:?}"
     );
     assert!(
-        mistakes[0].ends_with("Unset it: a PFX brings its own key."),
-        "{mistakes:?}"
+        errors[0].ends_with("Unset it: a PFX brings its own key."),
+        "{errors:?}"
     );
 
-    let alone = mistakes_at(
+    let alone = errors_at(
         &[(KEY, "/x"), ("AAD_CLIENT_SECRET_FILE", variables[0].1)],
         now(),
     );

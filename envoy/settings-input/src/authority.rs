@@ -1,10 +1,10 @@
-//! `[scheme://]host[:port][/]` as people write it into a variable: the parts, checked, without any
-//! meaning yet. A path, a query or user information is refused rather than dropped.
+//! `[scheme://]host[:port][/]` as people write it into a setting. A path, a query or user information is
+//! refused and not silently dropped.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::mistake::{Problem, quoted};
+use crate::{Problem, quoted};
 
 /// A host: an address, or a DNS name in lower case without the final dot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl fmt::Display for Host {
     }
 }
 
-/// The schemes that mean something here.
+/// The schemes that are supported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
     /// `http://`
@@ -46,7 +46,7 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// The port that goes without saying (RFC 9110 §4.2).
+    /// The default port of the scheme (RFC 9110 §4.2).
     #[must_use]
     pub fn default_port(self) -> u16 {
         match self {
@@ -56,10 +56,10 @@ impl Scheme {
     }
 }
 
-/// Something to connect to, with nothing left to guess.
+/// A server to connect to, with all defaults filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// How it is spoken to.
+    /// The protocol.
     pub scheme: Scheme,
     /// The host: for DNS, SNI and the certificate's names.
     pub host: Host,
@@ -68,7 +68,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// With its scheme, as people write it.
+    /// The URL without a path: `https://host` or `https://host:8443`.
     #[must_use]
     pub fn url(&self) -> String {
         let scheme = match self.scheme {
@@ -78,8 +78,7 @@ impl Endpoint {
         format!("{scheme}://{}", self.authority())
     }
 
-    /// The `Host` header of requests to it: the port stands in it only where it is not the
-    /// scheme's own (RFC 9110 §7.2).
+    /// The `Host` header of requests to it, without the scheme's default port (RFC 9110 §7.2).
     #[must_use]
     pub fn authority(&self) -> String {
         if self.port == self.scheme.default_port() {
@@ -89,7 +88,7 @@ impl Endpoint {
         }
     }
 
-    /// The port in any case, as CONNECT wants it (RFC 9110 §9.3.6).
+    /// Host and port, also the default one, as CONNECT needs it (RFC 9110 §9.3.6).
     #[must_use]
     pub fn host_and_port(&self) -> String {
         format!("{}:{}", self.bracketed_host(), self.port)
@@ -103,7 +102,7 @@ impl Endpoint {
     }
 }
 
-/// The parts as written.
+/// The parts of a value; what was not written is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authority {
     /// The scheme, if one was written.
@@ -115,7 +114,10 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Reads the parts, or says what is wrong with them.
+    /// Parses a value.
+    ///
+    /// # Errors
+    /// What is wrong with it. User information is not repeated, because it may hold a password.
     pub fn parse(value: &str) -> Result<Self, Problem> {
         if value.contains('@') {
             // Not shown: what stands before the @ may be a password.
@@ -216,7 +218,7 @@ fn parse_host(host: &str, value: &str) -> Result<Host, Problem> {
             "Use letters, digits, hyphens and dots; write a name in another script in its xn-- form.",
         ));
     }
-    // No top-level domain is a number: such a name is a mistyped address.
+    // No top-level domain is a number, so such a name is a mistyped address.
     let last_is_number = name
         .rsplit('.')
         .next()

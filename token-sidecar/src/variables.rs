@@ -1,35 +1,33 @@
-//! The environment variables of the sidecar: one table for `--help`, and the map they are read
-//! from.
+//! The names of the environment variables that the token-sidecar reads, and their table in
+//! `--help`.
 
-use std::collections::BTreeMap;
-
-/// `AAD_CLIENT_ID`, the old proxy's name; it wins over the Azure SDKs'.
+/// The application's client id: aad-auth-proxy's name, which wins, and the Azure SDKs' name.
 pub const CLIENT_ID: [&str; 2] = ["AAD_CLIENT_ID", "AZURE_CLIENT_ID"];
-/// `AAD_TENANT_ID`, likewise.
+/// The application's tenant: aad-auth-proxy's name, which wins, and the Azure SDKs' name.
 pub const TENANT_ID: [&str; 2] = ["AAD_TENANT_ID", "AZURE_TENANT_ID"];
-/// Which Azure.
+/// The Azure cloud, or Entra's host.
 pub const CLOUD: &str = "AZURE_CLOUD";
-/// Where Entra is, set by workload identity's webhook.
+/// Entra's host, as the webhook of Azure workload identity sets it. It wins over [`CLOUD`].
 pub const AUTHORITY_HOST: &str = "AZURE_AUTHORITY_HOST";
-/// The certificate.
+/// The file with the certificate.
 pub const CERTIFICATE: &str = "AAD_CLIENT_CERTIFICATE_PATH";
-/// Its key, where that is in a file of its own.
+/// The file with the private key, where the certificate's file does not hold it.
 pub const KEY: &str = "AAD_CLIENT_CERTIFICATE_KEY_PATH";
-/// The password of either.
+/// The file with the password of the PFX file or of the private key.
 pub const PASSWORD: &str = "AAD_CLIENT_CERTIFICATE_PASSWORD_FILE";
-/// Whether assertions carry the chain.
+/// Whether assertions carry the certificate chain.
 pub const SEND_CHAIN: &str = "AAD_CLIENT_CERTIFICATE_SEND_CHAIN";
-/// How assertions are signed.
+/// The algorithm that signs assertions.
 pub const ALGORITHM: &str = "AAD_CLIENT_ASSERTION_ALGORITHM";
-/// A file that is handed out as it is.
+/// The file that `GET /federated-token` serves.
 pub const FEDERATED_TOKEN: &str = "AZURE_FEDERATED_TOKEN_FILE";
-/// Another one.
+/// The file that `GET /client-secret` serves.
 pub const CLIENT_SECRET: &str = "AAD_CLIENT_SECRET_FILE";
-/// Where the sidecar listens.
+/// The Unix socket to listen on.
 pub const SOCKET: &str = "TOKEN_SIDECAR_SOCKET";
-/// Where else.
+/// The loopback address and port to listen on.
 pub const ADDRESS: &str = "TOKEN_SIDECAR_ADDRESS";
-/// How much is logged.
+/// The log level.
 pub const LOG_LEVEL: &str = "LOG_LEVEL";
 
 /// Every variable with its meaning, in the order in which `--help` shows them.
@@ -100,44 +98,4 @@ pub fn help() -> String {
         "\nAn empty variable counts as unset. Mistakes are reported all at once, with exit code 64.\n",
     );
     help
-}
-
-/// The variables of a process: a map, so that reading them needs no process environment.
-#[derive(Debug, Default)]
-pub struct Variables(BTreeMap<String, String>);
-
-impl Variables {
-    /// The variables of this process. Bytes that are not UTF-8 become U+FFFD, which no variable
-    /// of ours accepts but in a path, and there the file is then not found.
-    #[must_use]
-    pub fn of_this_process() -> Self {
-        std::env::vars_os()
-            .map(|(name, value)| {
-                (
-                    name.to_string_lossy().into_owned(),
-                    value.to_string_lossy().into_owned(),
-                )
-            })
-            .collect()
-    }
-
-    /// A variable's value; an empty one counts as unset, because templates often leave it so.
-    #[must_use]
-    pub fn value(&self, name: &str) -> Option<&str> {
-        self.0
-            .get(name)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
-    }
-}
-
-impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Variables {
-    fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
-        Self(
-            pairs
-                .into_iter()
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect(),
-        )
-    }
 }
