@@ -20,16 +20,18 @@ pub(crate) fn say(line: &str) {
     eprintln!("entra-auth-envoy: {line}");
 }
 
+/// Tells of a bug of the launcher, and gives the exit code.
+pub(crate) fn internal_error(what: &str) -> u8 {
+    say(&format!(
+        "internal error: {what}; please report this with your settings, but without their secrets"
+    ));
+    INTERNAL_ERROR
+}
+
 /// Lists the mistakes in the settings, and gives the exit code.
 pub(crate) fn refuse(mistakes: &[Mistake]) -> u8 {
     match mistakes.len() {
-        0 => {
-            say(
-                "internal error: the settings were refused without a mistake in them; please report this \
-                 with your settings, but without their secrets",
-            );
-            return INTERNAL_ERROR;
-        }
+        0 => return internal_error("the settings were refused without a mistake in them"),
         1 => say("1 mistake in the settings:"),
         count => say(&format!("{count} mistakes in the settings:")),
     }

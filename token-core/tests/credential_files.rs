@@ -97,7 +97,7 @@ fn spec() -> SlotSpec {
             "targets":[{{"hosts":["a.example.com"],"identity":"i","audience":"https://x"}}]}}"#
     );
     let config = config::read(json.as_bytes()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
-    config::compile(&config).slots[0].clone()
+    config::compile(&config).expect("a configuration").slots[0].clone()
 }
 
 /// The file is read anew for each token: a bad replacement is a failure, and nothing is lost.

@@ -14,7 +14,9 @@ fn plan(authority: &str, kind: &str, proof: &str) -> Plan {
             "targets":[{{"hosts":["a.example.com"],"identity":"i","audience":"https://monitor.azure.com"}}]}}"#
     );
     let config = config::read(json.as_bytes()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
-    config::compile(&config).slots[0].plan.clone()
+    config::compile(&config).expect("a configuration").slots[0]
+        .plan
+        .clone()
 }
 
 /// The path of the call for the assertion.

@@ -36,7 +36,9 @@ fn plan_for(fields: &str, audience: &str) -> Plan {
             "targets":[{{"hosts":["a.example.com"],"identity":"i","audience":"{audience}"}}]}}"#
     );
     let config = config::read(json.as_bytes()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
-    config::compile(&config).slots[0].plan.clone()
+    config::compile(&config).expect("a configuration").slots[0]
+        .plan
+        .clone()
 }
 
 fn plan(fields: &str) -> Plan {

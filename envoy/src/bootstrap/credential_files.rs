@@ -14,12 +14,61 @@ use crate::settings::identity::{Application, Identity, MetadataService, Proof};
 pub(super) const CLUSTER: &str = "credential-files";
 
 /// A file that is served.
-#[derive(PartialEq, Eq)]
-struct Served<'a> {
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Served<'a> {
     kind: &'static str,
     /// Where it is; none for the key of App Service, which has no file but the one that the
     /// launcher makes.
     file: Option<&'a Path>,
+}
+
+impl<'a> Served<'a> {
+    /// The key of App Service.
+    pub(super) const IDENTITY_HEADER: Self = Self {
+        kind: "/identity-header",
+        file: None,
+    };
+
+    pub(super) fn secret(file: &'a Path) -> Self {
+        Self {
+            kind: "/client-secret",
+            file: Some(file),
+        }
+    }
+
+    pub(super) fn assertion(file: &'a Path) -> Self {
+        Self {
+            kind: "/assertion",
+            file: Some(file),
+        }
+    }
+
+    /// The file that this identity needs.
+    pub(super) fn of(identity: &'a Identity) -> Option<Self> {
+        match identity {
+            Identity::Managed(managed) => match managed.service {
+                MetadataService::Imds(_) => None,
+                MetadataService::AppService { .. } => Some(Self::IDENTITY_HEADER),
+            },
+            Identity::Application(Application { proof, .. }) => match proof {
+                Proof::Secret(file) => Some(Self::secret(file)),
+                Proof::WorkloadIdentity(file) | Proof::ServiceAccountToken(file) => {
+                    Some(Self::assertion(file))
+                }
+                Proof::Certificate(_) | Proof::ManagedIdentity { .. } | Proof::Tsiam(_) => None,
+            },
+            Identity::Tsiam(_) => None,
+        }
+    }
+
+    /// The path of requests for it.
+    pub(super) fn route(self, settings: &Settings) -> String {
+        let of_its_kind = all(settings)
+            .into_iter()
+            .filter(|other| other.kind == self.kind);
+        let before = of_its_kind.take_while(|other| *other != self).count();
+        numbered(self.kind, before)
+    }
 }
 
 /// Where the value of `IDENTITY_HEADER` is put.
@@ -31,56 +80,21 @@ pub fn identity_header(run_dir: &Path) -> PathBuf {
 /// Its name there.
 pub const IDENTITY_HEADER: &str = "identity-header";
 
-/// The file that this identity needs served.
-fn served(identity: &Identity) -> Option<Served<'_>> {
-    let (kind, file) = match identity {
-        Identity::Managed(managed) => match managed.service {
-            MetadataService::Imds(_) => return None,
-            MetadataService::AppService { .. } => ("/identity-header", None),
-        },
-        Identity::Application(Application { proof, .. }) => match proof {
-            Proof::Secret(file) => ("/client-secret", Some(file.as_path())),
-            Proof::WorkloadIdentity(file) | Proof::ServiceAccountToken(file) => {
-                ("/assertion", Some(file.as_path()))
-            }
-            Proof::Certificate(_) | Proof::ManagedIdentity { .. } | Proof::Tsiam(_) => {
-                return None;
-            }
-        },
-        Identity::Tsiam(_) => return None,
-    };
-    Some(Served { kind, file })
-}
-
-/// Every file that is served, once, with the path of requests for it.
-fn routes(settings: &Settings) -> Vec<(String, Served<'_>)> {
-    let mut routes: Vec<(String, Served<'_>)> = Vec::new();
-    for served in settings
-        .identities
-        .iter()
-        .filter_map(|it| served(&it.identity))
-    {
-        if routes.iter().any(|(_, other)| *other == served) {
-            continue;
+/// The files of all identities, each once.
+fn all(settings: &Settings) -> Vec<Served<'_>> {
+    let mut all = Vec::new();
+    for named in &settings.identities {
+        if let Some(served) = Served::of(&named.identity)
+            && !all.contains(&served)
+        {
+            all.push(served);
         }
-        let of_its_kind = routes.iter().filter(|(_, other)| other.kind == served.kind);
-        let route = numbered(served.kind, of_its_kind.count());
-        routes.push((route, served));
     }
-    routes
-}
-
-/// The path of requests for the file that this identity needs.
-pub(super) fn route(identity: &Identity, settings: &Settings) -> Option<String> {
-    let wanted = served(identity)?;
-    let mut routes = routes(settings).into_iter();
-    routes
-        .find(|(_, served)| *served == wanted)
-        .map(|(route, _)| route)
+    all
 }
 
 fn is_needed(settings: &Settings) -> bool {
-    !routes(settings).is_empty()
+    !all(settings).is_empty()
 }
 
 pub(super) fn listener(settings: &Settings, run_dir: &Path) -> Option<Value> {
@@ -88,14 +102,14 @@ pub(super) fn listener(settings: &Settings, run_dir: &Path) -> Option<Value> {
         return None;
     }
     let header = identity_header(run_dir);
-    let answer = |(route, served): (String, Served<'_>)| {
+    let answer = |served: Served<'_>| {
         let file = served.file.unwrap_or(&header);
         json!({
-            "match": { "path": route },
+            "match": { "path": served.route(settings) },
             "direct_response": { "status": 200, "body_format": content_of(file) },
         })
     };
-    let routes: Vec<Value> = routes(settings).into_iter().map(answer).collect();
+    let routes: Vec<Value> = all(settings).into_iter().map(answer).collect();
     let virtual_host = json!({
         "name": CLUSTER,
         "domains": ["*"],

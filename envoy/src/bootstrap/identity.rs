@@ -1,16 +1,18 @@
 //! An identity as the filter's configuration says it.
 
 use entra_token_core::config::{
-    self, AppService, ClusterName, Credential, Entra, IdentityType, Imds, Tsiam, UrlPath,
+    self, AppService, Authentication, ClusterName, Credential, Entra, Imds, Platform, Tsiam,
+    UrlPath, WithCredential,
 };
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::credential_files::Served;
 use super::identity_clusters::TokenService;
 use super::parsed;
 use super::{credential_files, identity_clusters};
 use crate::settings::Settings;
 use crate::settings::identity::{
-    Application, Identity, Managed, MetadataService, PathService, Proof, Selector, Service,
+    Application, Identity, Managed, MetadataService, PathService, Proof, Service,
 };
 use crate::settings::target::NamedIdentity;
 
@@ -20,122 +22,101 @@ pub(super) fn configuration(
     named: &NamedIdentity,
     settings: &Settings,
 ) -> config::Identity {
-    let writer = Writer { named, settings };
-    let configuration = match &named.identity {
-        Identity::Managed(managed) => writer.managed(managed),
-        Identity::Application(application) => writer.application(application),
-        Identity::Tsiam(service) => config::Identity {
-            tsiam: Some(writer.tsiam(service)),
-            ..writer.bare(IdentityType::Tsiam)
-        },
-    };
+    let identity = &named.identity;
     config::Identity {
-        setting_names: Some(settings.terms.of_identity(n, &named.identity)),
-        ..configuration
+        name: named.name.clone(),
+        authentication: Writer { settings }.authentication(identity),
+        via_internal_listener: Served::of(identity).is_some()
+            || identity_clusters::calls_through_tunnel(identity, settings),
+        setting_names: Some(settings.terms.of_identity(n, identity)),
     }
 }
 
-/// One identity among all, which share clusters and routes.
+/// Writes one identity among all, which share clusters and routes.
 struct Writer<'a> {
-    named: &'a NamedIdentity,
     settings: &'a Settings,
 }
 
 impl Writer<'_> {
-    fn bare(&self, kind: IdentityType) -> config::Identity {
-        config::Identity {
-            name: self.named.name.clone(),
-            kind,
-            tenant_id: None,
-            client_id: None,
-            object_id: None,
-            resource_id: None,
-            imds: None,
-            app_service: None,
-            managed_identity: None,
-            exchange_audience: None,
-            entra: None,
-            credential: None,
-            tsiam: None,
-            via_internal_listener: credential_files::route(&self.named.identity, self.settings)
-                .is_some()
-                || identity_clusters::calls_through_tunnel(&self.named.identity, self.settings),
-            setting_names: None,
-        }
-    }
-
-    fn managed(&self, managed: &Managed) -> config::Identity {
-        let mut configuration = self.bare(match managed.selector {
-            None => IdentityType::SystemAssigned,
-            Some(_) => IdentityType::UserAssigned,
-        });
-        match &managed.selector {
-            None => {}
-            Some(Selector::ClientId(id)) => configuration.client_id = Some(id.clone()),
-            Some(Selector::ObjectId(id)) => configuration.object_id = Some(id.clone()),
-            Some(Selector::ResourceId(id)) => configuration.resource_id = Some(id.clone()),
-        }
-        match &managed.service {
-            MetadataService::Imds(service) => configuration.imds = Some(self.imds(service)),
-            MetadataService::AppService { service, .. } => {
-                configuration.app_service = self.credential().map(|header| AppService {
-                    cluster: self.cluster(TokenService::AppService(&service.service)),
-                    authority: service.service.authority.clone(),
-                    path: service.path.clone(),
-                    header,
-                });
+    fn authentication(&self, identity: &Identity) -> Authentication {
+        match identity {
+            Identity::Managed(Managed { service, selector }) => {
+                let platform = self.platform(service);
+                match selector.clone() {
+                    None => Authentication::SystemAssigned { platform },
+                    Some(selector) => Authentication::UserAssigned { platform, selector },
+                }
             }
+            Identity::Application(application) => self.of_application(application),
+            Identity::Tsiam(service) => Authentication::Tsiam {
+                tsiam: self.tsiam(service),
+            },
         }
-        configuration
     }
 
-    fn application(&self, application: &Application) -> config::Identity {
-        let exchange_audience = || Some(parsed(application.cloud.exchange_audience()));
-        let base = |kind| config::Identity {
-            tenant_id: Some(application.tenant.clone()),
-            client_id: Some(application.client_id.clone()),
-            entra: Some(Entra {
+    fn of_application(&self, it: &Application) -> Authentication {
+        let with = |credential| WithCredential {
+            application: self.application(it),
+            credential,
+        };
+        let exchange_audience = Some(parsed(it.cloud.exchange_audience()));
+        match &it.proof {
+            Proof::Secret(file) => {
+                Authentication::ClientSecret(with(self.served(Served::secret(file))))
+            }
+            Proof::WorkloadIdentity(file) => {
+                Authentication::WorkloadIdentity(with(self.served(Served::assertion(file))))
+            }
+            Proof::ServiceAccountToken(file) => {
+                Authentication::ServiceAccountToken(with(self.served(Served::assertion(file))))
+            }
+            Proof::Certificate(sidecar) => Authentication::ClientCertificate(with(at(
+                self.cluster(TokenService::sidecar(it, sidecar)),
+                assertion_for(it),
+            ))),
+            Proof::ManagedIdentity { imds, selector } => Authentication::ManagedIdentityFederated {
+                application: self.application(it),
+                imds: self.imds(imds),
+                managed_identity: selector.clone(),
+                exchange_audience,
+            },
+            Proof::Tsiam(service) => Authentication::TsiamFederated {
+                application: self.application(it),
+                tsiam: self.tsiam(service),
+                exchange_audience,
+            },
+        }
+    }
+
+    fn platform(&self, service: &MetadataService) -> Platform {
+        match service {
+            MetadataService::Imds(service) => Platform::Imds(self.imds(service)),
+            MetadataService::AppService { service, .. } => Platform::AppService(AppService {
+                cluster: self.cluster(TokenService::AppService(&service.service)),
+                authority: service.service.authority.clone(),
+                path: service.path.clone(),
+                header: self.served(Served::IDENTITY_HEADER),
+            }),
+        }
+    }
+
+    fn application(&self, application: &Application) -> config::Application {
+        config::Application {
+            tenant_id: application.tenant.clone(),
+            client_id: application.client_id.clone(),
+            entra: Entra {
                 cluster: self.cluster(TokenService::Entra(&application.entra)),
                 authority: application.entra.authority.clone(),
                 forward_proxy: forward_proxy(&application.entra, self.settings),
-            }),
-            ..self.bare(kind)
-        };
-        let with_file = |kind| config::Identity {
-            credential: self.credential(),
-            ..base(kind)
-        };
-        match &application.proof {
-            Proof::Secret(_) => with_file(IdentityType::ClientSecret),
-            Proof::WorkloadIdentity(_) => with_file(IdentityType::WorkloadIdentity),
-            Proof::ServiceAccountToken(_) => with_file(IdentityType::ServiceAccountToken),
-            Proof::Certificate(sidecar) => config::Identity {
-                credential: Some(at(
-                    self.cluster(TokenService::sidecar(application, sidecar)),
-                    assertion_for(application),
-                )),
-                ..base(IdentityType::ClientCertificate)
-            },
-            Proof::ManagedIdentity {
-                imds: service,
-                selector,
-            } => config::Identity {
-                imds: Some(self.imds(service)),
-                managed_identity: selector.as_ref().map(selected),
-                exchange_audience: exchange_audience(),
-                ..base(IdentityType::ManagedIdentityFederated)
-            },
-            Proof::Tsiam(service) => config::Identity {
-                tsiam: Some(self.tsiam(service)),
-                exchange_audience: exchange_audience(),
-                ..base(IdentityType::TsiamFederated)
             },
         }
     }
 
-    fn credential(&self) -> Option<Credential> {
-        credential_files::route(&self.named.identity, self.settings)
-            .map(|route| at(parsed(credential_files::CLUSTER), parsed(&route)))
+    fn served(&self, file: Served<'_>) -> Credential {
+        at(
+            parsed(credential_files::CLUSTER),
+            parsed(&file.route(self.settings)),
+        )
     }
 
     fn imds(&self, service: &Service) -> Imds {
@@ -177,17 +158,4 @@ fn at(cluster: ClusterName, path: UrlPath) -> Credential {
 fn forward_proxy(service: &Service, settings: &Settings) -> Option<config::Authority> {
     let proxy = settings.proxy_to(&service.endpoint)?;
     Some(parsed(&proxy.address()))
-}
-
-fn selected(selector: &Selector) -> config::Selector {
-    let (client_id, object_id, resource_id) = match selector {
-        Selector::ClientId(id) => (Some(id.clone()), None, None),
-        Selector::ObjectId(id) => (None, Some(id.clone()), None),
-        Selector::ResourceId(id) => (None, None, Some(id.clone())),
-    };
-    config::Selector {
-        client_id,
-        object_id,
-        resource_id,
-    }
 }

@@ -15,13 +15,13 @@ use std::fs;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use entra_token_core::config::{self, PluginConfig, SlotSpec};
+use entra_token_core::config::{self, Mistakes, PluginConfig, SlotSpec};
 use entra_token_core::failure::{EndsBy, Failure};
 
 use crate::admin::Admin;
 use crate::bootstrap;
 use crate::children;
-use crate::exit::{OS_ERROR, refuse, say};
+use crate::exit::{OS_ERROR, internal_error, refuse, say};
 use crate::prepare::{self, Programs};
 use crate::refusal::{self, REFUSED};
 use crate::settings::Settings;
@@ -47,7 +47,8 @@ pub(crate) fn check(settings: &Settings, programs: Programs) -> u8 {
 }
 
 fn try_to_check(settings: &Settings, programs: Programs) -> Result<u8, u8> {
-    let subjects = subjects(&bootstrap::plugin_configuration(settings));
+    let subjects = subjects(&bootstrap::plugin_configuration(settings))
+        .map_err(|mistakes| internal_error(&mistakes.to_string()))?;
     let verbose = settings.log_level.is_verbose();
     let mut settings = settings.clone();
     // Standard output is for the results.
@@ -114,21 +115,17 @@ fn try_to_check(settings: &Settings, programs: Programs) -> Result<u8, u8> {
 }
 
 /// The slots of a configuration, as the filter makes them, with whom their tokens are for.
-fn subjects(config: &PluginConfig) -> Vec<Subject> {
-    let plugin = config::compile(config);
-    let with_hosts = plugin.slots.iter().enumerate().filter_map(|(index, spec)| {
-        let identity = config
-            .identities
-            .iter()
-            .find(|identity| identity.name.as_str() == spec.identity)?;
+fn subjects(config: &PluginConfig) -> Result<Vec<Subject>, Mistakes> {
+    let plugin = config::compile(config)?;
+    let slots = plugin.slots.iter().enumerate();
+    let subjects = slots.map(|(index, spec)| {
         let targets = plugin.targets.iter().filter(|target| target.slot == index);
-        Some(Subject {
+        Subject {
             spec: spec.clone(),
-            kind: identity.kind,
             hosts: targets.map(|target| target.name.clone()).collect(),
-        })
+        }
     });
-    with_hosts.collect()
+    Ok(subjects.collect())
 }
 
 /// All at once, as the filter does.

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display};
 
 use entra_token_core::Now;
-use entra_token_core::config::{IdentityType, SlotSpec};
+use entra_token_core::config::SlotSpec;
 
 use super::attempt::{Acquired, Failed};
 use super::claims::{Claims, duration, printable};
@@ -14,7 +14,6 @@ use super::remedies::{self, Verdict};
 #[derive(Debug, Clone)]
 pub(super) struct Subject {
     pub(super) spec: SlotSpec,
-    pub(super) kind: IdentityType,
     /// The hosts that its token goes to.
     pub(super) hosts: Vec<String>,
 }
@@ -126,7 +125,7 @@ impl Report {
         };
         let mut report = Self::new(subject, what);
         let plan = &subject.spec.plan;
-        let place = Place::of(plan, subject.kind, endpoint);
+        let place = Place::of(plan, subject.spec.terms.kind(), endpoint);
         let remedy = remedies::remedy(
             failure,
             &subject.spec.terms,

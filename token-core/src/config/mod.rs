@@ -5,12 +5,15 @@
 //! finds what a text with mistakes was meant for. The JSON Schema under `docs/` is generated from
 //! these types.
 
+mod application;
 mod compile;
 mod cross;
+mod fields;
 mod identity;
+mod managed;
 pub mod raw;
 mod salvage;
-mod sources;
+mod services;
 mod strict;
 mod terms;
 mod text;
@@ -23,9 +26,13 @@ use core::num::NonZeroU32;
 use deserr::Deserr;
 use serde::Serialize;
 
+pub use application::{Application, WithCredential};
 pub use compile::{HoldLimits, Plugin, SlotSpec, TargetSpec, compile};
-pub use identity::{AppService, Credential, Entra, Identity, IdentityType, Imds, Selector, Tsiam};
+pub use fields::Fields;
+pub use identity::{Authentication, Identity, IdentityType};
+pub use managed::{Platform, Selector};
 pub use salvage::{Salvage, SalvagedTarget, salvage};
+pub use services::{AppService, Credential, Entra, Imds, Tsiam};
 pub use strict::{Mistake, Mistakes, read, typed, unambiguous};
 pub use terms::{SettingName, Terms};
 pub use text::{
@@ -40,7 +47,7 @@ use crate::host::HostPattern;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[deserr(rename_all = camelCase, deny_unknown_fields)]
+#[deserr(error = Mistakes, rename_all = camelCase, deny_unknown_fields)]
 pub struct PluginConfig {
     /// What this instance of the filter does.
     #[serde(default)]

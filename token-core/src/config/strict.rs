@@ -118,7 +118,7 @@ impl MergeWithError<Mistakes> for Mistakes {
     }
 }
 
-fn list(names: &[&str]) -> String {
+pub(super) fn list(names: &[&str]) -> String {
     names
         .iter()
         .map(|name| format!("`{name}`"))
@@ -126,7 +126,7 @@ fn list(names: &[&str]) -> String {
         .join(", ")
 }
 
-fn path(location: ValuePointerRef) -> String {
+pub(super) fn path(location: ValuePointerRef) -> String {
     match location {
         ValuePointerRef::Origin => String::new(),
         ValuePointerRef::Key { key, prev } => match path(*prev) {

@@ -44,7 +44,7 @@ pub(crate) fn spec() -> SlotSpec {
             "clientId":"00000000-0000-0000-0000-000000000001"}],
         "targets":[{"hosts":["a"],"identity":"default","audience":"https://monitor.azure.com"}]}"#;
     let config = config::read(json.as_bytes()).expect("a configuration");
-    config::compile(&config).slots[0].clone()
+    config::compile(&config).expect("a configuration").slots[0].clone()
 }
 
 pub(crate) fn policy() -> Policy {

@@ -6,9 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use entra_token_core::Audience;
 use entra_token_core::cloud::Cloud;
-use entra_token_core::config::raw::{
-    Fields, check_fields, check_lists, elements, fields, given, names, one_of, text,
-};
+use entra_token_core::config::raw::{check_lists, elements, given, names, one_of, text};
 use serde_json::Value;
 
 use super::listening_address;
@@ -84,10 +82,6 @@ pub(super) fn check(file: &Value, variables: &Variables) -> CrossChecked {
     names(targets, "targets", "target", &mut say);
     for (n, identity) in identities.iter().enumerate() {
         let place = format!("identities[{n}]");
-        if let Some(managed) = given(identity, "managedIdentity") {
-            let place = format!("{place}.managedIdentity");
-            one_of(&place, "it", managed, SELECTORS, &mut say);
-        }
         check_fields(&place, identity, FIELDS, &mut say);
     }
     for (n, target) in targets.iter().enumerate() {
@@ -115,6 +109,60 @@ pub(super) fn check(file: &Value, variables: &Variables) -> CrossChecked {
         checked.headers.push(headers);
     }
     checked
+}
+
+/// Which fields go with a type of identity, beside those that go with all.
+#[derive(Debug)]
+struct Fields {
+    kind: &'static str,
+    needed: &'static [&'static [&'static str]],
+    allowed: &'static [&'static str],
+}
+
+/// Of each group in `needed` one and only one is given; those that are `allowed` may be.
+const fn fields(
+    kind: &'static str,
+    needed: &'static [&'static [&'static str]],
+    allowed: &'static [&'static str],
+) -> Fields {
+    Fields {
+        kind,
+        needed,
+        allowed,
+    }
+}
+
+/// Fields of an identity that are missing, that are too many, or that do not go with its type.
+fn check_fields(
+    place: &str,
+    identity: &Value,
+    table: &[Fields],
+    say: &mut impl FnMut(String, String),
+) {
+    // A type that is unknown is reported by its own type.
+    let kind = text(identity, "type");
+    let Some(rule) = table.iter().find(|rule| Some(rule.kind) == kind) else {
+        return;
+    };
+    for group in rule.needed {
+        let who = format!("a {} identity", rule.kind);
+        one_of(place, &who, identity, group, say);
+    }
+    let conditional = table
+        .iter()
+        .flat_map(|other| other.needed.iter().copied().flatten().chain(other.allowed));
+    let mut reported = Vec::new();
+    for &field in conditional {
+        let belongs =
+            rule.needed.iter().any(|group| group.contains(&field)) || rule.allowed.contains(&field);
+        if !belongs && given(identity, field).is_some() && !reported.contains(&field) {
+            reported.push(field);
+            say(
+                format!("{place}.{field}"),
+                format!("does not go with the type `{}`; remove it", rule.kind),
+            );
+        }
+    }
 }
 
 pub(super) fn mistake((path, message): (String, String)) -> Mistake {

@@ -181,14 +181,7 @@ impl Reader<'_> {
             }
             IdentityType::ManagedIdentityFederated => Proof::ManagedIdentity {
                 imds: imds(&identity).or_else(|| defaults.imds.clone())?,
-                selector: match identity.managed_identity.clone() {
-                    Some(config::Selector {
-                        client_id,
-                        object_id,
-                        resource_id,
-                    }) => Some(selector(client_id, object_id, resource_id)?),
-                    None => None,
-                },
+                selector: identity.managed_identity.clone(),
             },
             IdentityType::TsiamFederated => Proof::Tsiam(identity.tsiam.clone()?.0),
         };

@@ -8,7 +8,7 @@ use deserr::{
 };
 use entra_token_core::Audience;
 use entra_token_core::config::{
-    AuthErrorsRetryable, Hold, IdentityName, Percent, ResourceId, Selector, Tenant, Uuid,
+    AuthErrorsRetryable, Hold, IdentityName, Mistakes, Percent, ResourceId, Selector, Tenant, Uuid,
 };
 use serde::Serialize;
 
@@ -22,7 +22,7 @@ use super::values::{
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[deserr(rename_all = camelCase, deny_unknown_fields)]
+#[deserr(error = Mistakes, rename_all = camelCase, deny_unknown_fields)]
 pub struct File {
     /// Who asks for tokens.
     pub identities: Vec<Identity>,
@@ -49,7 +49,7 @@ pub struct File {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[deserr(rename_all = camelCase, deny_unknown_fields)]
+#[deserr(error = Mistakes, rename_all = camelCase, deny_unknown_fields)]
 pub struct Identity {
     /// What targets, metrics and `/status` call it.
     pub name: IdentityName,

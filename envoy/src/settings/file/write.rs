@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use entra_token_core::config::{self, AuthErrorsRetryable, Hold};
+use entra_token_core::config::{AuthErrorsRetryable, Hold};
 
 use super::model::{
     Certificate, File, HeaderValue, Identity, IdentityType, Listener, RequestHeaders, Target,
@@ -114,12 +114,16 @@ fn identity(named: &NamedIdentity) -> Identity {
                 None => IdentityType::SystemAssigned,
                 Some(_) => IdentityType::UserAssigned,
             };
-            let selected = managed.selector.as_ref().map(selected);
-            let selected = selected.unwrap_or(NOBODY);
+            let (client_id, object_id, resource_id) = match managed.selector.clone() {
+                None => (None, None, None),
+                Some(Selector::ClientId(id)) => (Some(id), None, None),
+                Some(Selector::ObjectId(id)) => (None, Some(id), None),
+                Some(Selector::ResourceId(id)) => (None, None, Some(id)),
+            };
             Identity {
-                client_id: selected.client_id,
-                object_id: selected.object_id,
-                resource_id: selected.resource_id,
+                client_id,
+                object_id,
+                resource_id,
                 imds: match &managed.service {
                     MetadataService::Imds(imds) => Some(ImdsUrl(imds.clone())),
                     // The platform says it in the environment, with a key.
@@ -167,35 +171,12 @@ fn of_application(application: &Application, bare: &dyn Fn(IdentityType) -> Iden
         },
         Proof::ManagedIdentity { imds, selector } => Identity {
             imds: Some(ImdsUrl(imds.clone())),
-            managed_identity: selector.as_ref().map(selected),
+            managed_identity: selector.clone(),
             ..base(IdentityType::ManagedIdentityFederated)
         },
         Proof::Tsiam(tsiam) => Identity {
             tsiam: Some(TsiamUrl(tsiam.clone())),
             ..base(IdentityType::TsiamFederated)
-        },
-    }
-}
-
-const NOBODY: config::Selector = config::Selector {
-    client_id: None,
-    object_id: None,
-    resource_id: None,
-};
-
-fn selected(selector: &Selector) -> config::Selector {
-    match selector.clone() {
-        Selector::ClientId(id) => config::Selector {
-            client_id: Some(id),
-            ..NOBODY
-        },
-        Selector::ObjectId(id) => config::Selector {
-            object_id: Some(id),
-            ..NOBODY
-        },
-        Selector::ResourceId(id) => config::Selector {
-            resource_id: Some(id),
-            ..NOBODY
         },
     }
 }

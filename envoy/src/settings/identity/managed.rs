@@ -1,6 +1,6 @@
 //! Managed identities: which of the machine's, and whom to ask.
 
-use entra_token_core::config::{ResourceId, Uuid};
+use entra_token_core::config::{Selector, Uuid};
 
 use super::{
     CLIENT_ID, MANAGED_CLIENT_ID, MetadataService, OBJECT_ID, Proof, RESOURCE_ID, SDK_CLIENT_ID,
@@ -15,18 +15,6 @@ pub struct Managed {
     pub service: MetadataService,
     /// Which of those that were assigned to the machine; none for the machine's own.
     pub selector: Option<Selector>,
-}
-
-/// How a metadata service is told which of the machine's identities is meant; it takes one of
-/// them at most.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Selector {
-    /// The client (application) id.
-    ClientId(Uuid),
-    /// The object (principal) id.
-    ObjectId(Uuid),
-    /// The Azure resource id, `/subscriptions/…/userAssignedIdentities/<name>`.
-    ResourceId(ResourceId),
 }
 
 /// Reads a client or object id.

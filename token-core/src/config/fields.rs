@@ -1,0 +1,189 @@
+//! Reads an object whose fields depend on one another, which deserr's derive has no words for: a
+//! `type` that says which others there are, and groups of which exactly one is given. The
+//! launcher's configuration file is read by the same means.
+
+use deserr::{
+    DeserializeError, Deserr, ErrorKind, IntoValue, Map, Value, ValueKind, ValuePointerRef,
+    take_cf_content,
+};
+
+use super::strict::{list, path};
+use super::{Mistake, Mistakes};
+
+/// The fields of an object that are not read yet, and what was wrong with those that are.
+///
+/// A field that is null counts as absent. A method that returns `None` for a value that is needed
+/// has noted a mistake, which [`Fields::finish`] returns.
+pub struct Fields<'a, V: IntoValue> {
+    rest: V::Map,
+    location: ValuePointerRef<'a>,
+    /// Who needs the fields, in messages; `None` as long as that is not known.
+    subject: Option<String>,
+    known: Vec<&'static str>,
+    mistakes: Option<Mistakes>,
+}
+
+impl<'a, V: IntoValue> Fields<'a, V> {
+    /// The fields of a value.
+    ///
+    /// # Errors
+    /// When the value is no object.
+    pub fn of(value: Value<V>, location: ValuePointerRef<'a>) -> Result<Self, Mistakes> {
+        match value {
+            Value::Map(rest) => Ok(Self {
+                rest,
+                location,
+                subject: None,
+                known: Vec::new(),
+                mistakes: None,
+            }),
+            actual => {
+                let accepted = &[ValueKind::Map];
+                let error = ErrorKind::IncorrectValueKind { actual, accepted };
+                Err(take_cf_content(Mistakes::error(None, error, location)))
+            }
+        }
+    }
+
+    /// Says who needs the fields that are read from now on, as in "a tsiam identity".
+    pub fn are_of(&mut self, subject: String) {
+        self.subject = Some(subject);
+    }
+
+    /// A field that must be given.
+    pub fn needed<T: Deserr<Mistakes>>(&mut self, name: &'static str) -> Option<T> {
+        match self.take(name) {
+            Some(value) => self.read(name, value),
+            None => {
+                self.is_missing(name);
+                None
+            }
+        }
+    }
+
+    /// A field that may be left out; `None` also after a mistake.
+    pub fn optional<T: Deserr<Mistakes>>(&mut self, name: &'static str) -> Option<T> {
+        let value = self.take(name)?;
+        self.read(name, value)
+    }
+
+    /// The one field that is given of a group, with its value for [`Fields::read`].
+    pub fn one_of(&mut self, group: &[&'static str]) -> Option<(&'static str, V)> {
+        let mut given = Vec::new();
+        for name in group {
+            given.extend(self.take(name).map(|value| (*name, value)));
+        }
+        let (names, subject) = (list(group), self.subject.as_deref().unwrap_or("it"));
+        match given.get(1) {
+            None if given.is_empty() => {
+                let message = format!("{subject} needs one of {names}");
+                self.wrong_at(None, message);
+                None
+            }
+            None => given.pop(),
+            Some((second, _)) => {
+                let message = format!("{subject} takes one of {names}; remove the others");
+                self.wrong_at(Some(second), message);
+                None
+            }
+        }
+    }
+
+    /// The value of a field.
+    pub fn read<T: Deserr<Mistakes>>(&mut self, name: &str, value: V) -> Option<T> {
+        let location = self.location.push_key(name);
+        match T::deserialize_from_value(value.into_value(), location) {
+            Ok(value) => Some(value),
+            Err(found) => {
+                self.note(found);
+                None
+            }
+        }
+    }
+
+    /// Notes what is wrong with a field, or with the object where `field` is `None`.
+    pub fn wrong_at(&mut self, field: Option<&str>, message: String) {
+        let location = self.location;
+        let path = path(field.map_or(location, |field| location.push_key(field)));
+        self.mistakes
+            .get_or_insert_default()
+            .0
+            .push(Mistake { path, message });
+    }
+
+    /// The value that was made of the fields, unless a mistake was noted or fields are left.
+    ///
+    /// `kind` is the value of `type`, and `None` where that is not known. `others` are the fields
+    /// that belong to one type or another.
+    ///
+    /// # Errors
+    /// All mistakes.
+    pub fn finish<T>(
+        self,
+        value: Option<T>,
+        kind: Option<&str>,
+        others: &[&'static str],
+    ) -> Result<T, Mistakes> {
+        match (self.with_rest_refused(kind, others), value) {
+            (None, Some(value)) => Ok(value),
+            // Where a value is missing, a mistake says why: see the description of the type.
+            (mistakes, _) => Err(mistakes.unwrap_or_default()),
+        }
+    }
+
+    fn with_rest_refused(
+        mut self,
+        kind: Option<&str>,
+        others: &[&'static str],
+    ) -> Option<Mistakes> {
+        if kind.is_none() {
+            self.known.extend(others);
+        }
+        let (location, mut mistakes) = (self.location, self.mistakes);
+        for (name, value) in self.rest.into_iter() {
+            let is_of_others = others.contains(&name.as_str());
+            match kind {
+                // Null is as good as absent, and of an unknown type nothing is known.
+                _ if is_of_others && (kind.is_none() || value.kind() == ValueKind::Null) => {}
+                Some(kind) if is_of_others => {
+                    mistakes.get_or_insert_default().0.push(Mistake {
+                        path: path(location.push_key(&name)),
+                        message: format!("does not go with the type `{kind}`; remove it"),
+                    });
+                }
+                _ => {
+                    let (key, accepted) = (name.as_str(), self.known.as_slice());
+                    let error = ErrorKind::UnknownKey { key, accepted };
+                    let found = Mistakes::error::<V>(mistakes, error, location);
+                    mistakes = Some(take_cf_content(found));
+                }
+            }
+        }
+        mistakes
+    }
+
+    /// A field's value, unless it is null.
+    fn take(&mut self, name: &'static str) -> Option<V> {
+        self.known.push(name);
+        let value = self.rest.remove(name)?;
+        (value.kind() != ValueKind::Null).then_some(value)
+    }
+
+    fn is_missing(&mut self, field: &'static str) {
+        match &self.subject {
+            Some(subject) => {
+                let message = format!("{subject} needs `{field}`");
+                self.wrong_at(None, message);
+            }
+            None => {
+                let error = ErrorKind::MissingField { field };
+                let found = Mistakes::error::<V>(None, error, self.location);
+                self.note(take_cf_content(found));
+            }
+        }
+    }
+
+    fn note(&mut self, found: Mistakes) {
+        self.mistakes.get_or_insert_default().0.extend(found.0);
+    }
+}
