@@ -8,68 +8,10 @@ use serde_json::{Value, json};
 
 use super::{http, internal, numbered, typed, with};
 use crate::settings::Settings;
-use crate::settings::identity::{Application, Identity, MetadataService, Proof};
+use crate::settings::identity::CredentialFile;
 
 /// The cluster's and the listener's name; the filter's configuration says it, too.
 pub(super) const CLUSTER: &str = "credential-files";
-
-/// A file that is served.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Served<'a> {
-    kind: &'static str,
-    /// Where it is; none for the key of App Service, which has no file but the one that the
-    /// launcher makes.
-    file: Option<&'a Path>,
-}
-
-impl<'a> Served<'a> {
-    /// The key of App Service.
-    pub(super) const IDENTITY_HEADER: Self = Self {
-        kind: "/identity-header",
-        file: None,
-    };
-
-    pub(super) fn secret(file: &'a Path) -> Self {
-        Self {
-            kind: "/client-secret",
-            file: Some(file),
-        }
-    }
-
-    pub(super) fn assertion(file: &'a Path) -> Self {
-        Self {
-            kind: "/assertion",
-            file: Some(file),
-        }
-    }
-
-    /// The file that this identity needs.
-    pub(super) fn of(identity: &'a Identity) -> Option<Self> {
-        match identity {
-            Identity::Managed(managed) => match managed.service {
-                MetadataService::Imds(_) => None,
-                MetadataService::AppService { .. } => Some(Self::IDENTITY_HEADER),
-            },
-            Identity::Application(Application { proof, .. }) => match proof {
-                Proof::Secret(file) => Some(Self::secret(file)),
-                Proof::WorkloadIdentity(file) | Proof::ServiceAccountToken(file) => {
-                    Some(Self::assertion(file))
-                }
-                Proof::Certificate(_) | Proof::ManagedIdentity { .. } | Proof::Tsiam(_) => None,
-            },
-            Identity::Tsiam(_) => None,
-        }
-    }
-
-    /// The path of requests for it.
-    pub(super) fn route(self, settings: &Settings) -> String {
-        let of_its_kind = all(settings)
-            .into_iter()
-            .filter(|other| other.kind == self.kind);
-        let before = of_its_kind.take_while(|other| *other != self).count();
-        numbered(self.kind, before)
-    }
-}
 
 /// Where the value of `IDENTITY_HEADER` is put.
 #[must_use]
@@ -81,16 +23,34 @@ pub fn identity_header(run_dir: &Path) -> PathBuf {
 pub const IDENTITY_HEADER: &str = "identity-header";
 
 /// The files of all identities, each once.
-fn all(settings: &Settings) -> Vec<Served<'_>> {
+fn all(settings: &Settings) -> Vec<CredentialFile<'_>> {
     let mut all = Vec::new();
     for named in &settings.identities {
-        if let Some(served) = Served::of(&named.identity)
-            && !all.contains(&served)
+        if let Some(file) = named.identity.credential_file()
+            && !all.contains(&file)
         {
-            all.push(served);
+            all.push(file);
         }
     }
     all
+}
+
+fn kind(file: CredentialFile<'_>) -> &'static str {
+    match file {
+        CredentialFile::Secret(_) => "/client-secret",
+        CredentialFile::Assertion(_) => "/assertion",
+        CredentialFile::IdentityHeader => "/identity-header",
+    }
+}
+
+/// The path of requests for a file.
+pub(super) fn route(file: CredentialFile<'_>, settings: &Settings) -> String {
+    let kind_of_file = kind(file);
+    let of_its_kind = all(settings)
+        .into_iter()
+        .filter(|other| kind(*other) == kind_of_file);
+    let before = of_its_kind.take_while(|other| *other != file).count();
+    numbered(kind_of_file, before)
 }
 
 fn is_needed(settings: &Settings) -> bool {
@@ -102,11 +62,14 @@ pub(super) fn listener(settings: &Settings, run_dir: &Path) -> Option<Value> {
         return None;
     }
     let header = identity_header(run_dir);
-    let answer = |served: Served<'_>| {
-        let file = served.file.unwrap_or(&header);
+    let answer = |file: CredentialFile<'_>| {
+        let path = match file {
+            CredentialFile::Secret(path) | CredentialFile::Assertion(path) => path,
+            CredentialFile::IdentityHeader => &header,
+        };
         json!({
-            "match": { "path": served.route(settings) },
-            "direct_response": { "status": 200, "body_format": content_of(file) },
+            "match": { "path": route(file, settings) },
+            "direct_response": { "status": 200, "body_format": content_of(path) },
         })
     };
     let routes: Vec<Value> = all(settings).into_iter().map(answer).collect();

@@ -1,20 +1,19 @@
 //! An identity as the filter's configuration says it.
 
+use entra_token_core::Audience;
 use entra_token_core::config::{
     self, AppService, Authentication, ClusterName, Credential, Entra, Imds, Platform, Tsiam,
     UrlPath, WithCredential,
 };
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::credential_files::Served;
-use super::identity_clusters::TokenService;
 use super::parsed;
 use super::{credential_files, identity_clusters};
 use crate::settings::Settings;
 use crate::settings::identity::{
-    Application, Identity, Managed, MetadataService, PathService, Proof, Service,
+    Application, CredentialFile, Identity, MetadataService, NamedIdentity, PathService, Service,
+    TokenService,
 };
-use crate::settings::target::NamedIdentity;
 
 /// The `n`th identity of the settings.
 pub(super) fn configuration(
@@ -26,7 +25,7 @@ pub(super) fn configuration(
     config::Identity {
         name: named.name.clone(),
         authentication: Writer { settings }.authentication(identity),
-        via_internal_listener: Served::of(identity).is_some()
+        via_internal_listener: identity.credential_file().is_some()
             || identity_clusters::calls_through_tunnel(identity, settings),
         setting_names: Some(settings.terms.of_identity(n, identity)),
     }
@@ -40,82 +39,100 @@ struct Writer<'a> {
 impl Writer<'_> {
     fn authentication(&self, identity: &Identity) -> Authentication {
         match identity {
-            Identity::Managed(Managed { service, selector }) => {
-                let platform = self.platform(service);
-                match selector.clone() {
-                    None => Authentication::SystemAssigned { platform },
-                    Some(selector) => Authentication::UserAssigned { platform, selector },
-                }
-            }
-            Identity::Application(application) => self.of_application(application),
-            Identity::Tsiam(service) => Authentication::Tsiam {
-                tsiam: self.tsiam(service),
+            Identity::SystemAssigned { service, .. } => Authentication::SystemAssigned {
+                platform: self.platform(service),
             },
-        }
-    }
-
-    fn of_application(&self, it: &Application) -> Authentication {
-        let with = |credential| WithCredential {
-            application: self.application(it),
-            credential,
-        };
-        let exchange_audience = Some(parsed(it.cloud.exchange_audience()));
-        match &it.proof {
-            Proof::Secret(file) => {
-                Authentication::ClientSecret(with(self.served(Served::secret(file))))
-            }
-            Proof::WorkloadIdentity(file) => {
-                Authentication::WorkloadIdentity(with(self.served(Served::assertion(file))))
-            }
-            Proof::ServiceAccountToken(file) => {
-                Authentication::ServiceAccountToken(with(self.served(Served::assertion(file))))
-            }
-            Proof::Certificate(sidecar) => Authentication::ClientCertificate(with(at(
-                self.cluster(TokenService::sidecar(it, sidecar)),
-                assertion_for(it),
-            ))),
-            Proof::ManagedIdentity { imds, selector } => Authentication::ManagedIdentityFederated {
-                application: self.application(it),
-                imds: self.imds(imds),
-                managed_identity: selector.clone(),
-                exchange_audience,
+            Identity::UserAssigned {
+                service, selector, ..
+            } => Authentication::UserAssigned {
+                platform: self.platform(service),
+                selector: selector.clone(),
             },
-            Proof::Tsiam(service) => Authentication::TsiamFederated {
-                application: self.application(it),
-                tsiam: self.tsiam(service),
-                exchange_audience,
+            Identity::ClientSecret {
+                application,
+                secret_file,
+            } => Authentication::ClientSecret(
+                self.with_file(application, CredentialFile::Secret(&secret_file.0)),
+            ),
+            Identity::ClientCertificate {
+                application,
+                sidecar,
+            } => Authentication::ClientCertificate(WithCredential {
+                application: self.application(application),
+                credential: at(
+                    self.cluster(TokenService::sidecar(application, sidecar)),
+                    assertion_for(application),
+                ),
+            }),
+            Identity::WorkloadIdentity {
+                application,
+                token_file,
+            } => Authentication::WorkloadIdentity(
+                self.with_file(application, CredentialFile::Assertion(&token_file.0)),
+            ),
+            Identity::ServiceAccountToken {
+                application,
+                token_file,
+            } => Authentication::ServiceAccountToken(
+                self.with_file(application, CredentialFile::Assertion(&token_file.0)),
+            ),
+            Identity::ManagedIdentityFederated {
+                application,
+                imds,
+                managed_identity,
+            } => Authentication::ManagedIdentityFederated {
+                application: self.application(application),
+                imds: self.imds(&imds.0),
+                managed_identity: managed_identity.clone(),
+                exchange_audience: Some(exchange_audience(application)),
+            },
+            Identity::Tsiam { tsiam, .. } => Authentication::Tsiam {
+                tsiam: self.tsiam(&tsiam.0),
+            },
+            Identity::TsiamFederated { application, tsiam } => Authentication::TsiamFederated {
+                application: self.application(application),
+                tsiam: self.tsiam(&tsiam.0),
+                exchange_audience: Some(exchange_audience(application)),
             },
         }
     }
 
     fn platform(&self, service: &MetadataService) -> Platform {
         match service {
-            MetadataService::Imds(service) => Platform::Imds(self.imds(service)),
+            MetadataService::Imds(imds) => Platform::Imds(self.imds(&imds.0)),
             MetadataService::AppService { service, .. } => Platform::AppService(AppService {
                 cluster: self.cluster(TokenService::AppService(&service.service)),
                 authority: service.service.authority.clone(),
                 path: service.path.clone(),
-                header: self.served(Served::IDENTITY_HEADER),
+                header: self.served(CredentialFile::IdentityHeader),
             }),
         }
     }
 
     fn application(&self, application: &Application) -> config::Application {
+        let entra = &application.entra.0;
         config::Application {
             tenant_id: application.tenant.clone(),
             client_id: application.client_id.clone(),
             entra: Entra {
-                cluster: self.cluster(TokenService::Entra(&application.entra)),
-                authority: application.entra.authority.clone(),
-                forward_proxy: forward_proxy(&application.entra, self.settings),
+                cluster: self.cluster(TokenService::Entra(entra)),
+                authority: entra.authority.clone(),
+                forward_proxy: forward_proxy(entra, self.settings),
             },
         }
     }
 
-    fn served(&self, file: Served<'_>) -> Credential {
+    fn with_file(&self, application: &Application, file: CredentialFile<'_>) -> WithCredential {
+        WithCredential {
+            application: self.application(application),
+            credential: self.served(file),
+        }
+    }
+
+    fn served(&self, file: CredentialFile<'_>) -> Credential {
         at(
             parsed(credential_files::CLUSTER),
-            parsed(&file.route(self.settings)),
+            parsed(&credential_files::route(file, self.settings)),
         )
     }
 
@@ -128,7 +145,7 @@ impl Writer<'_> {
 
     fn tsiam(&self, service: &PathService) -> Tsiam {
         Tsiam {
-            cluster: self.cluster(TokenService::tsiam(service)),
+            cluster: self.cluster(TokenService::Tsiam(&service.service)),
             authority: service.service.authority.clone(),
             path: service.path.clone(),
             forward_proxy: forward_proxy(&service.service, self.settings),
@@ -136,8 +153,12 @@ impl Writer<'_> {
     }
 
     fn cluster(&self, token_service: TokenService<'_>) -> ClusterName {
-        parsed(&token_service.cluster(self.settings))
+        parsed(&identity_clusters::name(token_service, self.settings))
     }
+}
+
+fn exchange_audience(application: &Application) -> Audience {
+    parsed(application.cloud.0.exchange_audience())
 }
 
 /// The token-sidecar signs for the endpoint that it was told of, to the letter.

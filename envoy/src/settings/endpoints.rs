@@ -2,6 +2,7 @@
 
 use super::Settings;
 use super::authority::Endpoint;
+use super::identity::TokenService;
 use super::mistake::Place;
 
 impl Settings {
@@ -25,11 +26,12 @@ impl Settings {
             ));
         }
         for (n, named) in self.identities.iter().enumerate() {
-            let services = named.identity.services();
-            endpoints.extend(services.into_iter().map(|(variable, field, service)| {
+            let services = named.identity.services().into_iter();
+            let services = services.filter_map(TokenService::endpoint);
+            endpoints.extend(services.map(|(variable, field, endpoint)| {
                 (
                     place(variable, format!("identities[{n}].{field}")),
-                    &service.endpoint,
+                    endpoint,
                 )
             }));
         }

@@ -23,6 +23,7 @@ pub mod target_host;
 pub mod terms;
 pub mod trust_store;
 mod unknown;
+pub mod values;
 pub mod variables;
 
 use std::net::SocketAddr;
@@ -38,8 +39,9 @@ pub use address::ListeningAddress;
 use authority::Endpoint;
 use choices::{AccessLog, LogLevel};
 use forward_proxy::ForwardProxy;
+use identity::NamedIdentity;
 use mistake::{Mistake, Place, Problem};
-use target::{Listener, NamedIdentity, Target};
+use target::{Listener, Target};
 use terms::Terms;
 use trust_store::TrustStore;
 use variables::Variables;
@@ -293,7 +295,11 @@ impl Reader<'_> {
         match result {
             Ok(value) => Some(value),
             Err(problem) => {
-                self.mistakes.push(problem.of(name));
+                let mistake = problem.of(name);
+                // Two identities of a file may lack the same variable.
+                if !self.mistakes.contains(&mistake) {
+                    self.mistakes.push(mistake);
+                }
                 None
             }
         }

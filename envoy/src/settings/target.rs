@@ -10,17 +10,7 @@ use entra_token_core::host::HostPattern;
 use super::ListeningAddress;
 use super::authority::{Endpoint, Scheme};
 use super::headers::HeaderOverride;
-use super::identity::Identity;
 use super::mistake::{Place, Problem};
-
-/// An identity by its name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NamedIdentity {
-    /// What targets, metrics and `/status` call it.
-    pub name: IdentityName,
-    /// Who it is.
-    pub identity: Identity,
-}
 
 /// Where requests go, and with which token.
 #[derive(Debug, Clone, PartialEq, Eq)]

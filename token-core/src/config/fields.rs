@@ -67,24 +67,49 @@ impl<'a, V: IntoValue> Fields<'a, V> {
         self.read(name, value)
     }
 
-    /// The one field that is given of a group, with its value for [`Fields::read`].
-    pub fn one_of(&mut self, group: &[&'static str]) -> Option<(&'static str, V)> {
+    /// A field that may be left out and has a default, which `default` makes or fails to make.
+    pub fn or<T: Deserr<Mistakes>>(
+        &mut self,
+        name: &'static str,
+        default: impl FnOnce() -> Option<T>,
+    ) -> Option<T> {
+        match self.take(name) {
+            Some(value) => self.read(name, value),
+            None => default(),
+        }
+    }
+
+    /// The one field that is given of a group. `read` makes something of a field's name and value by
+    /// [`Fields::read`]; it gets all that are given, so that all mistakes in them are noted.
+    pub fn one_of<T>(
+        &mut self,
+        group: &[&'static str],
+        read: impl Fn(&mut Self, &'static str, V) -> Option<T>,
+    ) -> Option<T> {
+        let mut one = None;
         let mut given = Vec::new();
         for name in group {
-            given.extend(self.take(name).map(|value| (*name, value)));
+            if let Some(value) = self.take(name) {
+                given.push(*name);
+                one = read(self, name, value);
+            }
         }
+        self.is_one(group, &given).then_some(one).flatten()
+    }
+
+    fn is_one(&mut self, group: &[&'static str], given: &[&'static str]) -> bool {
         let (names, subject) = (list(group), self.subject.as_deref().unwrap_or("it"));
-        match given.get(1) {
-            None if given.is_empty() => {
+        match given {
+            [_] => true,
+            [] => {
                 let message = format!("{subject} needs one of {names}");
                 self.wrong_at(None, message);
-                None
+                false
             }
-            None => given.pop(),
-            Some((second, _)) => {
+            [_, second, ..] => {
                 let message = format!("{subject} takes one of {names}; remove the others");
                 self.wrong_at(Some(second), message);
-                None
+                false
             }
         }
     }
@@ -102,7 +127,7 @@ impl<'a, V: IntoValue> Fields<'a, V> {
     }
 
     /// Notes what is wrong with a field, or with the object where `field` is `None`.
-    pub fn wrong_at(&mut self, field: Option<&str>, message: String) {
+    fn wrong_at(&mut self, field: Option<&str>, message: String) {
         let location = self.location;
         let path = path(field.map_or(location, |field| location.push_key(field)));
         self.mistakes
@@ -183,7 +208,8 @@ impl<'a, V: IntoValue> Fields<'a, V> {
         }
     }
 
-    fn note(&mut self, found: Mistakes) {
+    /// Adds mistakes that were found below the fields by other means.
+    pub fn note(&mut self, found: Mistakes) {
         self.mistakes.get_or_insert_default().0.extend(found.0);
     }
 }

@@ -34,10 +34,10 @@ pub enum Selector {
 
 impl Platform {
     pub(super) fn read<V: IntoValue>(fields: &mut Fields<'_, V>) -> Option<Self> {
-        match fields.one_of(&["imds", "appService"])? {
-            ("imds", value) => fields.read("imds", value).map(Self::Imds),
-            (field, value) => fields.read(field, value).map(Self::AppService),
-        }
+        fields.one_of(&["imds", "appService"], |fields, name, value| match name {
+            "imds" => fields.read(name, value).map(Self::Imds),
+            _ => fields.read(name, value).map(Self::AppService),
+        })
     }
 
     pub(super) fn service(&self, identity: ManagedIdentity) -> MetadataService {
@@ -60,11 +60,12 @@ impl Platform {
 impl Selector {
     /// The selector among the fields of an object.
     pub fn read<V: IntoValue>(fields: &mut Fields<'_, V>) -> Option<Self> {
-        match fields.one_of(&["clientId", "objectId", "resourceId"])? {
-            ("clientId", id) => fields.read("clientId", id).map(Self::ClientId),
-            ("objectId", id) => fields.read("objectId", id).map(Self::ObjectId),
-            (field, id) => fields.read(field, id).map(Self::ResourceId),
-        }
+        let group = ["clientId", "objectId", "resourceId"];
+        fields.one_of(&group, |fields, name, id| match name {
+            "clientId" => fields.read(name, id).map(Self::ClientId),
+            "objectId" => fields.read(name, id).map(Self::ObjectId),
+            _ => fields.read(name, id).map(Self::ResourceId),
+        })
     }
 
     /// The field that names it.

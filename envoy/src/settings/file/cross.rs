@@ -14,7 +14,6 @@ use crate::settings::ListeningAddress;
 use crate::settings::authority::Endpoint;
 use crate::settings::clouds::{self, CloudHint};
 use crate::settings::headers::{self, HeaderOverride};
-use crate::settings::identity::entra_at;
 use crate::settings::mistake::{Mistake, Place, Problem};
 use crate::settings::target::hosts;
 use crate::settings::target_host;
@@ -30,49 +29,6 @@ pub(super) struct CrossChecked {
     pub(super) warnings: Vec<String>,
 }
 
-const SELECTORS: &[&str] = &["clientId", "objectId", "resourceId"];
-const ENTRA: &[&str] = &["cloud", "authority"];
-
-const FIELDS: &[Fields] = &[
-    fields("systemAssigned", &[], &["imds", "cloud"]),
-    fields("userAssigned", &[SELECTORS], &["imds", "cloud"]),
-    fields(
-        "clientSecret",
-        &[&["tenantId"], &["clientId"], &["secretFile"]],
-        ENTRA,
-    ),
-    fields(
-        "clientCertificate",
-        &[
-            &["tenantId"],
-            &["clientId"],
-            &["certificate", "tokenSidecarSocket"],
-        ],
-        ENTRA,
-    ),
-    fields(
-        "workloadIdentity",
-        &[],
-        &["tenantId", "clientId", "tokenFile", "cloud", "authority"],
-    ),
-    fields(
-        "serviceAccountToken",
-        &[&["tenantId"], &["clientId"]],
-        &["tokenFile", "cloud", "authority"],
-    ),
-    fields(
-        "managedIdentityFederated",
-        &[&["tenantId"], &["clientId"]],
-        &["managedIdentity", "imds", "cloud", "authority"],
-    ),
-    fields("tsiam", &[&["tsiam"]], &["cloud"]),
-    fields(
-        "tsiamFederated",
-        &[&["tenantId"], &["clientId"], &["tsiam"]],
-        ENTRA,
-    ),
-];
-
 pub(super) fn check(file: &Value, variables: &Variables) -> CrossChecked {
     let list = |field| elements(file, field).unwrap_or_default();
     let (identities, targets) = (list("identities"), list("targets"));
@@ -80,10 +36,6 @@ pub(super) fn check(file: &Value, variables: &Variables) -> CrossChecked {
     let mut say = |path: String, message: String| found.push((path, message));
     check_lists(file, &mut say);
     names(targets, "targets", "target", &mut say);
-    for (n, identity) in identities.iter().enumerate() {
-        let place = format!("identities[{n}]");
-        check_fields(&place, identity, FIELDS, &mut say);
-    }
     for (n, target) in targets.iter().enumerate() {
         if let Some(host) = without_audience(target) {
             say(
@@ -109,60 +61,6 @@ pub(super) fn check(file: &Value, variables: &Variables) -> CrossChecked {
         checked.headers.push(headers);
     }
     checked
-}
-
-/// Which fields go with a type of identity, beside those that go with all.
-#[derive(Debug)]
-struct Fields {
-    kind: &'static str,
-    needed: &'static [&'static [&'static str]],
-    allowed: &'static [&'static str],
-}
-
-/// Of each group in `needed` one and only one is given; those that are `allowed` may be.
-const fn fields(
-    kind: &'static str,
-    needed: &'static [&'static [&'static str]],
-    allowed: &'static [&'static str],
-) -> Fields {
-    Fields {
-        kind,
-        needed,
-        allowed,
-    }
-}
-
-/// Fields of an identity that are missing, that are too many, or that do not go with its type.
-fn check_fields(
-    place: &str,
-    identity: &Value,
-    table: &[Fields],
-    say: &mut impl FnMut(String, String),
-) {
-    // A type that is unknown is reported by its own type.
-    let kind = text(identity, "type");
-    let Some(rule) = table.iter().find(|rule| Some(rule.kind) == kind) else {
-        return;
-    };
-    for group in rule.needed {
-        let who = format!("a {} identity", rule.kind);
-        one_of(place, &who, identity, group, say);
-    }
-    let conditional = table
-        .iter()
-        .flat_map(|other| other.needed.iter().copied().flatten().chain(other.allowed));
-    let mut reported = Vec::new();
-    for &field in conditional {
-        let belongs =
-            rule.needed.iter().any(|group| group.contains(&field)) || rule.allowed.contains(&field);
-        if !belongs && given(identity, field).is_some() && !reported.contains(&field) {
-            reported.push(field);
-            say(
-                format!("{place}.{field}"),
-                format!("does not go with the type `{}`; remove it", rule.kind),
-            );
-        }
-    }
 }
 
 pub(super) fn mistake((path, message): (String, String)) -> Mistake {
@@ -240,7 +138,7 @@ fn without_audience(target: &Value) -> Option<String> {
     unknown.then(|| host.to_string())
 }
 
-/// The cloud that an identity, its authority and its targets agree on.
+/// The cloud that an identity and its targets agree on.
 fn cloud(n: usize, identity: &Value, targets: &[Value]) -> Result<Option<CloudHint>, Mistake> {
     let mut said = Vec::new();
     let mut says = |path: String, cloud: Option<Cloud>| {
@@ -260,15 +158,7 @@ fn cloud(n: usize, identity: &Value, targets: &[Value]) -> Result<Option<CloudHi
         let of_host = endpoint(target).and_then(|endpoint| clouds::cloud_of_host(&endpoint.host));
         says(format!("targets[{t}].url"), of_host);
     }
-    let agreed = clouds::agreed(&said)?;
-    if let Some(authority) = text(identity, "authority")
-        // A malformed authority is reported by its own type.
-        && entra_at(authority, None).is_ok()
-    {
-        let place = Place::File(format!("identities[{n}].authority"));
-        entra_at(authority, agreed.as_ref()).map_err(|problem| problem.of(place))?;
-    }
-    Ok(agreed)
+    clouds::agreed(&said)
 }
 
 fn listeners(file: &Value, say: &mut impl FnMut(String, String)) {
