@@ -33,7 +33,7 @@ pub use identity::{Authentication, Identity, IdentityType};
 pub use managed::{Platform, Selector};
 pub use salvage::{Salvage, SalvagedTarget, salvage};
 pub use services::{AppService, Credential, Entra, Imds, Tsiam};
-pub use strict::{Mistake, Mistakes, read, typed, unambiguous};
+pub use strict::{Mistake, Mistakes, read, unambiguous};
 pub use terms::{SettingName, Terms};
 pub use text::{
     Authority, ClusterName, HoldTimeout, IdentityName, Percent, ResourceId, SettingLabel, Tenant,

@@ -4,7 +4,7 @@ use core::fmt;
 use core::ops::ControlFlow;
 
 use deserr::errors::json::value_kinds_description_json;
-use deserr::{DeserializeError, Deserr, ErrorKind, IntoValue, MergeWithError, ValuePointerRef};
+use deserr::{DeserializeError, ErrorKind, IntoValue, MergeWithError, ValuePointerRef};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
@@ -60,15 +60,7 @@ pub fn read(json: &[u8]) -> Result<PluginConfig, Mistakes> {
         }])
     })?;
     let across = cross::check(&value);
-    typed(value, across)
-}
-
-/// JSON as a type, where nothing is wrong with it in itself or `across` its fields.
-///
-/// # Errors
-/// All mistakes.
-pub fn typed<T: Deserr<Mistakes>>(value: Value, across: Vec<Mistake>) -> Result<T, Mistakes> {
-    match deserr::deserialize::<T, Value, Mistakes>(value) {
+    match deserr::deserialize::<PluginConfig, Value, Mistakes>(value) {
         Ok(config) if across.is_empty() => Ok(config),
         Ok(_) => Err(Mistakes(across)),
         Err(Mistakes(mut mistakes)) => {

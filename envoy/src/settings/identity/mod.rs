@@ -30,14 +30,14 @@ use serde::Serialize;
 use super::authority::Scheme;
 use super::values::{CloudName, ImdsUrl, SecretFile, TokenFile, TsiamUrl};
 
-/// An identity by its name.
+/// Who asks for tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NamedIdentity {
     /// What targets, metrics and `/status` call it.
     pub name: IdentityName,
-    /// Who it is.
+    /// How it proves who it is.
     #[serde(flatten)]
     pub identity: Identity,
 }
