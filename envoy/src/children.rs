@@ -3,9 +3,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::bootstrap;
+use crate::bootstrap::{self, OwnSidecar};
 use crate::process::{Child, Environment};
-use crate::settings::identity::{Application, Proof, Sidecar};
 use crate::settings::{Settings, headers};
 
 /// Variables with secrets, which Envoy gets in another form or from a file.
@@ -125,22 +124,19 @@ pub fn token_sidecars(
 ) -> Vec<(Child, PathBuf)> {
     bootstrap::sidecars(settings, run_dir)
         .into_iter()
-        .filter_map(|(application, socket)| {
-            let child = token_sidecar(application, &socket, program, settings)?;
-            Some((child, socket))
+        .map(|sidecar| {
+            let child = token_sidecar(&sidecar, program, settings);
+            (child, sidecar.socket)
         })
         .collect()
 }
 
-fn token_sidecar(
-    application: &Application,
-    socket: &Path,
-    program: &Path,
-    settings: &Settings,
-) -> Option<Child> {
-    let Proof::Certificate(Sidecar::Own(certificate)) = &application.proof else {
-        return None;
-    };
+fn token_sidecar(sidecar: &OwnSidecar<'_>, program: &Path, settings: &Settings) -> Child {
+    let OwnSidecar {
+        application,
+        certificate,
+        socket,
+    } = sidecar;
     let mut variables = vec![
         ("AAD_CLIENT_ID", application.client_id.to_string()),
         ("AAD_TENANT_ID", application.tenant.to_string()),
@@ -152,7 +148,7 @@ fn token_sidecar(
         ("LOG_LEVEL", settings.log_level.as_str().to_owned()),
     ];
     variables.extend(certificate.variables());
-    Some(Child {
+    Child {
         name: format!("the token-sidecar of application {}", application.client_id),
         program: program.to_path_buf(),
         arguments: Vec::new(),
@@ -162,5 +158,5 @@ fn token_sidecar(
                 .map(|(name, value)| (name.to_owned(), value))
                 .collect(),
         ),
-    })
+    }
 }

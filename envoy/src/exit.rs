@@ -18,16 +18,18 @@ pub(crate) fn say(line: &str) {
     eprintln!("entra-auth-envoy: {line}");
 }
 
+/// Reports a bug of the launcher, and returns the exit code.
+pub(crate) fn internal_error(what: &str) -> u8 {
+    say(&format!(
+        "internal error: {what}; please report this with your settings, but without their secrets"
+    ));
+    INTERNAL_ERROR
+}
+
 /// Prints the mistakes in the settings, and returns the exit code.
 pub(crate) fn refuse(errors: &[ConfigError]) -> u8 {
     match errors.len() {
-        0 => {
-            say(
-                "internal error: the settings were refused without a mistake in them; please report this \
-                 with your settings, but without their secrets",
-            );
-            return INTERNAL_ERROR;
-        }
+        0 => return internal_error("the settings were refused without a mistake in them"),
         1 => say("1 mistake in the settings:"),
         count => say(&format!("{count} mistakes in the settings:")),
     }

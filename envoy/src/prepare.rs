@@ -81,7 +81,7 @@ fn sockets_fit(settings: &Settings, run_dir: &Path) -> Result<(), Problem> {
         bootstrap::check::socket(run_dir),
     ];
     let sidecars = bootstrap::sidecars(settings, run_dir);
-    sockets.extend(sidecars.into_iter().map(|(_, socket)| socket));
+    sockets.extend(sidecars.into_iter().map(|sidecar| sidecar.socket));
     let longest = sockets.iter().map(|socket| socket.as_os_str().len()).max();
     let excess = longest.unwrap_or_default().saturating_sub(LONGEST_SOCKET);
     if excess == 0 {

@@ -202,12 +202,13 @@ impl RootContext for Root {
     /// This also runs in a temporary VM, whose calls would be cancelled. So it only sets the tick.
     fn on_configure(&mut self, _: usize) -> bool {
         let json = host::buffer(BufferType::PluginConfiguration).unwrap_or_default();
-        let active = match config::read(&json) {
-            Ok(config) => {
-                if config.mode == config::Mode::Service {
+        let plugin = config::read(&json).and_then(|config| config::compile(&config));
+        let active = match plugin {
+            Ok(plugin) => {
+                if plugin.mode == config::Mode::Service {
                     thread::is_main();
                 }
-                let active = Active::new(config::compile(&config));
+                let active = Active::new(plugin);
                 if let Some(last_good) = &active.last_good {
                     last_good.accepts();
                 }

@@ -12,7 +12,8 @@ const MINIMAL: &str = r#"{
 }"#;
 
 fn plugin(json: &str) -> Plugin {
-    config::compile(&config::read(json.as_bytes()).unwrap_or_else(|e| panic!("{e}")))
+    let config = config::read(json.as_bytes()).unwrap_or_else(|e| panic!("{e}"));
+    config::compile(&config).expect("a configuration")
 }
 
 /// The mistakes as `path: message`.
@@ -180,7 +181,6 @@ fn every_mistake_is_listed_at_once_with_its_path() {
         "identities[0]: a userAssigned identity needs one of",
         "identities[0].imds.authority: \"http://x\" is no host",
         "identities[1].name: another identity has this name",
-        "identities[1].clientId: \"not-a-uuid\" is no UUID",
         "identities[1].clientId: does not go with the type `systemAssigned`",
         "identities[1].imds: `cluster` is missing",
         "identities[2].type: `magic` is unknown",
@@ -203,7 +203,7 @@ fn every_mistake_is_listed_at_once_with_its_path() {
             "no `{expected}` in {found:#?}"
         );
     }
-    assert_eq!(found.len(), 21, "{found:#?}");
+    assert_eq!(found.len(), 20, "{found:#?}");
 }
 
 #[test]

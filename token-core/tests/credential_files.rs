@@ -96,8 +96,8 @@ fn spec() -> SlotSpec {
             "settingNames":[{{"setting":"credential","name":"AAD_CLIENT_SECRET_FILE"}}]}}],
             "targets":[{{"hosts":["a.example.com"],"identity":"i","audience":"https://x"}}]}}"#
     );
-    let config = config::read(json.as_bytes()).unwrap_or_else(|errors| panic!("{errors}"));
-    config::compile(&config).slots[0].clone()
+    let config = config::read(json.as_bytes()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    config::compile(&config).expect("a configuration").slots[0].clone()
 }
 
 /// The file is read anew for each token: a bad replacement is a failure, and nothing is lost.

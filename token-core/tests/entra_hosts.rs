@@ -13,8 +13,10 @@ fn plan(authority: &str, kind: &str, proof: &str) -> Plan {
             "entra":{{"cluster":"entra","authority":"{authority}"}},{proof}}}],
             "targets":[{{"hosts":["a.example.com"],"identity":"i","audience":"https://monitor.azure.com"}}]}}"#
     );
-    let config = config::read(json.as_bytes()).unwrap_or_else(|errors| panic!("{errors}"));
-    config::compile(&config).slots[0].plan.clone()
+    let config = config::read(json.as_bytes()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    config::compile(&config).expect("a configuration").slots[0]
+        .plan
+        .clone()
 }
 
 /// The path of the call for the assertion.

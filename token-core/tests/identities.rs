@@ -35,8 +35,10 @@ fn plan_for(fields: &str, audience: &str) -> Plan {
         r#"{{"identities":[{{"name":"i",{fields}}}],
             "targets":[{{"hosts":["a.example.com"],"identity":"i","audience":"{audience}"}}]}}"#
     );
-    let config = config::read(json.as_bytes()).unwrap_or_else(|errors| panic!("{errors}"));
-    config::compile(&config).slots[0].plan.clone()
+    let config = config::read(json.as_bytes()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    config::compile(&config).expect("a configuration").slots[0]
+        .plan
+        .clone()
 }
 
 fn plan(fields: &str) -> Plan {
@@ -485,6 +487,51 @@ fn slots_that_differ_in_anything_that_changes_the_token_have_different_keys() {
         SlotKey::of(&plan(&secret)),
         SlotKey::of(&plan(&certificate))
     );
+}
+
+/// The VMs of a new release find the tokens of the old one by the same keys.
+#[test]
+fn the_keys_of_slots_stay_the_same() {
+    let imds = r#""imds":{"cluster":"imds"}"#;
+    let tsiam = r#""tsiam":{"cluster":"t","authority":"tsiam.example","path":"/v1"}"#;
+    let app_service = r#""appService":{"cluster":"a","authority":"127.0.0.1:41000","path":"/msi/token","header":{"cluster":"files","path":"/key"}}"#;
+    for (fields, hash) in [
+        (
+            format!(r#""type":"systemAssigned",{imds}"#),
+            "b6b231e1c501a67924faee5ffb3bb403",
+        ),
+        (
+            format!(r#""type":"systemAssigned",{app_service}"#),
+            "26d3ba62782a0e92b070a7c607fb50fe",
+        ),
+        (
+            format!(r#""type":"userAssigned","clientId":"{APPLICATION}",{imds}"#),
+            "6f7714c959832cee7d69ce9c3739d280",
+        ),
+        (
+            format!(r#""type":"userAssigned","objectId":"{APPLICATION}",{app_service}"#),
+            "7db8d04368e1faba238911d943d1daab",
+        ),
+        (
+            format!(r#""type":"tsiam",{tsiam}"#),
+            "1f9a1594e83e453346451c3a623c8405",
+        ),
+        (
+            application("clientSecret", FILE),
+            "c8ad19e0f2703b1d79f5029c7371a384",
+        ),
+        (
+            application("tsiamFederated", tsiam),
+            "c8ad19e0f2703b1d79f5029c7371a384",
+        ),
+    ] {
+        let key = SlotKey::of(&plan(&fields));
+        assert_eq!(
+            key.as_str(),
+            format!("entra-auth/v1/{hash}/record"),
+            "{fields}"
+        );
+    }
 }
 
 #[test]

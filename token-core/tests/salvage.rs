@@ -284,7 +284,7 @@ proptest! {
             // Two hosts are the same.
             return Ok(());
         };
-        let plugin = config::compile(&read);
+        let plugin = config::compile(&read).expect("a configuration");
         let target = plugin.hosts.find(&authority);
         let meant = target.is_some_and(|target| plugin.targets[target].clusters.allow(&cluster));
         prop_assert_eq!(is_meant(&salvage(&text), &authority, &cluster), meant);

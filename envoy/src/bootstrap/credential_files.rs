@@ -8,20 +8,12 @@ use serde_json::{Value, json};
 
 use super::{http, internal, numbered, typed, with};
 use crate::settings::Settings;
-use crate::settings::identity::{Application, Identity, MetadataService, Proof};
+use crate::settings::identity::CredentialFile;
 
 /// The name of the cluster and of the listener, which the filter's configuration uses, too.
 pub(super) const CLUSTER: &str = "credential-files";
 
-/// A file that is served.
-#[derive(PartialEq, Eq)]
-struct Served<'a> {
-    kind: &'static str,
-    /// The file's path; `None` for the file with the key of App Service, which the launcher writes.
-    file: Option<&'a Path>,
-}
-
-/// The path of the file with the value of `IDENTITY_HEADER`.
+/// Where the value of `IDENTITY_HEADER` is put.
 #[must_use]
 pub fn identity_header(run_dir: &Path) -> PathBuf {
     run_dir.join(IDENTITY_HEADER)
@@ -30,56 +22,39 @@ pub fn identity_header(run_dir: &Path) -> PathBuf {
 /// The name of the file with the value of `IDENTITY_HEADER`.
 pub const IDENTITY_HEADER: &str = "identity-header";
 
-/// The file that must be served for this identity.
-fn served(identity: &Identity) -> Option<Served<'_>> {
-    let (kind, file) = match identity {
-        Identity::Managed(managed) => match managed.service {
-            MetadataService::Imds(_) => return None,
-            MetadataService::AppService { .. } => ("/identity-header", None),
-        },
-        Identity::Application(Application { proof, .. }) => match proof {
-            Proof::Secret(file) => ("/client-secret", Some(file.as_path())),
-            Proof::WorkloadIdentity(file) | Proof::ServiceAccountToken(file) => {
-                ("/assertion", Some(file.as_path()))
-            }
-            Proof::Certificate(_) | Proof::ManagedIdentity { .. } | Proof::Tsiam(_) => {
-                return None;
-            }
-        },
-        Identity::Tsiam(_) => return None,
-    };
-    Some(Served { kind, file })
-}
-
-/// Every served file, once, with the path of requests for it.
-fn routes(settings: &Settings) -> Vec<(String, Served<'_>)> {
-    let mut routes: Vec<(String, Served<'_>)> = Vec::new();
-    for served in settings
-        .identities
-        .iter()
-        .filter_map(|it| served(&it.identity))
-    {
-        if routes.iter().any(|(_, other)| *other == served) {
-            continue;
+/// The files of all identities, each once.
+fn all(settings: &Settings) -> Vec<CredentialFile<'_>> {
+    let mut all = Vec::new();
+    for named in &settings.identities {
+        if let Some(file) = named.identity.credential_file()
+            && !all.contains(&file)
+        {
+            all.push(file);
         }
-        let of_its_kind = routes.iter().filter(|(_, other)| other.kind == served.kind);
-        let route = numbered(served.kind, of_its_kind.count());
-        routes.push((route, served));
     }
-    routes
+    all
 }
 
-/// The path of requests for this identity's file.
-pub(super) fn route(identity: &Identity, settings: &Settings) -> Option<String> {
-    let wanted = served(identity)?;
-    let mut routes = routes(settings).into_iter();
-    routes
-        .find(|(_, served)| *served == wanted)
-        .map(|(route, _)| route)
+fn kind(file: CredentialFile<'_>) -> &'static str {
+    match file {
+        CredentialFile::Secret(_) => "/client-secret",
+        CredentialFile::Assertion(_) => "/assertion",
+        CredentialFile::IdentityHeader => "/identity-header",
+    }
+}
+
+/// The path of requests for a file.
+pub(super) fn route(file: CredentialFile<'_>, settings: &Settings) -> String {
+    let kind_of_file = kind(file);
+    let of_its_kind = all(settings)
+        .into_iter()
+        .filter(|other| kind(*other) == kind_of_file);
+    let before = of_its_kind.take_while(|other| *other != file).count();
+    numbered(kind_of_file, before)
 }
 
 fn is_needed(settings: &Settings) -> bool {
-    !routes(settings).is_empty()
+    !all(settings).is_empty()
 }
 
 pub(super) fn listener(settings: &Settings, run_dir: &Path) -> Option<Value> {
@@ -87,14 +62,17 @@ pub(super) fn listener(settings: &Settings, run_dir: &Path) -> Option<Value> {
         return None;
     }
     let header = identity_header(run_dir);
-    let answer = |(route, served): (String, Served<'_>)| {
-        let file = served.file.unwrap_or(&header);
+    let answer = |file: CredentialFile<'_>| {
+        let path = match file {
+            CredentialFile::Secret(path) | CredentialFile::Assertion(path) => path,
+            CredentialFile::IdentityHeader => &header,
+        };
         json!({
-            "match": { "path": route },
-            "direct_response": { "status": 200, "body_format": content_of(file) },
+            "match": { "path": route(file, settings) },
+            "direct_response": { "status": 200, "body_format": content_of(path) },
         })
     };
-    let routes: Vec<Value> = routes(settings).into_iter().map(answer).collect();
+    let routes: Vec<Value> = all(settings).into_iter().map(answer).collect();
     let virtual_host = json!({
         "name": CLUSTER,
         "domains": ["*"],

@@ -1,18 +1,19 @@
 //! An identity as the filter's configuration says it.
 
+use entra_token_core::Audience;
 use entra_token_core::config::{
-    self, AppService, ClusterName, Credential, Entra, IdentityType, Imds, Tsiam, UrlPath,
+    self, AppService, Authentication, ClusterName, Credential, Entra, Imds, Platform, Tsiam,
+    UrlPath, WithCredential,
 };
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::identity_clusters::TokenService;
 use super::parsed;
 use super::{credential_files, identity_clusters};
 use crate::settings::Settings;
 use crate::settings::identity::{
-    Application, Identity, Managed, MetadataService, PathService, Proof, Selector, Service,
+    Application, CredentialFile, Identity, MetadataService, NamedIdentity, PathService, Service,
+    TokenService,
 };
-use crate::settings::target::NamedIdentity;
 
 /// The `n`th identity of the settings.
 pub(super) fn configuration(
@@ -20,122 +21,119 @@ pub(super) fn configuration(
     named: &NamedIdentity,
     settings: &Settings,
 ) -> config::Identity {
-    let writer = Writer { named, settings };
-    let configuration = match &named.identity {
-        Identity::Managed(managed) => writer.managed(managed),
-        Identity::Application(application) => writer.application(application),
-        Identity::Tsiam(service) => config::Identity {
-            tsiam: Some(writer.tsiam(service)),
-            ..writer.bare(IdentityType::Tsiam)
-        },
-    };
+    let identity = &named.identity;
     config::Identity {
-        setting_names: Some(settings.terms.of_identity(n, &named.identity)),
-        ..configuration
+        name: named.name.clone(),
+        authentication: Writer { settings }.authentication(identity),
+        via_internal_listener: identity.credential_file().is_some()
+            || identity_clusters::calls_through_tunnel(identity, settings),
+        setting_names: Some(settings.terms.of_identity(n, identity)),
     }
 }
 
-/// One identity among all, which share clusters and routes.
+/// Writes one identity among all, which share clusters and routes.
 struct Writer<'a> {
-    named: &'a NamedIdentity,
     settings: &'a Settings,
 }
 
 impl Writer<'_> {
-    fn bare(&self, kind: IdentityType) -> config::Identity {
-        config::Identity {
-            name: self.named.name.clone(),
-            kind,
-            tenant_id: None,
-            client_id: None,
-            object_id: None,
-            resource_id: None,
-            imds: None,
-            app_service: None,
-            managed_identity: None,
-            exchange_audience: None,
-            entra: None,
-            credential: None,
-            tsiam: None,
-            via_internal_listener: credential_files::route(&self.named.identity, self.settings)
-                .is_some()
-                || identity_clusters::calls_through_tunnel(&self.named.identity, self.settings),
-            setting_names: None,
-        }
-    }
-
-    fn managed(&self, managed: &Managed) -> config::Identity {
-        let mut configuration = self.bare(match managed.selector {
-            None => IdentityType::SystemAssigned,
-            Some(_) => IdentityType::UserAssigned,
-        });
-        match &managed.selector {
-            None => {}
-            Some(Selector::ClientId(id)) => configuration.client_id = Some(id.clone()),
-            Some(Selector::ObjectId(id)) => configuration.object_id = Some(id.clone()),
-            Some(Selector::ResourceId(id)) => configuration.resource_id = Some(id.clone()),
-        }
-        match &managed.service {
-            MetadataService::Imds(service) => configuration.imds = Some(self.imds(service)),
-            MetadataService::AppService { service, .. } => {
-                configuration.app_service = self.credential().map(|header| AppService {
-                    cluster: self.cluster(TokenService::AppService(&service.service)),
-                    authority: service.service.authority.clone(),
-                    path: service.path.clone(),
-                    header,
-                });
-            }
-        }
-        configuration
-    }
-
-    fn application(&self, application: &Application) -> config::Identity {
-        let exchange_audience = || Some(parsed(application.cloud.exchange_audience()));
-        let base = |kind| config::Identity {
-            tenant_id: Some(application.tenant.clone()),
-            client_id: Some(application.client_id.clone()),
-            entra: Some(Entra {
-                cluster: self.cluster(TokenService::Entra(&application.entra)),
-                authority: application.entra.authority.clone(),
-                forward_proxy: forward_proxy(&application.entra, self.settings),
-            }),
-            ..self.bare(kind)
-        };
-        let with_file = |kind| config::Identity {
-            credential: self.credential(),
-            ..base(kind)
-        };
-        match &application.proof {
-            Proof::Secret(_) => with_file(IdentityType::ClientSecret),
-            Proof::WorkloadIdentity(_) => with_file(IdentityType::WorkloadIdentity),
-            Proof::ServiceAccountToken(_) => with_file(IdentityType::ServiceAccountToken),
-            Proof::Certificate(sidecar) => config::Identity {
-                credential: Some(at(
+    fn authentication(&self, identity: &Identity) -> Authentication {
+        match identity {
+            Identity::SystemAssigned { service, .. } => Authentication::SystemAssigned {
+                platform: self.platform(service),
+            },
+            Identity::UserAssigned {
+                service, selector, ..
+            } => Authentication::UserAssigned {
+                platform: self.platform(service),
+                selector: selector.clone(),
+            },
+            Identity::ClientSecret {
+                application,
+                secret_file,
+            } => Authentication::ClientSecret(
+                self.with_file(application, CredentialFile::Secret(&secret_file.0)),
+            ),
+            Identity::ClientCertificate {
+                application,
+                sidecar,
+            } => Authentication::ClientCertificate(WithCredential {
+                application: self.application(application),
+                credential: at(
                     self.cluster(TokenService::sidecar(application, sidecar)),
                     assertion_for(application),
-                )),
-                ..base(IdentityType::ClientCertificate)
+                ),
+            }),
+            Identity::WorkloadIdentity {
+                application,
+                token_file,
+            } => Authentication::WorkloadIdentity(
+                self.with_file(application, CredentialFile::Assertion(&token_file.0)),
+            ),
+            Identity::ServiceAccountToken {
+                application,
+                token_file,
+            } => Authentication::ServiceAccountToken(
+                self.with_file(application, CredentialFile::Assertion(&token_file.0)),
+            ),
+            Identity::ManagedIdentityFederated {
+                application,
+                imds,
+                managed_identity,
+            } => Authentication::ManagedIdentityFederated {
+                application: self.application(application),
+                imds: self.imds(&imds.0),
+                managed_identity: managed_identity.clone(),
+                exchange_audience: Some(exchange_audience(application)),
             },
-            Proof::ManagedIdentity {
-                imds: service,
-                selector,
-            } => config::Identity {
-                imds: Some(self.imds(service)),
-                managed_identity: selector.as_ref().map(selected),
-                exchange_audience: exchange_audience(),
-                ..base(IdentityType::ManagedIdentityFederated)
+            Identity::Tsiam { tsiam, .. } => Authentication::Tsiam {
+                tsiam: self.tsiam(&tsiam.0),
             },
-            Proof::Tsiam(service) => config::Identity {
-                tsiam: Some(self.tsiam(service)),
-                exchange_audience: exchange_audience(),
-                ..base(IdentityType::TsiamFederated)
+            Identity::TsiamFederated { application, tsiam } => Authentication::TsiamFederated {
+                application: self.application(application),
+                tsiam: self.tsiam(&tsiam.0),
+                exchange_audience: Some(exchange_audience(application)),
             },
         }
     }
 
-    fn credential(&self) -> Option<Credential> {
-        credential_files::route(&self.named.identity, self.settings)
-            .map(|route| at(parsed(credential_files::CLUSTER), parsed(&route)))
+    fn platform(&self, service: &MetadataService) -> Platform {
+        match service {
+            MetadataService::Imds(imds) => Platform::Imds(self.imds(&imds.0)),
+            MetadataService::AppService { service, .. } => Platform::AppService(AppService {
+                cluster: self.cluster(TokenService::AppService(&service.service)),
+                authority: service.service.authority.clone(),
+                path: service.path.clone(),
+                header: self.served(CredentialFile::IdentityHeader),
+            }),
+        }
+    }
+
+    fn application(&self, application: &Application) -> config::Application {
+        let entra = &application.entra.0;
+        config::Application {
+            tenant_id: application.tenant.clone(),
+            client_id: application.client_id.clone(),
+            entra: Entra {
+                cluster: self.cluster(TokenService::Entra(entra)),
+                authority: entra.authority.clone(),
+                forward_proxy: forward_proxy(entra, self.settings),
+            },
+        }
+    }
+
+    fn with_file(&self, application: &Application, file: CredentialFile<'_>) -> WithCredential {
+        WithCredential {
+            application: self.application(application),
+            credential: self.served(file),
+        }
+    }
+
+    fn served(&self, file: CredentialFile<'_>) -> Credential {
+        at(
+            parsed(credential_files::CLUSTER),
+            parsed(&credential_files::route(file, self.settings)),
+        )
     }
 
     fn imds(&self, service: &Service) -> Imds {
@@ -147,7 +145,7 @@ impl Writer<'_> {
 
     fn tsiam(&self, service: &PathService) -> Tsiam {
         Tsiam {
-            cluster: self.cluster(TokenService::tsiam(service)),
+            cluster: self.cluster(TokenService::Tsiam(&service.service)),
             authority: service.service.authority.clone(),
             path: service.path.clone(),
             forward_proxy: forward_proxy(&service.service, self.settings),
@@ -155,8 +153,12 @@ impl Writer<'_> {
     }
 
     fn cluster(&self, token_service: TokenService<'_>) -> ClusterName {
-        parsed(&token_service.cluster(self.settings))
+        parsed(&identity_clusters::name(token_service, self.settings))
     }
+}
+
+fn exchange_audience(application: &Application) -> Audience {
+    parsed(application.cloud.0.exchange_audience())
 }
 
 /// The token-sidecar signs for the endpoint that it was told of, to the letter.
@@ -177,17 +179,4 @@ fn at(cluster: ClusterName, path: UrlPath) -> Credential {
 fn forward_proxy(service: &Service, settings: &Settings) -> Option<config::Authority> {
     let proxy = settings.proxy_to(&service.endpoint)?;
     Some(parsed(&proxy.address()))
-}
-
-fn selected(selector: &Selector) -> config::Selector {
-    let (client_id, object_id, resource_id) = match selector {
-        Selector::ClientId(id) => (Some(id.clone()), None, None),
-        Selector::ObjectId(id) => (None, Some(id.clone()), None),
-        Selector::ResourceId(id) => (None, None, Some(id.clone())),
-    };
-    config::Selector {
-        client_id,
-        object_id,
-        resource_id,
-    }
 }

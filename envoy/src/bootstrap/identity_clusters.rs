@@ -9,95 +9,32 @@ use serde_json::{Value, json};
 use super::upstream::{IDLE_TIMEOUT, connections, endpoints};
 use super::{credential_files, numbered, with};
 use crate::settings::Settings;
-use crate::settings::identity::{
-    Application, Identity, MetadataService, PathService, Proof, Service, Sidecar,
-};
+use crate::settings::identity::{Application, Certificate, Identity, Service, TokenService};
 
-/// A service that the filter calls for tokens or credentials.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum TokenService<'a> {
-    Imds(&'a Service),
-    AppService(&'a Service),
-    Entra(&'a Service),
-    Tsiam(&'a Service),
-    /// The token-sidecar that the launcher starts for this application.
-    OwnSidecar(&'a Application),
-    /// A token-sidecar that the user runs, by its socket.
-    Sidecar(&'a Path),
-}
-
-impl<'a> TokenService<'a> {
-    pub(super) fn tsiam(tsiam: &'a PathService) -> Self {
-        Self::Tsiam(&tsiam.service)
-    }
-
-    pub(super) fn metadata_service(service: &'a MetadataService) -> Self {
-        match service {
-            MetadataService::Imds(imds) => Self::Imds(imds),
-            MetadataService::AppService { service, .. } => Self::AppService(&service.service),
-        }
-    }
-
-    pub(super) fn sidecar(application: &'a Application, sidecar: &'a Sidecar) -> Self {
-        match sidecar {
-            Sidecar::OfOthers(socket) => Self::Sidecar(socket),
-            Sidecar::Own(_) => Self::OwnSidecar(application),
-        }
-    }
-
-    /// The endpoint of a service outside of this machine.
-    fn remote(self) -> Option<&'a Endpoint> {
-        match self {
-            Self::Entra(service) | Self::Tsiam(service) => Some(&service.endpoint),
-            Self::Imds(_) | Self::AppService(_) | Self::OwnSidecar(_) | Self::Sidecar(_) => None,
-        }
-    }
-
-    fn kind(self) -> &'static str {
-        match self {
-            Self::Imds(_) => "imds",
-            Self::AppService(_) => "app-service",
-            Self::Entra(_) => "entra",
-            Self::Tsiam(_) => "tsiam",
-            Self::OwnSidecar(_) | Self::Sidecar(_) => "token-sidecar",
-        }
-    }
-
-    /// The name of the service's cluster, which is also in the filter's configuration.
-    pub(super) fn cluster(self, settings: &Settings) -> String {
-        let of_its_kind = all(settings)
-            .into_iter()
-            .filter(|other| other.kind() == self.kind());
-        let before = of_its_kind.take_while(|other| *other != self).count();
-        numbered(self.kind(), before)
+fn kind(service: TokenService<'_>) -> &'static str {
+    match service {
+        TokenService::Imds(_) => "imds",
+        TokenService::AppService(_) => "app-service",
+        TokenService::Entra(_) => "entra",
+        TokenService::Tsiam(_) => "tsiam",
+        TokenService::OwnSidecar(..) | TokenService::Sidecar(_) => "token-sidecar",
     }
 }
 
-/// The services that an identity needs.
-fn services_of(identity: &Identity) -> Vec<TokenService<'_>> {
-    match identity {
-        Identity::Managed(managed) => vec![TokenService::metadata_service(&managed.service)],
-        Identity::Tsiam(tsiam) => vec![TokenService::tsiam(tsiam)],
-        Identity::Application(application) => {
-            let mut services = vec![TokenService::Entra(&application.entra)];
-            services.extend(match &application.proof {
-                Proof::ManagedIdentity { imds, .. } => Some(TokenService::Imds(imds)),
-                Proof::Tsiam(tsiam) => Some(TokenService::tsiam(tsiam)),
-                Proof::Certificate(sidecar) => Some(TokenService::sidecar(application, sidecar)),
-                Proof::Secret(_) | Proof::WorkloadIdentity(_) | Proof::ServiceAccountToken(_) => {
-                    None
-                }
-            });
-            services
-        }
-    }
+/// The name of a service's cluster, which is also in the filter's configuration.
+pub(super) fn name(service: TokenService<'_>, settings: &Settings) -> String {
+    let of_its_kind = all(settings)
+        .into_iter()
+        .filter(|other| kind(*other) == kind(service));
+    let before = of_its_kind.take_while(|other| *other != service).count();
+    numbered(kind(service), before)
 }
 
 /// The services of all identities, each once.
 fn all(settings: &Settings) -> Vec<TokenService<'_>> {
     let mut all = Vec::new();
     for named in &settings.identities {
-        for token_service in services_of(&named.identity) {
+        for token_service in named.identity.services() {
             if !all.contains(&token_service) {
                 all.push(token_service);
             }
@@ -110,36 +47,50 @@ fn all(settings: &Settings) -> Vec<TokenService<'_>> {
 pub(super) fn remotes(settings: &Settings) -> Vec<(String, &Endpoint)> {
     all(settings)
         .into_iter()
-        .filter_map(|token_service| {
-            Some((token_service.cluster(settings), token_service.remote()?))
-        })
+        .filter_map(|token_service| Some((name(token_service, settings), token_service.remote()?)))
         .collect()
 }
 
 /// Whether a call for this identity's token goes through the forward proxy, and so through an internal
 /// listener.
 pub(super) fn calls_through_tunnel(identity: &Identity, settings: &Settings) -> bool {
-    services_of(identity)
+    identity
+        .services()
         .into_iter()
         .filter_map(TokenService::remote)
         .any(|endpoint| settings.proxy_to(endpoint).is_some())
 }
 
-/// The applications for which the launcher starts a token-sidecar, each with the sidecar's socket.
+/// A token-sidecar that the launcher starts.
+#[derive(Debug)]
+pub struct OwnSidecar<'a> {
+    /// For whom it signs.
+    pub application: &'a Application,
+    /// With what.
+    pub certificate: &'a Certificate,
+    /// Where it listens.
+    pub socket: PathBuf,
+}
+
+/// The token-sidecars that the launcher starts.
 #[must_use]
-pub fn sidecars<'a>(settings: &'a Settings, run_dir: &Path) -> Vec<(&'a Application, PathBuf)> {
-    let own = all(settings)
-        .into_iter()
-        .filter_map(|token_service| match token_service {
-            TokenService::OwnSidecar(application) => Some(application),
-            _ => None,
-        });
-    own.enumerate()
-        .map(|(before, application)| {
-            let name = format!("{}.sock", numbered("sidecar", before));
-            (application, run_dir.join(name))
-        })
-        .collect()
+pub fn sidecars<'a>(settings: &'a Settings, run_dir: &Path) -> Vec<OwnSidecar<'a>> {
+    let mut sidecars = Vec::new();
+    for service in all(settings) {
+        if let TokenService::OwnSidecar(application, certificate) = service {
+            sidecars.push(OwnSidecar {
+                application,
+                certificate,
+                socket: own_socket(sidecars.len(), run_dir),
+            });
+        }
+    }
+    sidecars
+}
+
+/// The socket of a token-sidecar, of which `before` come before it in [`all`].
+fn own_socket(before: usize, run_dir: &Path) -> PathBuf {
+    run_dir.join(format!("{}.sock", numbered("sidecar", before)))
 }
 
 /// For TCP and TLS together, with room for one or two lost packets. A healthy service accepts a connection
@@ -148,15 +99,10 @@ const CONNECT_TIMEOUT: &str = "4s";
 
 /// The clusters of all services.
 pub(super) fn clusters(settings: &Settings, run_dir: &Path) -> Vec<Value> {
-    let own = sidecars(settings, run_dir);
-    let socket = |application: &Application| {
-        own.iter()
-            .find(|(signed_for, _)| *signed_for == application)
-            .map(|(_, socket)| socket.as_path())
-    };
+    let mut sidecars_before = 0;
     let cluster = |token_service: TokenService<'_>| {
-        let name = token_service.cluster(settings);
-        Some(match token_service {
+        let name = name(token_service, settings);
+        match token_service {
             TokenService::Imds(service) | TokenService::AppService(service) => {
                 local_service(&name, service, settings)
             }
@@ -164,10 +110,14 @@ pub(super) fn clusters(settings: &Settings, run_dir: &Path) -> Vec<Value> {
                 remote(&name, &service.endpoint, settings)
             }
             TokenService::Sidecar(socket) => token_sidecar(&name, socket),
-            TokenService::OwnSidecar(application) => token_sidecar(&name, socket(application)?),
-        })
+            TokenService::OwnSidecar(..) => {
+                let socket = own_socket(sidecars_before, run_dir);
+                sidecars_before += 1;
+                token_sidecar(&name, &socket)
+            }
+        }
     };
-    let mut clusters: Vec<Value> = all(settings).into_iter().filter_map(cluster).collect();
+    let mut clusters: Vec<Value> = all(settings).into_iter().map(cluster).collect();
     clusters.extend(credential_files::cluster(settings));
     clusters
 }

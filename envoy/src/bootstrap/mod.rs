@@ -36,7 +36,7 @@ use crate::settings::Settings;
 
 pub use admin::socket as admin_socket;
 pub use credential_files::{IDENTITY_HEADER, identity_header};
-pub use identity_clusters::sidecars;
+pub use identity_clusters::{OwnSidecar, sidecars};
 pub use plugin::authorizing as plugin_configuration;
 pub use proxy_listener::STAT_PREFIX as PROXY_STAT_PREFIX;
 pub use tunnel::AUTHORIZATION as PROXY_AUTHORIZATION;

@@ -15,13 +15,13 @@ use std::fs;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use entra_token_core::config::{self, PluginConfig, SlotSpec};
+use entra_token_core::config::{self, ConfigErrors, PluginConfig, SlotSpec};
 use entra_token_core::failure::{Failure, Recovery};
 
 use crate::admin::Admin;
 use crate::bootstrap;
 use crate::children;
-use crate::exit::{OS_ERROR, refuse, say};
+use crate::exit::{OS_ERROR, internal_error, refuse, say};
 use crate::prepare::{self, Programs};
 use crate::refusal::{self, BOOTSTRAP_REFUSED};
 use crate::settings::Settings;
@@ -47,7 +47,8 @@ pub(crate) fn check(settings: &Settings, programs: Programs) -> u8 {
 }
 
 fn try_to_check(settings: &Settings, programs: Programs) -> Result<u8, u8> {
-    let slots = checked_slots(&bootstrap::plugin_configuration(settings));
+    let slots = checked_slots(&bootstrap::plugin_configuration(settings))
+        .map_err(|errors| internal_error(&errors.to_string()))?;
     let verbose = settings.log_level.is_verbose();
     let mut settings = settings.clone();
     // The responses of a forward proxy are only in this log, which goes to standard error.
@@ -114,21 +115,17 @@ fn try_to_check(settings: &Settings, programs: Programs) -> Result<u8, u8> {
 }
 
 /// The slots of a configuration, with what the report needs to know about each.
-fn checked_slots(config: &PluginConfig) -> Vec<CheckedSlot> {
-    let plugin = config::compile(config);
-    let slots = plugin.slots.iter().enumerate().filter_map(|(index, spec)| {
-        let identity = config
-            .identities
-            .iter()
-            .find(|identity| identity.name.as_str() == spec.identity)?;
+fn checked_slots(config: &PluginConfig) -> Result<Vec<CheckedSlot>, ConfigErrors> {
+    let plugin = config::compile(config)?;
+    let slots = plugin.slots.iter().enumerate();
+    let slots = slots.map(|(index, spec)| {
         let targets = plugin.targets.iter().filter(|target| target.slot == index);
-        Some(CheckedSlot {
+        CheckedSlot {
             spec: spec.clone(),
-            kind: identity.kind,
             hosts: targets.map(|target| target.name.clone()).collect(),
-        })
+        }
     });
-    slots.collect()
+    Ok(slots.collect())
 }
 
 /// Acquires the tokens of all slots concurrently.

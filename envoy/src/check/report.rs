@@ -3,7 +3,7 @@
 use std::fmt::{self, Display};
 
 use entra_token_core::Now;
-use entra_token_core::config::{IdentityType, SlotSpec};
+use entra_token_core::config::SlotSpec;
 
 use super::attempt::{Acquired, Failed};
 use super::claims::{Claims, duration, printable};
@@ -14,7 +14,6 @@ use super::responder::{self, Responder};
 #[derive(Debug, Clone)]
 pub(super) struct CheckedSlot {
     pub(super) spec: SlotSpec,
-    pub(super) kind: IdentityType,
     /// The names of the targets that get the token.
     pub(super) hosts: Vec<String>,
 }
@@ -119,7 +118,7 @@ impl Report {
         };
         let mut report = Self::new(slot, result);
         let plan = &slot.spec.plan;
-        let responder = Responder::of(plan, slot.kind, endpoint);
+        let responder = Responder::of(plan, slot.spec.terms.kind(), endpoint);
         let remedy = remedies::remedy(
             failure,
             &slot.spec.terms,

@@ -3,6 +3,7 @@
 use entra_auth_settings_input::{Endpoint, Place};
 
 use super::Settings;
+use super::identity::TokenService;
 
 impl Settings {
     /// Everything that is connected to, with what says it.
@@ -25,11 +26,12 @@ impl Settings {
             ));
         }
         for (n, named) in self.identities.iter().enumerate() {
-            let services = named.identity.services();
-            endpoints.extend(services.into_iter().map(|(variable, field, service)| {
+            let services = named.identity.services().into_iter();
+            let services = services.filter_map(TokenService::endpoint);
+            endpoints.extend(services.map(|(variable, field, endpoint)| {
                 (
                     place(variable, format!("identities[{n}].{field}")),
-                    &service.endpoint,
+                    endpoint,
                 )
             }));
         }

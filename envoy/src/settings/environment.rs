@@ -8,8 +8,8 @@ use entra_token_core::host::HostPattern;
 
 use super::clouds::{self, CloudHint};
 use super::headers::HeaderOverride;
-use super::identity::Identity;
-use super::target::{Listener, NamedIdentity, Routing, Target, TargetName};
+use super::identity::{Identity, NamedIdentity};
+use super::target::{Listener, Routing, Target, TargetName};
 use super::terms::Terms;
 use super::{
     DEFAULT_LISTENING_PORT, ListeningAddress, PartialTopology, Reader, Topology, addressed_to,

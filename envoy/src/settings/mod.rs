@@ -21,6 +21,7 @@ pub mod target_host;
 pub mod terms;
 pub mod trust_store;
 mod unknown;
+pub mod values;
 pub mod variables;
 
 use std::net::SocketAddr;
@@ -36,7 +37,8 @@ use crate::machine::Machine;
 pub use address::ListeningAddress;
 use choices::{AccessLog, LogLevel};
 use forward_proxy::ForwardProxy;
-use target::{Listener, NamedIdentity, Target};
+use identity::NamedIdentity;
+use target::{Listener, Target};
 use terms::Terms;
 use trust_store::TrustStore;
 
@@ -289,7 +291,11 @@ impl Reader<'_> {
         match result {
             Ok(value) => Some(value),
             Err(problem) => {
-                self.errors.push(problem.of(name));
+                let error = problem.of(name);
+                // Two identities of a file may lack the same variable.
+                if !self.errors.contains(&error) {
+                    self.errors.push(error);
+                }
                 None
             }
         }

@@ -10,16 +10,6 @@ use entra_token_core::host::HostPattern;
 
 use super::ListeningAddress;
 use super::headers::HeaderOverride;
-use super::identity::Identity;
-
-/// An identity by its name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NamedIdentity {
-    /// What targets, metrics and `/status` call it.
-    pub name: IdentityName,
-    /// Who it is.
-    pub identity: Identity,
-}
 
 /// Where requests go, and with which token.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use entra_auth_settings_input::{Problem, Variables, quoted};
 use entra_token_core::config::{Setting, SettingName};
 use serde_json::Value;
 
-use super::identity::{Identity, Managed, MetadataService, Proof, Selector, Sidecar};
+use super::identity::{CredentialFile, Identity, Selector, TokenService};
 
 /// Says who has written the settings of the launcher, where that is a program whose own settings
 /// people know: `helm` is the chart of this repository.
@@ -143,83 +143,85 @@ const IMDS: Row = (
 );
 const TSIAM: Row = (Setting::MetadataService, Some("tsiam"), &["TSIAM_ENDPOINT"]);
 
+const KEY: Row = (Setting::Credential, None, &["IDENTITY_HEADER"]);
+const SECRET: Row = (
+    Setting::Credential,
+    Some("secretFile"),
+    &["AAD_CLIENT_SECRET_FILE"],
+);
+const TOKEN: Row = (
+    Setting::Credential,
+    Some("tokenFile"),
+    &["AZURE_FEDERATED_TOKEN_FILE"],
+);
+const CERTIFICATE: Row = (
+    Setting::Credential,
+    Some("certificate"),
+    &["AAD_CLIENT_CERTIFICATE_PATH"],
+);
+const SOCKET: Row = (
+    Setting::Credential,
+    Some("tokenSidecarSocket"),
+    &["TOKEN_SIDECAR_SOCKET"],
+);
+
+const APPLICATION: [Row; 4] = [
+    (
+        Setting::ClientId,
+        Some("clientId"),
+        &["AAD_CLIENT_ID", "AZURE_CLIENT_ID"],
+    ),
+    (
+        Setting::TenantId,
+        Some("tenantId"),
+        &["AAD_TENANT_ID", "AZURE_TENANT_ID"],
+    ),
+    (Setting::Cloud, Some("cloud"), &["AZURE_CLOUD"]),
+    (
+        Setting::Authority,
+        Some("authority"),
+        &["AZURE_AUTHORITY_HOST"],
+    ),
+];
+
 fn rows(identity: &Identity) -> Vec<Row> {
     let mut rows: Vec<Row> = vec![(Setting::IdentityType, Some("type"), &["IDENTITY_TYPE"])];
+    for service in identity.services() {
+        match service {
+            TokenService::Entra(_) => rows.extend(APPLICATION),
+            TokenService::Imds(_) => rows.push(IMDS),
+            TokenService::AppService(_) => {
+                rows.push((Setting::MetadataService, None, &["IDENTITY_ENDPOINT"]));
+            }
+            TokenService::Tsiam(_) => rows.push(TSIAM),
+            TokenService::OwnSidecar(..) => rows.push(CERTIFICATE),
+            TokenService::Sidecar(_) => rows.push(SOCKET),
+        }
+    }
+    rows.extend(identity.credential_file().map(|file| match file {
+        CredentialFile::Secret(_) => SECRET,
+        CredentialFile::Assertion(_) => TOKEN,
+        CredentialFile::IdentityHeader => KEY,
+    }));
     match identity {
-        Identity::Managed(managed) => rows.extend(of_managed(managed)),
-        Identity::Tsiam(_) => rows.push(TSIAM),
-        Identity::Application(application) => {
-            let ids: [Row; 4] = [
-                (
-                    Setting::ClientId,
-                    Some("clientId"),
-                    &["AAD_CLIENT_ID", "AZURE_CLIENT_ID"],
-                ),
-                (
-                    Setting::TenantId,
-                    Some("tenantId"),
-                    &["AAD_TENANT_ID", "AZURE_TENANT_ID"],
-                ),
-                (Setting::Cloud, Some("cloud"), &["AZURE_CLOUD"]),
-                (
-                    Setting::Authority,
-                    Some("authority"),
-                    &["AZURE_AUTHORITY_HOST"],
-                ),
-            ];
-            rows.extend(ids);
-            rows.extend(of_proof(&application.proof));
+        Identity::UserAssigned { selector, .. } => {
+            let field = Some(selector.field());
+            let variables: &[&str] = match selector {
+                Selector::ClientId(_) => &["AAD_CLIENT_ID", "AZURE_CLIENT_ID"],
+                Selector::ObjectId(_) => &["AAD_OBJECT_ID"],
+                Selector::ResourceId(_) => &["AAD_RESOURCE_ID"],
+            };
+            rows.push((Setting::ClientId, field, variables));
+            rows.push((Setting::ManagedIdentity, field, variables));
         }
+        Identity::ManagedIdentityFederated { .. } => rows.push((
+            Setting::ManagedIdentity,
+            Some("managedIdentity"),
+            &["MANAGED_IDENTITY_CLIENT_ID"],
+        )),
+        _ => {}
     }
     rows
-}
-
-fn of_managed(managed: &Managed) -> Vec<Row> {
-    let mut rows: Vec<Row> = match &managed.service {
-        MetadataService::Imds(_) => vec![IMDS],
-        MetadataService::AppService { .. } => vec![
-            (Setting::MetadataService, None, &["IDENTITY_ENDPOINT"]),
-            (Setting::Credential, None, &["IDENTITY_HEADER"]),
-        ],
-    };
-    let id: Option<(&str, &'static [&str])> = match &managed.selector {
-        None => None,
-        Some(Selector::ClientId(_)) => Some(("clientId", &["AAD_CLIENT_ID", "AZURE_CLIENT_ID"])),
-        Some(Selector::ObjectId(_)) => Some(("objectId", &["AAD_OBJECT_ID"])),
-        Some(Selector::ResourceId(_)) => Some(("resourceId", &["AAD_RESOURCE_ID"])),
-    };
-    if let Some((field, variables)) = id {
-        rows.push((Setting::ClientId, Some(field), variables));
-        rows.push((Setting::ManagedIdentity, Some(field), variables));
-    }
-    rows
-}
-
-fn of_proof(proof: &Proof) -> Vec<Row> {
-    let credential = |field, variables: &'static [&'static str]| -> Row {
-        (Setting::Credential, Some(field), variables)
-    };
-    match proof {
-        Proof::Secret(_) => vec![credential("secretFile", &["AAD_CLIENT_SECRET_FILE"])],
-        Proof::Certificate(Sidecar::Own(_)) => {
-            vec![credential("certificate", &["AAD_CLIENT_CERTIFICATE_PATH"])]
-        }
-        Proof::Certificate(Sidecar::OfOthers(_)) => {
-            vec![credential("tokenSidecarSocket", &["TOKEN_SIDECAR_SOCKET"])]
-        }
-        Proof::WorkloadIdentity(_) | Proof::ServiceAccountToken(_) => {
-            vec![credential("tokenFile", &["AZURE_FEDERATED_TOKEN_FILE"])]
-        }
-        Proof::ManagedIdentity { .. } => vec![
-            IMDS,
-            (
-                Setting::ManagedIdentity,
-                Some("managedIdentity"),
-                &["MANAGED_IDENTITY_CLIENT_ID"],
-            ),
-        ],
-        Proof::Tsiam(_) => vec![TSIAM],
-    }
 }
 
 fn named(setting: Setting, name: &str) -> SettingName {
@@ -239,7 +241,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::settings::identity::{Application, entra_of, parse_imds};
+    use crate::settings::identity::{Application, MetadataService, Sidecar, entra_at, parse_imds};
+    use crate::settings::values::{ImdsUrl, SecretFile, Socket, TokenFile};
     use crate::settings::variables::SERVED;
 
     const ID: &str = "00000000-0000-0000-0000-000000000001";
@@ -248,24 +251,34 @@ mod tests {
         ID.parse().unwrap()
     }
 
-    fn application(proof: Proof) -> Identity {
-        let (entra, cloud) = entra_of(None).unwrap();
-        Identity::Application(Application {
+    fn application() -> Application {
+        let (entra, cloud) = entra_at("login.microsoftonline.com", None).unwrap();
+        Application {
             tenant: ID.parse().unwrap(),
             client_id: id(),
-            entra,
             cloud,
-            proof,
-        })
+            entra,
+        }
     }
 
     fn machine(selector: Option<Selector>) -> Identity {
-        let service = MetadataService::Imds(parse_imds("http://169.254.169.254").unwrap());
-        Identity::Managed(Managed { service, selector })
+        let imds = parse_imds("http://169.254.169.254").unwrap();
+        let (service, cloud) = (MetadataService::Imds(ImdsUrl(imds)), None);
+        match selector {
+            None => Identity::SystemAssigned { service, cloud },
+            Some(selector) => Identity::UserAssigned {
+                service,
+                selector,
+                cloud,
+            },
+        }
     }
 
     fn workload() -> Identity {
-        application(Proof::WorkloadIdentity(PathBuf::from("/token")))
+        Identity::WorkloadIdentity {
+            application: application(),
+            token_file: TokenFile(PathBuf::from("/token")),
+        }
     }
 
     fn terms(set: &[&str], file: Option<&Value>) -> Terms {
@@ -358,11 +371,18 @@ mod tests {
 
     #[test]
     fn every_variable_that_is_named_is_one_of_the_launchers() {
-        let certificate = Proof::Certificate(Sidecar::OfOthers(PathBuf::from("/socket")));
+        let secret = Identity::ClientSecret {
+            application: application(),
+            secret_file: SecretFile(PathBuf::from("/secret")),
+        };
+        let certificate = Identity::ClientCertificate {
+            application: application(),
+            sidecar: Sidecar::OfOthers(Socket(PathBuf::from("/socket"))),
+        };
         let identities = [
             workload(),
-            application(Proof::Secret(PathBuf::from("/secret"))),
-            application(certificate),
+            secret,
+            certificate,
             machine(Some(Selector::ClientId(id()))),
             machine(Some(Selector::ResourceId(
                 "/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i"

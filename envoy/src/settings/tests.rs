@@ -3,12 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use entra_auth_settings_input::Scheme;
-
-use super::identity::{Identity, Managed, MetadataService};
+use super::identity::{Identity, MetadataService};
 use super::trust_store::tests::certificate;
 use super::*;
 use crate::limits::Limits;
+use entra_auth_settings_input::Scheme;
 
 mod network;
 
@@ -56,10 +55,10 @@ fn errors(reading: Reading<Settings>) -> Vec<String> {
 /// What requests to the metadata service are addressed to.
 fn imds_of(settings: &Settings) -> String {
     match &settings.identities[0].identity {
-        Identity::Managed(Managed {
+        Identity::SystemAssigned {
             service: MetadataService::Imds(imds),
             ..
-        }) => imds.authority.to_string(),
+        } => imds.0.authority.to_string(),
         other => panic!("no IMDS: {other:?}"),
     }
 }

@@ -17,7 +17,7 @@ pub(crate) fn plugin_config(text: &[u8]) {
                 panic!("{errors} in {}", String::from_utf8_lossy(&written))
             });
             assert_eq!(read, config);
-            let plugin = config::compile(&config);
+            let plugin = config::compile(&config).expect("a configuration");
             // Nothing is lost of a text that is right.
             let salvaged = salvaged.map(|it| it.targets.len());
             let explains = plugin.explains_errors();

@@ -62,7 +62,7 @@ fn spec() -> SlotSpec {
         "targets":[{{"hosts":["a"],"identity":"default","audience":"https://monitor.azure.com"}}]}}"#
     );
     let config = config::read(json.as_bytes()).expect("a configuration");
-    let mut slots = config::compile(&config).slots;
+    let mut slots = config::compile(&config).expect("a configuration").slots;
     slots.remove(0)
 }
 

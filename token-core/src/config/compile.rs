@@ -3,7 +3,8 @@
 use core::time::Duration;
 
 use super::{
-    AuthErrorsRetryable, Hold, Identity, Mode, Placement, PluginConfig, Target, Terms, sources,
+    AuthErrorsRetryable, ConfigErrors, Hold, Identity, Mode, Placement, PluginConfig, Target,
+    Terms, raw,
 };
 use crate::cluster::AllowedClusters;
 use crate::host::HostTable;
@@ -86,10 +87,13 @@ impl From<&Hold> for HoldLimits {
     }
 }
 
-/// Makes the working form of a configuration that [`super::read`] accepted.
-#[must_use]
+/// Makes the working form of a configuration.
+///
+/// # Errors
+/// When a target names an identity that is not defined. [`super::read`] reports this with all other
+/// mistakes of a text, so it only happens to a configuration that was made by a program.
 #[inline(never)]
-pub fn compile(config: &PluginConfig) -> Plugin {
+pub fn compile(config: &PluginConfig) -> Result<Plugin, ConfigErrors> {
     let mut plugin = Plugin {
         mode: config.mode,
         placement: config.placement,
@@ -103,14 +107,14 @@ pub fn compile(config: &PluginConfig) -> Plugin {
     };
     let mut patterns = Vec::new();
     for place in config.targets.iter().enumerate() {
-        let (_, target) = place;
+        let (t, target) = place;
         let mut identities = config.identities.iter().enumerate();
-        let identity = identities.find(|(_, identity)| identity.name == target.identity);
-        // `read` refuses a target whose identity is not defined or not complete.
-        let Some(slot) = identity.and_then(|identity| SlotSpec::new(identity, place, policy))
-        else {
-            continue;
-        };
+        let identity = identities
+            .find(|(_, identity)| identity.name == target.identity)
+            .ok_or_else(|| {
+                ConfigErrors(vec![raw::undefined_identity(t, target.identity.as_str())])
+            })?;
+        let slot = SlotSpec::new(identity, place, policy);
         let slot = match plugin
             .slots
             .iter_mut()
@@ -148,7 +152,7 @@ pub fn compile(config: &PluginConfig) -> Plugin {
         });
     }
     plugin.hosts = HostTable::new(patterns);
-    plugin
+    Ok(plugin)
 }
 
 /// What two targets that share a slot want together: required beats the default, which beats
@@ -162,22 +166,22 @@ fn strictest(one: Option<bool>, other: Option<bool>) -> Option<bool> {
 }
 
 impl SlotSpec {
-    fn new(identity: (usize, &Identity), target: (usize, &Target), policy: Policy) -> Option<Self> {
+    fn new(identity: (usize, &Identity), target: (usize, &Target), policy: Policy) -> Self {
         let terms = Terms::of(identity, target);
         let ((_, identity), (_, target)) = (identity, target);
         let plan = Plan {
-            source: sources::of(identity)?,
+            source: identity.authentication.source(),
             audience: target.audience.clone(),
             via_internal_listener: identity.via_internal_listener,
         };
-        Some(Self {
+        Self {
             key: SlotKey::of(&plan),
             plan,
             policy,
             identity: identity.name.to_string(),
             terms,
             required: target.required,
-        })
+        }
     }
 }
 

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
+use super::ConfigError;
 use super::raw::{check_lists, elements, given, text};
-use super::{ConfigError, identity};
 use crate::host::HostPattern;
 
 pub(super) fn check(config: &Value) -> Vec<ConfigError> {
@@ -14,9 +14,6 @@ pub(super) fn check(config: &Value) -> Vec<ConfigError> {
     let mut say = |path: String, message: String| errors.push(ConfigError { path, message });
     check_lists(config, &mut say);
     let list = |field| elements(config, field).unwrap_or_default();
-    for (n, identity) in list("identities").iter().enumerate() {
-        identity::check(n, identity, &mut say);
-    }
     // Who answers for the tokens' state and authorizes nothing may know two targets of one host:
     // in upstream placement each has a filter of its own, which knows it alone.
     let authorizes = !matches!(text(config, "mode"), Some("status" | "service"));

@@ -1,83 +1,37 @@
-//! The identities of a plugin configuration: which fields each type takes stands in one table.
+//! The identities of a plugin configuration: what each type takes, and where its tokens come from.
 
-use deserr::Deserr;
+use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
 use serde::Serialize;
-use serde_json::Value;
 
-use super::raw::{Fields, check_fields, fields, given, one_of};
-use super::{Authority, ClusterName, IdentityName, ResourceId, SettingName, Tenant, UrlPath, Uuid};
+use super::Setting;
+use super::fields::Fields;
+use super::{
+    Application, ConfigErrors, IdentityName, Imds, Platform, Selector, SettingName, Tsiam,
+    WithCredential,
+};
 use crate::Audience;
+use crate::identity::{ManagedIdentity, Proof, Source};
 
-/// Who asks for tokens. Which fields go with which `type` says its description.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
+/// Who asks for tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[deserr(rename_all = camelCase, deny_unknown_fields)]
 pub struct Identity {
     /// What targets, metrics and `/status` call it.
     pub name: IdentityName,
     /// How it proves who it is.
-    #[serde(rename = "type")]
-    #[deserr(rename = "type")]
-    pub kind: IdentityType,
-    /// Of an application: its tenant.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
-    pub tenant_id: Option<Tenant>,
-    /// Of an application or a user-assigned identity: its client id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
-    pub client_id: Option<Uuid>,
-    /// `userAssigned`: its object (principal) id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
-    pub object_id: Option<Uuid>,
-    /// `userAssigned`: its Azure resource id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
-    pub resource_id: Option<ResourceId>,
-    /// The instance metadata service.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
-    pub imds: Option<Imds>,
-    /// In place of `imds`: the service of App Service, Functions or Container Apps.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
-    pub app_service: Option<AppService>,
-    /// `managedIdentityFederated`: which user-assigned identity of the machine speaks for the
-    /// application; the machine's own by default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
-    pub managed_identity: Option<Selector>,
-    /// `managedIdentityFederated` and `tsiamFederated`: what the assertion is for. By default
-    /// that of the cloud whose Entra is asked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
-    pub exchange_audience: Option<Audience>,
-    /// Of an application: Entra.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
-    pub entra: Option<Entra>,
-    /// Of an application: where its secret or assertion is served inside this Envoy.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
-    pub credential: Option<Credential>,
-    /// `tsiam` and `tsiamFederated`: the token service.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
-    pub tsiam: Option<Tsiam>,
+    #[serde(flatten)]
+    pub authentication: Authentication,
     /// Whether one of the clusters named here leads to an internal listener of this Envoy: one
     /// that serves a file, or a tunnel to a forward proxy. Envoy's main thread cannot connect to
     /// internal listeners, so workers alone ask for this identity's tokens. Where no instance with
     /// `mode: service` and the same `vm_config` runs beside the filter, a worker does so only from its
     /// first request on.
     #[serde(default, skip_serializing_if = "is_false")]
-    #[deserr(default)]
     pub via_internal_listener: bool,
     /// What messages call the settings that this identity was made from, where a program wrote this
     /// configuration. By default they are called by their places here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
     pub setting_names: Option<Vec<SettingName>>,
 }
 
@@ -86,197 +40,302 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
-/// How an identity proves who it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserr)]
+/// How an identity proves who it is, by its `type`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[serde(
+    tag = "type",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase"
+)]
+pub enum Authentication {
+    /// The managed identity of the machine itself.
+    SystemAssigned {
+        /// Who gives its tokens.
+        #[serde(flatten)]
+        platform: Platform,
+    },
+    /// A managed identity that was given to the machine.
+    UserAssigned {
+        /// Who gives its tokens.
+        #[serde(flatten)]
+        platform: Platform,
+        /// Which one.
+        #[serde(flatten)]
+        selector: Selector,
+    },
+    /// An application with a secret.
+    ClientSecret(WithCredential),
+    /// An application with a certificate, by the token-sidecar.
+    ClientCertificate(WithCredential),
+    /// An application that trusts the token file of Azure workload identity.
+    WorkloadIdentity(WithCredential),
+    /// An application that trusts Kubernetes' service-account tokens.
+    ServiceAccountToken(WithCredential),
+    /// An application that trusts a managed identity of this machine.
+    ManagedIdentityFederated {
+        /// Who it is at Entra.
+        #[serde(flatten)]
+        application: Application,
+        /// The instance metadata service.
+        imds: Imds,
+        /// Which user-assigned identity of the machine speaks for the application; the machine's
+        /// own by default.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        managed_identity: Option<Selector>,
+        /// What the assertion is for. By default that of the cloud whose Entra is asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exchange_audience: Option<Audience>,
+    },
+    /// The token of a token service inside the cluster, for targets that trust its issuer.
+    Tsiam {
+        /// The token service.
+        tsiam: Tsiam,
+    },
+    /// An application that trusts that token service.
+    TsiamFederated {
+        /// Who it is at Entra.
+        #[serde(flatten)]
+        application: Application,
+        /// The token service.
+        tsiam: Tsiam,
+        /// What the assertion is for. By default that of the cloud whose Entra is asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exchange_audience: Option<Audience>,
+    },
+}
+
+/// The `type` of an identity alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserr)]
 #[deserr(rename_all = camelCase)]
+#[expect(missing_docs, reason = "the variants of `Authentication` have them")]
 pub enum IdentityType {
-    /// The managed identity of the machine itself: `imds` or `appService`.
     SystemAssigned,
-    /// A managed identity that was given to the machine: `imds` or `appService`, and one of
-    /// `clientId`, `objectId`, `resourceId`.
     UserAssigned,
-    /// An application with a secret: `tenantId`, `clientId`, `entra`, `credential`.
     ClientSecret,
-    /// An application with a certificate, by the token-sidecar: `tenantId`, `clientId`, `entra`,
-    /// `credential`.
     ClientCertificate,
-    /// An application that trusts the token file of Azure workload identity: `tenantId`,
-    /// `clientId`, `entra`, `credential`.
     WorkloadIdentity,
-    /// An application that trusts Kubernetes' service-account tokens: `tenantId`, `clientId`,
-    /// `entra`, `credential`.
     ServiceAccountToken,
-    /// An application that trusts a managed identity of this machine: `tenantId`, `clientId`,
-    /// `entra`, `imds`, and where wanted `managedIdentity` and `exchangeAudience`.
     ManagedIdentityFederated,
-    /// The token of a token service inside the cluster, for targets that trust its issuer:
-    /// `tsiam`.
     Tsiam,
-    /// An application that trusts that token service: `tenantId`, `clientId`, `entra`, `tsiam`,
-    /// and where wanted `exchangeAudience`.
     TsiamFederated,
 }
 
-/// The instance metadata service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[deserr(rename_all = camelCase, deny_unknown_fields)]
-pub struct Imds {
-    /// Name of the Envoy cluster that leads there; in Istio
-    /// `outbound|80||<host of the ServiceEntry>`.
-    pub cluster: ClusterName,
-    /// What the request is addressed to.
-    #[serde(default = "imds_authority")]
-    #[deserr(default = imds_authority())]
-    pub authority: Authority,
+impl IdentityType {
+    /// As `type` says it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SystemAssigned => "systemAssigned",
+            Self::UserAssigned => "userAssigned",
+            Self::ClientSecret => "clientSecret",
+            Self::ClientCertificate => "clientCertificate",
+            Self::WorkloadIdentity => "workloadIdentity",
+            Self::ServiceAccountToken => "serviceAccountToken",
+            Self::ManagedIdentityFederated => "managedIdentityFederated",
+            Self::Tsiam => "tsiam",
+            Self::TsiamFederated => "tsiamFederated",
+        }
+    }
+
+    /// Whether Entra gives the tokens, to an application.
+    pub(crate) fn is_application(self) -> bool {
+        !matches!(
+            self,
+            Self::SystemAssigned | Self::UserAssigned | Self::Tsiam
+        )
+    }
+
+    /// Whether an application proves who it is by the token of another service.
+    pub(crate) fn proof_is_token(self) -> bool {
+        matches!(self, Self::ManagedIdentityFederated | Self::TsiamFederated)
+    }
+
+    /// Whether tsiam is asked, which is the only service beside Entra that has TLS.
+    pub(crate) fn calls_tsiam(self) -> bool {
+        matches!(self, Self::Tsiam | Self::TsiamFederated)
+    }
 }
 
-/// The service at `IDENTITY_ENDPOINT`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[deserr(rename_all = camelCase, deny_unknown_fields)]
-pub struct AppService {
-    /// Name of the Envoy cluster that leads there.
-    pub cluster: ClusterName,
-    /// What the request is addressed to.
-    pub authority: Authority,
-    /// The path of `IDENTITY_ENDPOINT`.
-    pub path: UrlPath,
-    /// Where the value of `IDENTITY_HEADER` is served inside this Envoy.
-    pub header: Credential,
-}
-
-/// Entra's token endpoint.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[deserr(rename_all = camelCase, deny_unknown_fields)]
-pub struct Entra {
-    /// Name of the Envoy cluster that leads there, by TLS; in Istio
-    /// `outbound|80||login.microsoftonline.com`, with a DestinationRule that has TLS for port 80.
-    pub cluster: ClusterName,
-    /// What the request is addressed to: `login.microsoftonline.com`, or another cloud's.
-    #[serde(default = "entra_authority")]
-    #[deserr(default = entra_authority())]
-    pub authority: Authority,
-    /// The forward proxy, `host:port`, that the cluster leads through where it does: it is named
-    /// when a call fails.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
-    pub forward_proxy: Option<Authority>,
-}
-
-/// Where a secret or an assertion is served inside this Envoy: a file's content, or the
-/// token-sidecar.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[deserr(rename_all = camelCase, deny_unknown_fields)]
-pub struct Credential {
-    /// Name of the Envoy cluster that leads there: an internal listener or a Unix socket.
-    pub cluster: ClusterName,
-    /// What the request is addressed to.
-    #[serde(default = "localhost")]
-    #[deserr(default = localhost())]
-    pub authority: Authority,
-    /// Path and query, percent-encoded. By default `/`, and for `clientCertificate`
-    /// `/assertion?audience=` and the URL of Entra's token endpoint.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
-    pub path: Option<UrlPath>,
-}
-
-/// Which user-assigned identity of the machine.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[deserr(rename_all = camelCase, deny_unknown_fields)]
-pub struct Selector {
-    /// Its client id. Exactly one of the three selectors is given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
-    pub client_id: Option<Uuid>,
-    /// Its object (principal) id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
-    pub object_id: Option<Uuid>,
-    /// Its Azure resource id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
-    pub resource_id: Option<ResourceId>,
-}
-
-/// A token service inside the cluster.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[deserr(rename_all = camelCase, deny_unknown_fields)]
-pub struct Tsiam {
-    /// Name of the Envoy cluster that leads there.
-    pub cluster: ClusterName,
-    /// What the request is addressed to.
-    pub authority: Authority,
-    /// The path that gives tokens.
-    #[serde(default = "tsiam_path")]
-    #[deserr(default = tsiam_path())]
-    pub path: UrlPath,
-    /// The forward proxy, `host:port`, that the cluster leads through where it does: it is named
-    /// when a call fails.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
-    pub forward_proxy: Option<Authority>,
-}
-
-fn imds_authority() -> Authority {
-    Authority::constant("169.254.169.254")
-}
-
-fn entra_authority() -> Authority {
-    Authority::constant(crate::cloud::Cloud::Public.authority())
-}
-
-fn localhost() -> Authority {
-    Authority::constant("localhost")
-}
-
-fn tsiam_path() -> UrlPath {
-    UrlPath::constant("/token")
-}
-
-const SERVICES: &[&str] = &["imds", "appService"];
-const SELECTORS: &[&str] = &["clientId", "objectId", "resourceId"];
-const APPLICATION: &[&[&str]] = &[&["tenantId"], &["clientId"], &["entra"], &["credential"]];
-
-const FIELDS: &[Fields] = &[
-    fields("systemAssigned", &[SERVICES], &[]),
-    fields("userAssigned", &[SERVICES, SELECTORS], &[]),
-    fields("clientSecret", APPLICATION, &[]),
-    fields("clientCertificate", APPLICATION, &[]),
-    fields("workloadIdentity", APPLICATION, &[]),
-    fields("serviceAccountToken", APPLICATION, &[]),
-    fields(
-        "managedIdentityFederated",
-        &[&["tenantId"], &["clientId"], &["entra"], &["imds"]],
-        &["managedIdentity", "exchangeAudience"],
-    ),
-    fields("tsiam", &[&["tsiam"]], &[]),
-    fields(
-        "tsiamFederated",
-        &[&["tenantId"], &["clientId"], &["entra"], &["tsiam"]],
-        &["exchangeAudience"],
-    ),
+/// The fields that go with one type or another, in the order in which a message lists them.
+const OF_A_TYPE: &[&str] = &[
+    "tenantId",
+    "clientId",
+    "objectId",
+    "resourceId",
+    "imds",
+    "appService",
+    "managedIdentity",
+    "exchangeAudience",
+    "entra",
+    "credential",
+    "tsiam",
 ];
 
-/// Fields that are missing, that are too many, or that do not go with the type.
-pub(super) fn check(n: usize, identity: &Value, say: &mut impl FnMut(String, String)) {
-    let place = format!("identities[{n}]");
-    if let Some(managed) = given(identity, "managedIdentity") {
-        let place = format!("{place}.managedIdentity");
-        one_of(&place, "it", managed, SELECTORS, say);
+impl Deserr<ConfigErrors> for Identity {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        location: ValuePointerRef,
+    ) -> Result<Self, ConfigErrors> {
+        let mut fields = Fields::of(value, location)?;
+        let name = fields.needed("name");
+        let kind: Option<IdentityType> = fields.needed("type");
+        let via_internal_listener = fields.optional("viaInternalListener");
+        let setting_names = fields.optional("settingNames");
+        let authentication = kind.and_then(|kind| Authentication::read(kind, &mut fields));
+        let identity = name.zip(authentication).map(|(name, authentication)| Self {
+            name,
+            authentication,
+            via_internal_listener: via_internal_listener.unwrap_or_default(),
+            setting_names,
+        });
+        fields.finish(identity, kind.map(IdentityType::name), OF_A_TYPE)
     }
-    check_fields(&place, identity, FIELDS, say);
+}
+
+impl Authentication {
+    fn read<V: IntoValue>(kind: IdentityType, fields: &mut Fields<'_, V>) -> Option<Self> {
+        fields.are_of(format!("a {} identity", kind.name()));
+        Some(match kind {
+            IdentityType::SystemAssigned => Self::SystemAssigned {
+                platform: Platform::read(fields)?,
+            },
+            IdentityType::UserAssigned => {
+                let (platform, selector) = (Platform::read(fields), Selector::read(fields));
+                Self::UserAssigned {
+                    platform: platform?,
+                    selector: selector?,
+                }
+            }
+            IdentityType::ClientSecret => Self::ClientSecret(WithCredential::read(fields)?),
+            IdentityType::ClientCertificate => {
+                Self::ClientCertificate(WithCredential::read(fields)?)
+            }
+            IdentityType::WorkloadIdentity => Self::WorkloadIdentity(WithCredential::read(fields)?),
+            IdentityType::ServiceAccountToken => {
+                Self::ServiceAccountToken(WithCredential::read(fields)?)
+            }
+            IdentityType::ManagedIdentityFederated => {
+                let (application, imds) = (Application::read(fields), fields.needed("imds"));
+                let managed_identity = fields.optional("managedIdentity");
+                let exchange_audience = fields.optional("exchangeAudience");
+                Self::ManagedIdentityFederated {
+                    application: application?,
+                    imds: imds?,
+                    managed_identity,
+                    exchange_audience,
+                }
+            }
+            IdentityType::Tsiam => Self::Tsiam {
+                tsiam: fields.needed("tsiam")?,
+            },
+            IdentityType::TsiamFederated => {
+                let (application, tsiam) = (Application::read(fields), fields.needed("tsiam"));
+                let exchange_audience = fields.optional("exchangeAudience");
+                Self::TsiamFederated {
+                    application: application?,
+                    tsiam: tsiam?,
+                    exchange_audience,
+                }
+            }
+        })
+    }
+
+    /// The value of `type`.
+    #[must_use]
+    pub fn kind(&self) -> IdentityType {
+        match self {
+            Self::SystemAssigned { .. } => IdentityType::SystemAssigned,
+            Self::UserAssigned { .. } => IdentityType::UserAssigned,
+            Self::ClientSecret(_) => IdentityType::ClientSecret,
+            Self::ClientCertificate(_) => IdentityType::ClientCertificate,
+            Self::WorkloadIdentity(_) => IdentityType::WorkloadIdentity,
+            Self::ServiceAccountToken(_) => IdentityType::ServiceAccountToken,
+            Self::ManagedIdentityFederated { .. } => IdentityType::ManagedIdentityFederated,
+            Self::Tsiam { .. } => IdentityType::Tsiam,
+            Self::TsiamFederated { .. } => IdentityType::TsiamFederated,
+        }
+    }
+
+    /// Where the tokens come from.
+    pub(super) fn source(&self) -> Source {
+        match self {
+            Self::SystemAssigned { platform } => {
+                Source::Managed(platform.service(ManagedIdentity::SystemAssigned))
+            }
+            Self::UserAssigned { platform, selector } => {
+                Source::Managed(platform.service(selector.into()))
+            }
+            Self::Tsiam { tsiam } => Source::Managed(tsiam.service()),
+            Self::ClientSecret(it) => {
+                let secret = it.credential.local("/");
+                it.application.source(Proof::Secret(secret))
+            }
+            Self::ClientCertificate(it) => {
+                let assertion = it.credential.local(&it.application.assertion_path());
+                it.application.source(Proof::Assertion(assertion))
+            }
+            Self::WorkloadIdentity(it) | Self::ServiceAccountToken(it) => {
+                let assertion = it.credential.local("/");
+                it.application.source(Proof::Assertion(assertion))
+            }
+            Self::ManagedIdentityFederated {
+                application,
+                imds,
+                managed_identity,
+                exchange_audience,
+            } => {
+                let who = managed_identity.as_ref();
+                let who = who.map_or(ManagedIdentity::SystemAssigned, Into::into);
+                let audience = application.exchange_audience(exchange_audience.as_ref());
+                application.source(Proof::ManagedIdentity(imds.service(who), audience))
+            }
+            Self::TsiamFederated {
+                application,
+                tsiam,
+                exchange_audience,
+            } => {
+                let audience = application.exchange_audience(exchange_audience.as_ref());
+                application.source(Proof::ManagedIdentity(tsiam.service(), audience))
+            }
+        }
+    }
+
+    /// The settings that this identity has, each with its field.
+    pub(super) fn places(&self) -> Vec<(Setting, &'static str)> {
+        let mut places = vec![(Setting::IdentityType, "type")];
+        match self {
+            Self::SystemAssigned { platform } => platform.places(&mut places),
+            Self::UserAssigned { platform, selector } => {
+                places.push((Setting::ClientId, selector.field()));
+                places.push((Setting::ManagedIdentity, selector.field()));
+                platform.places(&mut places);
+            }
+            Self::ClientSecret(it)
+            | Self::ClientCertificate(it)
+            | Self::WorkloadIdentity(it)
+            | Self::ServiceAccountToken(it) => {
+                it.application.places(&mut places);
+                places.push((Setting::Credential, "credential"));
+            }
+            Self::ManagedIdentityFederated {
+                application,
+                managed_identity,
+                ..
+            } => {
+                application.places(&mut places);
+                let is_given = managed_identity.is_some();
+                places.extend(is_given.then_some((Setting::ManagedIdentity, "managedIdentity")));
+                places.push((Setting::MetadataService, "imds"));
+            }
+            Self::Tsiam { tsiam } => tsiam.places(&mut places),
+            Self::TsiamFederated {
+                application, tsiam, ..
+            } => {
+                application.places(&mut places);
+                tsiam.places(&mut places);
+            }
+        }
+        places
+    }
 }

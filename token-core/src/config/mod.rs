@@ -5,13 +5,16 @@
 //! finds what a text with mistakes was meant for. The JSON Schema under `docs/` is generated from
 //! these types.
 
+mod application;
 mod compile;
 mod cross;
+mod fields;
 mod identity;
+mod managed;
 pub mod raw;
 mod salvage;
+mod services;
 mod settings;
-mod sources;
 mod strict;
 mod terms;
 mod text;
@@ -21,11 +24,15 @@ use core::num::NonZeroU32;
 use deserr::Deserr;
 use serde::Serialize;
 
+pub use application::{Application, WithCredential};
 pub use compile::{HoldLimits, Plugin, SlotSpec, TargetSpec, compile};
-pub use identity::{AppService, Credential, Entra, Identity, IdentityType, Imds, Selector, Tsiam};
+pub use fields::Fields;
+pub use identity::{Authentication, Identity, IdentityType};
+pub use managed::{Platform, Selector};
 pub use salvage::{Salvage, SalvagedTarget, salvage};
+pub use services::{AppService, Credential, Entra, Imds, Tsiam};
 pub use settings::Setting;
-pub use strict::{ConfigError, ConfigErrors, read, typed, unambiguous};
+pub use strict::{ConfigError, ConfigErrors, read, unambiguous};
 pub use terms::{SettingName, Terms};
 pub use text::{
     Authority, ClusterName, HoldTimeout, IdentityName, Percent, ResourceId, SettingLabel, Tenant,
@@ -39,7 +46,7 @@ use crate::host::HostPattern;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[deserr(rename_all = camelCase, deny_unknown_fields)]
+#[deserr(error = ConfigErrors, rename_all = camelCase, deny_unknown_fields)]
 pub struct PluginConfig {
     /// What this instance of the filter does.
     #[serde(default)]

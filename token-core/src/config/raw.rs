@@ -1,65 +1,11 @@
-//! Checks of JSON that has no type yet: what lies between fields is reported even where single
-//! fields are wrong, too. The launcher's file has identities of the same types, with other fields,
-//! and is checked by the same means.
+//! Checks of JSON that has no type yet: what lies between objects is reported even where single
+//! fields are wrong, too. The launcher's file is checked by the same means.
 
 use std::collections::HashSet;
 
 use serde_json::Value;
 
-/// Which fields go with a type of identity, beside those that go with all.
-#[derive(Debug)]
-pub struct Fields {
-    kind: &'static str,
-    needed: &'static [&'static [&'static str]],
-    allowed: &'static [&'static str],
-}
-
-/// Of each group in `needed` one and only one is given; those that are `allowed` may be.
-#[must_use]
-pub const fn fields(
-    kind: &'static str,
-    needed: &'static [&'static [&'static str]],
-    allowed: &'static [&'static str],
-) -> Fields {
-    Fields {
-        kind,
-        needed,
-        allowed,
-    }
-}
-
-/// Fields of an identity that are missing, that are too many, or that do not go with its type.
-pub fn check_fields(
-    place: &str,
-    identity: &Value,
-    table: &[Fields],
-    say: &mut impl FnMut(String, String),
-) {
-    // A type that is unknown is reported by its own type.
-    let kind = text(identity, "type");
-    let Some(rule) = table.iter().find(|rule| Some(rule.kind) == kind) else {
-        return;
-    };
-    for group in rule.needed {
-        let who = format!("a {} identity", rule.kind);
-        one_of(place, &who, identity, group, say);
-    }
-    let conditional = table
-        .iter()
-        .flat_map(|other| other.needed.iter().copied().flatten().chain(other.allowed));
-    let mut reported = Vec::new();
-    for &field in conditional {
-        let belongs =
-            rule.needed.iter().any(|group| group.contains(&field)) || rule.allowed.contains(&field);
-        if !belongs && given(identity, field).is_some() && !reported.contains(&field) {
-            reported.push(field);
-            say(
-                format!("{place}.{field}"),
-                format!("does not go with the type `{}`; remove it", rule.kind),
-            );
-        }
-    }
-}
+use super::ConfigError;
 
 /// Says so where not exactly one field of a group is given.
 pub fn one_of(
@@ -133,10 +79,16 @@ pub fn check_lists(config: &Value, say: &mut impl FnMut(String, String)) {
     let names = names(identities, "identities", "identity", say);
     for (n, target) in list("targets").unwrap_or_default().iter().enumerate() {
         if let Some(name) = text(target, "identity").filter(|name| !names.contains(name)) {
-            say(
-                format!("targets[{n}].identity"),
-                format!("there is no identity `{name}`; define it under `identities`"),
-            );
+            let ConfigError { path, message } = undefined_identity(n, name);
+            say(path, message);
         }
+    }
+}
+
+/// The mistake of the `n`th target, which names an identity that is not there.
+pub(super) fn undefined_identity(n: usize, name: &str) -> ConfigError {
+    ConfigError {
+        path: format!("targets[{n}].identity"),
+        message: format!("there is no identity `{name}`; define it under `identities`"),
     }
 }

@@ -62,12 +62,10 @@ pub(super) fn to_look_at(failure: &Failure, kind: IdentityType) -> &'static [Set
         FailureCode::TenantIdInvalid => &[TenantId],
         FailureCode::TenantNotFound => &[TenantId, Cloud, Authority],
         FailureCode::WrongCloud => &[Cloud, Authority],
-        FailureCode::EndpointTlsFailed => match kind {
-            IdentityType::Tsiam | IdentityType::TsiamFederated => {
-                &[TrustStore, MetadataService, Authority]
-            }
-            _ => &[TrustStore, Authority, Cloud],
-        },
+        FailureCode::EndpointTlsFailed if kind.calls_tsiam() => {
+            &[TrustStore, MetadataService, Authority]
+        }
+        FailureCode::EndpointTlsFailed => &[TrustStore, Authority, Cloud],
         // The call went to the wrong endpoint, or the endpoint cannot be reached.
         FailureCode::EndpointBrokeOff
         | FailureCode::EndpointClusterMissing
@@ -77,34 +75,10 @@ pub(super) fn to_look_at(failure: &Failure, kind: IdentityType) -> &'static [Set
         | FailureCode::EndpointTimeout
         | FailureCode::EndpointUnreachable
         | FailureCode::MalformedReply
-        | FailureCode::UnexpectedStatus => match (failure.step, kind) {
-            (
-                Step::Token,
-                IdentityType::SystemAssigned | IdentityType::UserAssigned | IdentityType::Tsiam,
-            )
-            | (
-                Step::Credential,
-                IdentityType::ManagedIdentityFederated | IdentityType::TsiamFederated,
-            ) => &[MetadataService],
-            (
-                Step::Token,
-                IdentityType::ClientSecret
-                | IdentityType::ClientCertificate
-                | IdentityType::WorkloadIdentity
-                | IdentityType::ServiceAccountToken
-                | IdentityType::ManagedIdentityFederated
-                | IdentityType::TsiamFederated,
-            ) => &[Authority, Cloud],
-            (
-                Step::Credential,
-                IdentityType::SystemAssigned
-                | IdentityType::UserAssigned
-                | IdentityType::Tsiam
-                | IdentityType::ClientSecret
-                | IdentityType::ClientCertificate
-                | IdentityType::WorkloadIdentity
-                | IdentityType::ServiceAccountToken,
-            ) => &[Credential],
+        | FailureCode::UnexpectedStatus => match failure.step {
+            Step::Token if kind.is_application() => &[Authority, Cloud],
+            Step::Credential if !kind.proof_is_token() => &[Credential],
+            Step::Token | Step::Credential => &[MetadataService],
         },
         // No setting is at fault.
         FailureCode::AssertionNotValidNow

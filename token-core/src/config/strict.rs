@@ -4,7 +4,7 @@ use core::fmt;
 use core::ops::ControlFlow;
 
 use deserr::errors::json::value_kinds_description_json;
-use deserr::{DeserializeError, Deserr, ErrorKind, IntoValue, MergeWithError, ValuePointerRef};
+use deserr::{DeserializeError, ErrorKind, IntoValue, MergeWithError, ValuePointerRef};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
@@ -60,18 +60,7 @@ pub fn read(json: &[u8]) -> Result<PluginConfig, ConfigErrors> {
         }])
     })?;
     let across = cross::check(&value);
-    typed(value, across)
-}
-
-/// JSON as a type, where nothing is wrong with it in itself or `across` its fields.
-///
-/// # Errors
-/// All mistakes.
-pub fn typed<T: Deserr<ConfigErrors>>(
-    value: Value,
-    across: Vec<ConfigError>,
-) -> Result<T, ConfigErrors> {
-    match deserr::deserialize::<T, Value, ConfigErrors>(value) {
+    match deserr::deserialize::<PluginConfig, Value, ConfigErrors>(value) {
         Ok(config) if across.is_empty() => Ok(config),
         Ok(_) => Err(ConfigErrors(across)),
         Err(ConfigErrors(mut errors)) => {
@@ -125,7 +114,7 @@ impl MergeWithError<ConfigErrors> for ConfigErrors {
     }
 }
 
-fn list(names: &[&str]) -> String {
+pub(super) fn list(names: &[&str]) -> String {
     names
         .iter()
         .map(|name| format!("`{name}`"))
@@ -133,7 +122,7 @@ fn list(names: &[&str]) -> String {
         .join(", ")
 }
 
-fn path(location: ValuePointerRef) -> String {
+pub(super) fn path(location: ValuePointerRef) -> String {
     match location {
         ValuePointerRef::Origin => String::new(),
         ValuePointerRef::Key { key, prev } => match path(*prev) {

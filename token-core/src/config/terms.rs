@@ -41,16 +41,22 @@ impl Terms {
                 names.chain(audience).collect()
             }
             None => {
-                let places = identity.places().into_iter();
+                let places = identity.authentication.places().into_iter();
                 let places = places.map(|(it, place)| (it, format!("identities[{n}].{place}")));
                 let audience = (Setting::Audience, format!("targets[{t}].audience"));
                 places.chain([audience]).collect()
             }
         };
         Self {
-            kind: identity.kind,
+            kind: identity.authentication.kind(),
             names,
         }
+    }
+
+    /// The type of the identity.
+    #[must_use]
+    pub fn kind(&self) -> IdentityType {
+        self.kind
     }
 
     /// What people call this setting; `None` where the identity does not have it.
@@ -82,64 +88,6 @@ impl Terms {
             failure,
             terms: self,
         }
-    }
-}
-
-impl Identity {
-    /// Where the settings stand that this identity has, below it.
-    fn places(&self) -> Vec<(Setting, &'static str)> {
-        let is_application = self.entra.is_some();
-        let selector = [
-            (self.client_id.is_some(), "clientId"),
-            (self.object_id.is_some(), "objectId"),
-            (self.resource_id.is_some(), "resourceId"),
-        ]
-        .into_iter()
-        .find_map(|(is_given, field)| is_given.then_some(field));
-        let service = [
-            (self.imds.is_some(), "imds"),
-            (self.app_service.is_some(), "appService"),
-            (self.tsiam.is_some(), "tsiam"),
-        ]
-        .into_iter()
-        .find_map(|(is_given, field)| is_given.then_some(field));
-        let authority = is_application.then_some("entra.authority");
-        let by_proxy = |proxy: Option<_>, field| proxy.map(|_| field);
-        let of_entra = self.entra.as_ref().and_then(|it| it.forward_proxy.as_ref());
-        let of_tsiam = self.tsiam.as_ref().and_then(|it| it.forward_proxy.as_ref());
-        let places = [
-            (Setting::IdentityType, Some("type")),
-            (Setting::ClientId, selector),
-            (Setting::TenantId, is_application.then_some("tenantId")),
-            (Setting::Cloud, authority),
-            (Setting::Authority, authority),
-            (
-                Setting::Credential,
-                match (&self.credential, &self.app_service) {
-                    (Some(_), _) => Some("credential"),
-                    (None, Some(_)) => Some("appService.header"),
-                    (None, None) => None,
-                },
-            ),
-            (
-                Setting::ManagedIdentity,
-                match &self.managed_identity {
-                    Some(_) => Some("managedIdentity"),
-                    None if is_application => None,
-                    None => selector,
-                },
-            ),
-            (Setting::MetadataService, service),
-            (
-                Setting::ForwardProxy,
-                by_proxy(of_entra, "entra.forwardProxy")
-                    .or(by_proxy(of_tsiam, "tsiam.forwardProxy")),
-            ),
-        ];
-        let given = places.into_iter();
-        given
-            .filter_map(|(setting, place)| Some((setting, place?)))
-            .collect()
     }
 }
 

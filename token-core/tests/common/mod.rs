@@ -49,7 +49,7 @@ pub(crate) fn plugin() -> Plugin {
             "clientId":"00000000-0000-0000-0000-000000000001"}],
         "targets":[{"hosts":["a"],"identity":"default","audience":"https://monitor.azure.com"}]}"#;
     let config = config::read(json.as_bytes()).expect("a configuration");
-    config::compile(&config)
+    config::compile(&config).expect("a configuration")
 }
 
 pub(crate) fn policy() -> Policy {

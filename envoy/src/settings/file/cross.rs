@@ -7,16 +7,13 @@ use std::collections::{HashMap, HashSet};
 use entra_auth_settings_input::{ConfigError, Endpoint, Place, Problem, Variables};
 use entra_token_core::Audience;
 use entra_token_core::cloud::Cloud;
-use entra_token_core::config::raw::{
-    Fields, check_fields, check_lists, elements, fields, given, names, one_of, text,
-};
+use entra_token_core::config::raw::{check_lists, elements, given, names, one_of, text};
 use serde_json::Value;
 
 use super::listening_address;
 use crate::settings::ListeningAddress;
 use crate::settings::clouds::{self, CloudHint};
 use crate::settings::headers::{self, HeaderOverride};
-use crate::settings::identity::entra_at;
 use crate::settings::target::hosts;
 use crate::settings::target_host;
 
@@ -30,49 +27,6 @@ pub(super) struct CrossChecked {
     pub(super) warnings: Vec<String>,
 }
 
-const SELECTORS: &[&str] = &["clientId", "objectId", "resourceId"];
-const ENTRA: &[&str] = &["cloud", "authority"];
-
-const FIELDS: &[Fields] = &[
-    fields("systemAssigned", &[], &["imds", "cloud"]),
-    fields("userAssigned", &[SELECTORS], &["imds", "cloud"]),
-    fields(
-        "clientSecret",
-        &[&["tenantId"], &["clientId"], &["secretFile"]],
-        ENTRA,
-    ),
-    fields(
-        "clientCertificate",
-        &[
-            &["tenantId"],
-            &["clientId"],
-            &["certificate", "tokenSidecarSocket"],
-        ],
-        ENTRA,
-    ),
-    fields(
-        "workloadIdentity",
-        &[],
-        &["tenantId", "clientId", "tokenFile", "cloud", "authority"],
-    ),
-    fields(
-        "serviceAccountToken",
-        &[&["tenantId"], &["clientId"]],
-        &["tokenFile", "cloud", "authority"],
-    ),
-    fields(
-        "managedIdentityFederated",
-        &[&["tenantId"], &["clientId"]],
-        &["managedIdentity", "imds", "cloud", "authority"],
-    ),
-    fields("tsiam", &[&["tsiam"]], &["cloud"]),
-    fields(
-        "tsiamFederated",
-        &[&["tenantId"], &["clientId"], &["tsiam"]],
-        ENTRA,
-    ),
-];
-
 pub(super) fn check(file: &Value, variables: &Variables) -> CrossChecked {
     let list = |field| elements(file, field).unwrap_or_default();
     let (identities, targets) = (list("identities"), list("targets"));
@@ -80,14 +34,6 @@ pub(super) fn check(file: &Value, variables: &Variables) -> CrossChecked {
     let mut say = |path: String, message: String| found.push((path, message));
     check_lists(file, &mut say);
     names(targets, "targets", "target", &mut say);
-    for (n, identity) in identities.iter().enumerate() {
-        let place = format!("identities[{n}]");
-        if let Some(managed) = given(identity, "managedIdentity") {
-            let place = format!("{place}.managedIdentity");
-            one_of(&place, "it", managed, SELECTORS, &mut say);
-        }
-        check_fields(&place, identity, FIELDS, &mut say);
-    }
     for (n, target) in targets.iter().enumerate() {
         if let Some(host) = without_audience(target) {
             say(
@@ -190,7 +136,7 @@ fn without_audience(target: &Value) -> Option<String> {
     unknown.then(|| host.to_string())
 }
 
-/// The cloud that an identity, its authority and its targets agree on.
+/// The cloud that an identity and its targets agree on.
 fn cloud(n: usize, identity: &Value, targets: &[Value]) -> Result<Option<CloudHint>, ConfigError> {
     let mut said = Vec::new();
     let mut says = |path: String, cloud: Option<Cloud>| {
@@ -210,15 +156,7 @@ fn cloud(n: usize, identity: &Value, targets: &[Value]) -> Result<Option<CloudHi
         let of_host = endpoint(target).and_then(|endpoint| clouds::cloud_of_host(&endpoint.host));
         says(format!("targets[{t}].url"), of_host);
     }
-    let agreed = clouds::agreed(&said)?;
-    if let Some(authority) = text(identity, "authority")
-        // A malformed authority is reported by its own type.
-        && entra_at(authority, None).is_ok()
-    {
-        let place = Place::File(format!("identities[{n}].authority"));
-        entra_at(authority, agreed.as_ref()).map_err(|problem| problem.of(place))?;
-    }
-    Ok(agreed)
+    clouds::agreed(&said)
 }
 
 fn listeners(file: &Value, say: &mut impl FnMut(String, String)) {

@@ -9,18 +9,18 @@ mod lower;
 pub mod model;
 #[cfg(test)]
 mod tests;
-pub mod values;
 mod write;
 
 pub use write::yaml;
 
 use entra_auth_settings_input::{Place, Problem, quoted};
-use entra_token_core::config::{raw::text, typed};
+use entra_token_core::config::raw::text;
 use serde_json::Value;
 
 use super::terms::Terms;
-use super::{ListeningAddress, PartialTopology, Reader, credential_file};
+use super::{ListeningAddress, PartialTopology, Reader, Topology, credential_file};
 use cross::CrossChecked;
+use model::File;
 
 /// Names the file.
 pub const VARIABLE: &str = "ENTRA_AUTH_CONFIG";
@@ -90,29 +90,26 @@ impl Reader<'_> {
 
     fn value(&mut self, value: Value) -> PartialTopology {
         let checked = cross::check(&value, self.variables);
-        let defaults = self.defaults(&value);
         let ports = ports(&value);
         let terms = Terms::new(self.variables, Some(&value));
-        let file = typed(value, Vec::new()).map_err(|found| {
-            let found = found.0.into_iter().map(|it| (it.path, it.message));
-            self.errors.extend(found.map(cross::mistake));
-        });
         let CrossChecked {
             clouds,
             headers,
             mistakes,
             warnings,
         } = checked;
+        let file = File::read(value, &clouds, self).map_err(|found| {
+            let found = found.0.into_iter().map(|it| (it.path, it.message));
+            self.errors.extend(found.map(cross::mistake));
+        });
         self.warnings.extend(warnings);
         self.errors.extend(mistakes);
         let topology = match file {
-            Ok(file) if self.errors.is_empty() => {
-                self.topology(file, &clouds, headers, &defaults, terms)
-            }
+            Ok(file) if self.errors.is_empty() => Topology::of_file(file, headers, terms),
             _ => None,
         };
         PartialTopology {
-            by_tls: topology.as_ref().is_some_and(super::Topology::is_by_tls),
+            by_tls: topology.as_ref().is_some_and(Topology::is_by_tls),
             topology,
             ports,
         }

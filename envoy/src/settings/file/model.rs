@@ -8,170 +8,83 @@ use deserr::{
 };
 use entra_token_core::Audience;
 use entra_token_core::config::{
-    AuthErrorsRetryable, Hold, IdentityName, Percent, ResourceId, Selector, Tenant, Uuid,
+    AuthErrorsRetryable, ConfigErrors, Fields, Hold, IdentityName, Percent,
 };
 use serde::Serialize;
 
-use super::values::{
-    Address, Algorithm, AnyFile, CloudName, EntraUrl, ImdsUrl, Name, Port, SecretFile, Socket,
-    TargetUrl, TokenFile, TsiamUrl,
-};
+use crate::settings::Reader;
+use crate::settings::clouds::CloudHint;
+use crate::settings::identity::{Context, NamedIdentity};
+use crate::settings::values::{Address, Name, Port, TargetUrl};
 
 /// Configuration file of entra-auth-envoy, which ENTRA_AUTH_CONFIG names: who asks for tokens,
 /// which target gets which, and which port leads to which target.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[deserr(rename_all = camelCase, deny_unknown_fields)]
 pub struct File {
     /// Who asks for tokens.
-    pub identities: Vec<Identity>,
+    pub identities: Vec<NamedIdentity>,
     /// Where requests go, and with whose token.
     pub targets: Vec<Target>,
     /// The ports of the proxy.
     pub listeners: Vec<Listener>,
     /// What happens to requests while there is no token; a target may differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
     pub hold: Option<Hold>,
     /// Which answers 401 and 403 that no fresh token heals become 503 with `Retry-After`; a target
     /// may differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
     pub auth_errors_retryable: Option<AuthErrorsRetryable>,
     /// The share of a token's life before its end at which the next one is asked for.
     #[serde(default)]
-    #[deserr(default)]
     pub refresh_before_expiry_percent: Percent,
 }
 
-/// Who asks for tokens. Which fields go with which `type` says its description.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[deserr(rename_all = camelCase, deny_unknown_fields)]
-pub struct Identity {
-    /// What targets, metrics and `/status` call it.
-    pub name: IdentityName,
-    /// How it proves who it is.
-    #[serde(rename = "type")]
-    #[deserr(rename = "type")]
-    pub kind: IdentityType,
-    /// Of an application: the id or a domain of its tenant.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
-    pub tenant_id: Option<Tenant>,
-    /// Of an application or a user-assigned identity: its client id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
-    pub client_id: Option<Uuid>,
-    /// `userAssigned`: its object (principal) id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
-    pub object_id: Option<Uuid>,
-    /// `userAssigned`: its Azure resource id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
-    pub resource_id: Option<ResourceId>,
-    /// Where the instance metadata service is. By default as the environment says it
-    /// (`AZURE_POD_IDENTITY_AUTHORITY_HOST`, `IDENTITY_ENDPOINT`), else `http://169.254.169.254`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
-    pub imds: Option<ImdsUrl>,
-    /// Which user-assigned identity of the machine speaks for the application; the machine's own
-    /// by default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
-    pub managed_identity: Option<Selector>,
-    /// File with the application's secret, read anew for each token.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
-    pub secret_file: Option<SecretFile>,
-    /// The application's certificate, with which a token-sidecar of the launcher's signs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
-    pub certificate: Option<Certificate>,
-    /// In place of `certificate`: Unix socket of a token-sidecar in another container.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
-    pub token_sidecar_socket: Option<Socket>,
-    /// File with the token that the application trusts, read anew for each token. By default that
-    /// of workload identity's webhook, or of the pod's service account.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
-    pub token_file: Option<TokenFile>,
-    /// tsiam's address.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
-    pub tsiam: Option<TsiamUrl>,
-    /// `public`, `usgovernment` or `china`. By default that of its targets.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
-    pub cloud: Option<CloudName>,
-    /// Of an application: where its Entra is. By default that of the cloud.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
-    pub authority: Option<EntraUrl>,
-}
-
-/// How an identity proves who it is. All may have `cloud`; applications `authority`, too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserr)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase")]
-#[deserr(rename_all = camelCase)]
-pub enum IdentityType {
-    /// The managed identity of the machine itself; where wanted `imds`.
-    SystemAssigned,
-    /// A managed identity that was given to the machine: one of `clientId`, `objectId`,
-    /// `resourceId`, and where wanted `imds`.
-    UserAssigned,
-    /// An application with a secret: `tenantId`, `clientId`, `secretFile`.
-    ClientSecret,
-    /// An application with a certificate: `tenantId`, `clientId`, and `certificate` or
-    /// `tokenSidecarSocket`.
-    ClientCertificate,
-    /// An application that trusts the token file of Azure workload identity: `tenantId`,
-    /// `clientId`, `tokenFile`, each by default as its webhook has set it (`AZURE_TENANT_ID`,
-    /// `AZURE_CLIENT_ID`, `AZURE_FEDERATED_TOKEN_FILE`, and `AZURE_AUTHORITY_HOST` where neither
-    /// `cloud` nor `authority` is given).
-    WorkloadIdentity,
-    /// An application that trusts Kubernetes' service-account tokens: `tenantId`, `clientId`, and
-    /// where it is not the pod's own `tokenFile`.
-    ServiceAccountToken,
-    /// An application that trusts a managed identity of this machine: `tenantId`, `clientId`, and
-    /// where wanted `managedIdentity` and `imds`.
-    ManagedIdentityFederated,
-    /// The token of a token service inside the cluster, for targets that trust its issuer:
-    /// `tsiam`.
-    Tsiam,
-    /// An application that trusts that token service: `tenantId`, `clientId`, `tsiam`.
-    TsiamFederated,
-}
-
-/// A certificate and how assertions are signed with it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[deserr(rename_all = camelCase, deny_unknown_fields)]
-pub struct Certificate {
-    /// File with the certificate, and with its key or without: PEM or PFX.
-    pub path: AnyFile,
-    /// PEM file with the key, where that is in a file of its own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
-    pub key_path: Option<AnyFile>,
-    /// File with the password of the key or of the PFX.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
-    pub password_file: Option<AnyFile>,
-    /// Whether assertions carry the chain, for trust by subject name and issuer; yes by default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
-    pub send_chain: Option<bool>,
-    /// `PS256` or `RS256`; the first by default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
-    pub algorithm: Option<Algorithm>,
+impl File {
+    /// Reads the file; `clouds` are those of its identities.
+    ///
+    /// # Errors
+    /// All mistakes of fields. Those of the environment are noted by the reader.
+    pub(super) fn read(
+        file: serde_json::Value,
+        clouds: &[Option<CloudHint>],
+        reader: &mut Reader<'_>,
+    ) -> Result<Self, ConfigErrors> {
+        let mut fields = Fields::of(file.into_value(), ValuePointerRef::Origin)?;
+        let identities: Option<Vec<serde_json::Value>> = fields.needed("identities");
+        let (targets, listeners) = (fields.needed("targets"), fields.needed("listeners"));
+        let hold = fields.optional("hold");
+        let auth_errors_retryable = fields.optional("authErrorsRetryable");
+        let refresh_before_expiry_percent = fields.optional("refreshBeforeExpiryPercent");
+        let identities = identities.and_then(|list| {
+            let read = list.into_iter().enumerate().map(|(index, identity)| {
+                let cloud = clouds.get(index).and_then(Option::as_ref);
+                let mut context = Context {
+                    reader: &mut *reader,
+                    index,
+                    cloud,
+                };
+                let read = NamedIdentity::read(identity, &mut context);
+                read.map_err(|mistakes| fields.note(mistakes)).ok()
+            });
+            // All are read, so that all mistakes are noted.
+            read.collect::<Vec<_>>().into_iter().collect()
+        });
+        let file =
+            (identities.zip(targets).zip(listeners)).map(|((identities, targets), listeners)| {
+                Self {
+                    identities,
+                    targets,
+                    listeners,
+                    hold,
+                    auth_errors_retryable,
+                    refresh_before_expiry_percent: refresh_before_expiry_percent
+                        .unwrap_or_default(),
+                }
+            });
+        fields.finish(file, None, &[])
+    }
 }
 
 /// Where requests go, and with whose token.

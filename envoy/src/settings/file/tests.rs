@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::addresses::unreachable_ipv6;
 use crate::limits::Limits;
 use crate::machine::Machine;
-use crate::settings::identity::{Identity, Managed, MetadataService, Proof};
+use crate::settings::identity::{Application, CredentialFile, Identity, MetadataService};
 use crate::settings::trust_store::tests::certificate;
 use crate::settings::{self, Reading, Settings, files};
 
@@ -79,11 +79,19 @@ fn with_identity(fields: &str) -> String {
 
 fn imds(settings: &Settings) -> String {
     match &settings.identities[0].identity {
-        Identity::Managed(Managed {
+        Identity::SystemAssigned {
             service: MetadataService::Imds(imds),
             ..
-        }) => imds.endpoint.url(),
+        } => imds.to_string(),
         other => panic!("no IMDS: {other:?}"),
+    }
+}
+
+fn application(settings: &Settings) -> &Application {
+    match &settings.identities[0].identity {
+        Identity::ClientSecret { application, .. }
+        | Identity::WorkloadIdentity { application, .. } => application,
+        other => panic!("{other:?}"),
     }
 }
 
@@ -309,14 +317,13 @@ fn a_workload_identity_has_the_variables_of_its_webhook_by_default_and_no_other_
     ];
     let proof_of = |fields: &str, beside: &[(&str, &str)]| {
         let settings = read(&with_identity(fields), beside);
-        match settings.identities[0].identity.clone() {
-            Identity::Application(it) => (
-                it.client_id.to_string(),
-                it.proof.clone(),
-                it.authority_host(),
-            ),
-            other => panic!("{other:?}"),
-        }
+        let application = application(&settings);
+        let file = settings.identities[0].identity.credential_file();
+        (
+            application.client_id.to_string(),
+            format!("{file:?}"),
+            application.authority_host(),
+        )
     };
     let public = "https://login.microsoftonline.com".to_owned();
     let whole = proof_of("type: workloadIdentity", &webhook);
@@ -324,7 +331,7 @@ fn a_workload_identity_has_the_variables_of_its_webhook_by_default_and_no_other_
         whole,
         (
             ID.to_owned(),
-            Proof::WorkloadIdentity(token.clone()),
+            format!("{:?}", Some(CredentialFile::Assertion(&token))),
             public
         )
     );
@@ -381,12 +388,10 @@ fn the_webhooks_entra_is_not_that_of_an_identity_whose_targets_are_in_another_cl
         ],
     );
     let settings = read(&gov("type: workloadIdentity, cloud: usgovernment"), &beside);
-    match &settings.identities[0].identity {
-        Identity::Application(it) => {
-            assert_eq!(it.authority_host(), "https://login.microsoftonline.us");
-        }
-        other => panic!("{other:?}"),
-    }
+    assert_eq!(
+        application(&settings).authority_host(),
+        "https://login.microsoftonline.us"
+    );
 }
 
 #[test]

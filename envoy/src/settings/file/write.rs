@@ -3,21 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use entra_token_core::config::{self, AuthErrorsRetryable, Hold};
+use entra_token_core::config::{AuthErrorsRetryable, Hold};
 
-use super::model::{
-    Certificate, File, HeaderValue, Identity, IdentityType, Listener, RequestHeaders, Target,
-    Variable,
-};
-use super::values::{
-    Address, Algorithm, AnyFile, CloudName, EntraUrl, ImdsUrl, Name, Port, SecretFile, Socket,
-    TargetUrl, TokenFile, TsiamUrl,
-};
-use crate::settings::identity::{
-    self as settings, Application, MetadataService, Proof, Selector, Sidecar,
-};
-use crate::settings::target::{self, NamedIdentity, Routing};
-use crate::settings::{ListeningAddress, Settings, choices, headers};
+use super::model::{File, HeaderValue, Listener, RequestHeaders, Target, Variable};
+use crate::settings::target::{self, Routing};
+use crate::settings::values::{Address, Name, Port, TargetUrl};
+use crate::settings::{ListeningAddress, Settings, headers};
 
 /// The file's text.
 pub fn yaml(settings: &Settings) -> String {
@@ -28,7 +19,7 @@ pub fn yaml(settings: &Settings) -> String {
 fn file(settings: &Settings) -> File {
     let name = |index: &usize| settings.targets.get(*index).map(|it| Name(it.name.clone()));
     File {
-        identities: settings.identities.iter().map(identity).collect(),
+        identities: settings.identities.clone(),
         targets: settings
             .targets
             .iter()
@@ -83,130 +74,5 @@ fn target(target: &target::Target, settings: &Settings) -> Target {
         auth_errors_retryable: auth_errors_retryable
             .filter(|setting| *setting != AuthErrorsRetryable::default()),
         request_headers: (!headers.is_empty()).then_some(RequestHeaders(headers)),
-    }
-}
-
-fn identity(named: &NamedIdentity) -> Identity {
-    let bare = |kind| Identity {
-        name: named.name.clone(),
-        kind,
-        tenant_id: None,
-        client_id: None,
-        object_id: None,
-        resource_id: None,
-        imds: None,
-        managed_identity: None,
-        secret_file: None,
-        certificate: None,
-        token_sidecar_socket: None,
-        token_file: None,
-        tsiam: None,
-        cloud: None,
-        authority: None,
-    };
-    match &named.identity {
-        settings::Identity::Tsiam(tsiam) => Identity {
-            tsiam: Some(TsiamUrl(tsiam.clone())),
-            ..bare(IdentityType::Tsiam)
-        },
-        settings::Identity::Managed(managed) => {
-            let kind = match managed.selector {
-                None => IdentityType::SystemAssigned,
-                Some(_) => IdentityType::UserAssigned,
-            };
-            let selected = managed.selector.as_ref().map(selected);
-            let selected = selected.unwrap_or(NOBODY);
-            Identity {
-                client_id: selected.client_id,
-                object_id: selected.object_id,
-                resource_id: selected.resource_id,
-                imds: match &managed.service {
-                    MetadataService::Imds(imds) => Some(ImdsUrl(imds.clone())),
-                    // The platform says it in the environment, with a key.
-                    MetadataService::AppService { .. } => None,
-                },
-                ..bare(kind)
-            }
-        }
-        settings::Identity::Application(application) => of_application(application, &bare),
-    }
-}
-
-fn of_application(application: &Application, bare: &dyn Fn(IdentityType) -> Identity) -> Identity {
-    let base = |kind| {
-        let own_host = format!("https://{}", application.cloud.authority());
-        let authority = EntraUrl(application.entra.clone());
-        Identity {
-            tenant_id: Some(application.tenant.clone()),
-            client_id: Some(application.client_id.clone()),
-            cloud: Some(CloudName(application.cloud)),
-            authority: Some(authority).filter(|it| it.to_string() != own_host),
-            ..bare(kind)
-        }
-    };
-    match &application.proof {
-        Proof::Secret(file) => Identity {
-            secret_file: Some(SecretFile(file.clone())),
-            ..base(IdentityType::ClientSecret)
-        },
-        Proof::Certificate(Sidecar::Own(own)) => Identity {
-            certificate: Some(certificate(own)),
-            ..base(IdentityType::ClientCertificate)
-        },
-        Proof::Certificate(Sidecar::OfOthers(socket)) => Identity {
-            token_sidecar_socket: Some(Socket(socket.clone())),
-            ..base(IdentityType::ClientCertificate)
-        },
-        Proof::WorkloadIdentity(file) => Identity {
-            token_file: Some(TokenFile(file.clone())),
-            ..base(IdentityType::WorkloadIdentity)
-        },
-        Proof::ServiceAccountToken(file) => Identity {
-            token_file: Some(TokenFile(file.clone())),
-            ..base(IdentityType::ServiceAccountToken)
-        },
-        Proof::ManagedIdentity { imds, selector } => Identity {
-            imds: Some(ImdsUrl(imds.clone())),
-            managed_identity: selector.as_ref().map(selected),
-            ..base(IdentityType::ManagedIdentityFederated)
-        },
-        Proof::Tsiam(tsiam) => Identity {
-            tsiam: Some(TsiamUrl(tsiam.clone())),
-            ..base(IdentityType::TsiamFederated)
-        },
-    }
-}
-
-const NOBODY: config::Selector = config::Selector {
-    client_id: None,
-    object_id: None,
-    resource_id: None,
-};
-
-fn selected(selector: &Selector) -> config::Selector {
-    match selector.clone() {
-        Selector::ClientId(id) => config::Selector {
-            client_id: Some(id),
-            ..NOBODY
-        },
-        Selector::ObjectId(id) => config::Selector {
-            object_id: Some(id),
-            ..NOBODY
-        },
-        Selector::ResourceId(id) => config::Selector {
-            resource_id: Some(id),
-            ..NOBODY
-        },
-    }
-}
-
-fn certificate(own: &settings::Certificate) -> Certificate {
-    let file = |path: &Option<std::path::PathBuf>| path.clone().map(AnyFile);
-    Certificate {
-        path: AnyFile(own.path.clone()),
-        key_path: file(&own.key),
-        password_file: file(&own.password),
-        send_chain: (!own.send_chain).then_some(false),
-        algorithm: (own.algorithm != choices::PS256).then_some(Algorithm(own.algorithm)),
     }
 }

@@ -1,63 +1,68 @@
 //! Applications: who they are at Entra, where that is, and how they prove it.
 
-use std::path::PathBuf;
-
-use entra_auth_settings_input::{Authority, Endpoint, Problem, Scheme, quoted};
 use entra_token_core::cloud::{Cloud, canonical_authority};
 use entra_token_core::config::{Tenant, Uuid};
 use entra_token_core::identity::CredentialKind;
+use serde::Serialize;
 
-use super::managed::uuid;
-use super::service::{PathService, Service, encrypted};
-use super::{
-    CERTIFICATE_PATH, CLIENT_ID, FEDERATED_TOKEN_FILE, Identity, Kind, SDK_CLIENT_ID,
-    SDK_TENANT_ID, SECRET_FILE, Selector, Sidecar, TENANT_ID,
+use super::environment::{
+    CERTIFICATE_PATH, CLIENT_ID, FEDERATED_TOKEN_FILE, Kind, SDK_CLIENT_ID, SDK_TENANT_ID,
+    SECRET_FILE, TENANT_ID,
 };
+use super::selector::uuid;
+use super::service::{Service, TokenService, encrypted};
+use super::{Sidecar, certificate};
+use crate::settings::Reader;
 use crate::settings::clouds::CloudHint;
 use crate::settings::credential_file;
-use crate::settings::{Reader, identity::certificate};
+use crate::settings::values::{CloudName, EntraUrl, SecretFile, TokenFile};
+use entra_auth_settings_input::{Authority, Endpoint, Problem, Scheme, quoted};
 
 pub(in crate::settings) const AUTHORITY_HOST: &str = "AZURE_AUTHORITY_HOST";
 
 /// Where Kubernetes mounts the token of a pod's service account.
-pub(in crate::settings) const SERVICE_ACCOUNT_TOKEN: &str =
+pub(super) const SERVICE_ACCOUNT_TOKEN: &str =
     "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
 /// An application at Entra.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
 pub struct Application {
-    /// Its tenant.
+    /// The id or a domain of its tenant.
+    #[serde(rename = "tenantId")]
     pub tenant: Tenant,
     /// Its client id.
     pub client_id: Uuid,
-    /// Where Entra is.
-    pub entra: Service,
-    /// Whose Entra that is.
-    pub cloud: Cloud,
-    /// How it proves who it is.
-    pub proof: Proof,
+    /// `public`, `usgovernment` or `china`. By default that of its targets.
+    #[cfg_attr(test, schemars(with = "Option<CloudName>"))]
+    pub cloud: CloudName,
+    /// Where its Entra is. By default that of the cloud.
+    #[serde(rename = "authority", skip_serializing_if = "EntraUrl::is_of_cloud")]
+    #[cfg_attr(test, schemars(with = "Option<EntraUrl>"))]
+    pub entra: EntraUrl,
 }
 
-/// How an application proves who it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Proof {
-    /// A secret in a file.
-    Secret(PathBuf),
-    /// A certificate, which the token-sidecar signs assertions with.
+/// The fields of an [`Application`] where a webhook may have set those that are left out.
+#[cfg(test)]
+#[derive(schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "describes JSON and is never made")]
+pub(super) struct OfWebhook {
+    /// The id or a domain of its tenant.
+    tenant_id: Option<Tenant>,
+    /// Its client id.
+    client_id: Option<Uuid>,
+    /// `public`, `usgovernment` or `china`. By default that of its targets.
+    cloud: Option<CloudName>,
+    /// Where its Entra is. By default that of the cloud.
+    authority: Option<EntraUrl>,
+}
+
+/// How `aadApplication` proves who it is.
+pub(super) enum SecretOrCertificate {
+    Secret(SecretFile),
     Certificate(Sidecar),
-    /// The token file of Azure workload identity.
-    WorkloadIdentity(PathBuf),
-    /// The token of a Kubernetes service account.
-    ServiceAccountToken(PathBuf),
-    /// The token of a managed identity of this machine.
-    ManagedIdentity {
-        /// Who gives its tokens.
-        imds: Service,
-        /// Which of those that were assigned to the machine; none for the machine's own.
-        selector: Option<Selector>,
-    },
-    /// A token of tsiam.
-    Tsiam(PathService),
 }
 
 impl Application {
@@ -71,23 +76,27 @@ impl Application {
     /// Where Entra is, as `AZURE_AUTHORITY_HOST` says it.
     #[must_use]
     pub fn authority_host(&self) -> String {
-        let authority = self.entra.authority.as_str();
-        match self.entra.endpoint.scheme {
+        let entra = &self.entra.0;
+        let authority = entra.authority.as_str();
+        match entra.endpoint.scheme {
             Scheme::Http => format!("http://{authority}"),
             // One spelling for the token-sidecar, which gets this, and for what it is asked for.
             Scheme::Https => format!("https://{}", canonical_authority(authority)),
         }
     }
+
+    pub(super) fn token_service(&self) -> TokenService<'_> {
+        TokenService::Entra(&self.entra.0)
+    }
 }
 
 impl Reader<'_> {
-    /// An application with this proof, or none where a mistake was made, in it or before.
+    /// An application, or none after a mistake.
     pub(super) fn application(
         &mut self,
         kind: Kind,
-        proof: Option<Proof>,
         cloud: Option<&CloudHint>,
-    ) -> Option<Identity> {
+    ) -> Option<Application> {
         let client_id = self.ours_or_the_sdks([CLIENT_ID, SDK_CLIENT_ID], uuid);
         let client_id = self.wanted(kind, CLIENT_ID, client_id, "the application's client id");
         let tenant = self.ours_or_the_sdks([TENANT_ID, SDK_TENANT_ID], |value| {
@@ -99,13 +108,12 @@ impl Reader<'_> {
         let entra = self.entra(cloud);
         let (tenant, client_id) = (tenant?, client_id?);
         let (entra, cloud) = entra?;
-        Some(Identity::Application(Application {
+        Some(Application {
             tenant,
             client_id,
-            entra,
             cloud,
-            proof: proof?,
-        }))
+            entra,
+        })
     }
 
     fn wanted<T>(
@@ -125,7 +133,7 @@ impl Reader<'_> {
     }
 
     /// `AZURE_AUTHORITY_HOST`, else the Entra of the cloud.
-    fn entra(&mut self, hint: Option<&CloudHint>) -> Option<(Service, Cloud)> {
+    fn entra(&mut self, hint: Option<&CloudHint>) -> Option<(EntraUrl, CloudName)> {
         let entra = match self.variables.value(AUTHORITY_HOST) {
             Some(value) => entra_at(value, hint),
             None => entra_of(hint),
@@ -134,7 +142,7 @@ impl Reader<'_> {
     }
 
     /// Exactly one of the two.
-    pub(super) fn secret_or_certificate(&mut self) -> Option<Proof> {
+    pub(super) fn secret_or_certificate(&mut self) -> Option<SecretOrCertificate> {
         let secret = self.variables.value(SECRET_FILE);
         match (secret, self.has_certificate()) {
             (Some(_), true) => {
@@ -149,9 +157,10 @@ impl Reader<'_> {
             }
             (Some(path), false) => {
                 let file = credential_file::credential(path, CredentialKind::Secret);
-                self.note(SECRET_FILE, file).map(Proof::Secret)
+                let file = self.note(SECRET_FILE, file)?;
+                Some(SecretOrCertificate::Secret(SecretFile(file)))
             }
-            (None, true) => self.sidecar().map(Proof::Certificate),
+            (None, true) => self.sidecar().map(SecretOrCertificate::Certificate),
             (None, false) => {
                 let problem = Problem::new(
                     format!(
@@ -165,7 +174,7 @@ impl Reader<'_> {
     }
 
     /// The tenant that workload identity's webhook has set.
-    pub(in crate::settings) fn tenant_of_the_webhook(&mut self) -> Option<Tenant> {
+    pub(super) fn tenant_of_the_webhook(&mut self) -> Option<Tenant> {
         self.of_the_webhook(SDK_TENANT_ID, |value| {
             value
                 .parse()
@@ -174,7 +183,7 @@ impl Reader<'_> {
     }
 
     /// The client id that it has set.
-    pub(in crate::settings) fn client_id_of_the_webhook(&mut self) -> Option<Uuid> {
+    pub(super) fn client_id_of_the_webhook(&mut self) -> Option<Uuid> {
         self.of_the_webhook(SDK_CLIENT_ID, uuid)
     }
 
@@ -188,15 +197,12 @@ impl Reader<'_> {
     }
 
     /// The file of a federated token.
-    pub(in crate::settings) fn federated_token(
-        &mut self,
-        default: Option<&str>,
-    ) -> Option<PathBuf> {
+    pub(super) fn federated_token(&mut self, default: Option<&str>) -> Option<TokenFile> {
         let result = match self.variables.value(FEDERATED_TOKEN_FILE).or(default) {
             Some(path) => credential_file::credential(path, CredentialKind::Assertion),
             None => Err(not_labelled()),
         };
-        self.note(FEDERATED_TOKEN_FILE, result)
+        self.note(FEDERATED_TOKEN_FILE, result).map(TokenFile)
     }
 }
 
@@ -209,7 +215,7 @@ fn not_labelled() -> Problem {
 }
 
 /// The Entra of the cloud.
-pub(in crate::settings) fn entra_of(hint: Option<&CloudHint>) -> Result<(Service, Cloud), Problem> {
+pub(super) fn entra_of(hint: Option<&CloudHint>) -> Result<(EntraUrl, CloudName), Problem> {
     let cloud = hint.map_or(Cloud::Public, |hint| hint.cloud);
     entra_at(cloud.authority(), hint)
 }
@@ -219,7 +225,7 @@ pub(in crate::settings) fn entra_of(hint: Option<&CloudHint>) -> Result<(Service
 pub(in crate::settings) fn entra_at(
     value: &str,
     hint: Option<&CloudHint>,
-) -> Result<(Service, Cloud), Problem> {
+) -> Result<(EntraUrl, CloudName), Problem> {
     let Authority { scheme, host, port } = Authority::parse(value)?;
     let scheme = scheme.unwrap_or(Scheme::Https);
     let its_cloud = Cloud::of_authority(&host.to_string());
@@ -244,5 +250,6 @@ pub(in crate::settings) fn entra_at(
         host,
         port: port.unwrap_or(scheme.default_port()),
     };
-    Ok((Service::at(encrypted(endpoint, value)?)?, cloud))
+    let entra = Service::at(encrypted(endpoint, value)?)?;
+    Ok((EntraUrl(entra), CloudName(cloud)))
 }

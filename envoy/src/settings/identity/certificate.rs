@@ -1,9 +1,11 @@
 //! A certificate: which files it is in, or where a token-sidecar listens that knows them.
 
-use std::path::PathBuf;
+use deserr::Deserr;
+use serde::Serialize;
 
-use super::CERTIFICATE_PATH;
+use super::environment::CERTIFICATE_PATH;
 use crate::settings::credential_file;
+use crate::settings::values::{Algorithm, AnyFile, Socket};
 use crate::settings::{Reader, choices};
 
 const KEY_PATH: &str = "AAD_CLIENT_CERTIFICATE_KEY_PATH";
@@ -14,43 +16,69 @@ const ALGORITHM: &str = "AAD_CLIENT_ASSERTION_ALGORITHM";
 pub(super) const SOCKET: &str = "TOKEN_SIDECAR_SOCKET";
 
 /// Who signs assertions with the certificate.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Sidecar {
-    /// A token-sidecar that somebody else runs, by its socket.
-    OfOthers(PathBuf),
-    /// One that the launcher runs.
+    /// The application's certificate, with which a token-sidecar of the launcher's signs.
+    #[serde(rename = "certificate")]
     Own(Certificate),
+    /// In place of `certificate`: Unix socket of a token-sidecar in another container.
+    #[serde(rename = "tokenSidecarSocket")]
+    OfOthers(Socket),
 }
 
-/// The files of a certificate, and how assertions are signed with it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A certificate and how assertions are signed with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserr)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[deserr(rename_all = camelCase, deny_unknown_fields)]
 pub struct Certificate {
-    /// The certificate, with its key or without.
-    pub path: PathBuf,
-    /// Its key, where that is in a file of its own.
-    pub key: Option<PathBuf>,
-    /// The password of either.
-    pub password: Option<PathBuf>,
-    /// Whether assertions carry the chain.
+    /// File with the certificate, and with its key or without: PEM or PFX.
+    pub path: AnyFile,
+    /// PEM file with the key, where that is in a file of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[deserr(default)]
+    pub key_path: Option<AnyFile>,
+    /// File with the password of the key or of the PFX.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[deserr(default)]
+    pub password_file: Option<AnyFile>,
+    /// Whether assertions carry the chain, for trust by subject name and issuer.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    #[deserr(default = yes())]
     pub send_chain: bool,
-    /// How they are signed.
-    pub algorithm: &'static str,
+    /// `PS256` or `RS256`.
+    #[serde(default, skip_serializing_if = "Algorithm::is_default")]
+    #[deserr(default)]
+    pub algorithm: Algorithm,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 impl Certificate {
     /// The variables by which a token-sidecar learns of it.
     #[must_use]
     pub fn variables(&self) -> Vec<(&'static str, String)> {
-        let path = |path: &PathBuf| path.to_string_lossy().into_owned();
         let on_or_off = if self.send_chain { "on" } else { "off" };
         let mut variables = vec![
-            (CERTIFICATE_PATH, path(&self.path)),
+            (CERTIFICATE_PATH, self.path.to_string()),
             (SEND_CHAIN, on_or_off.to_owned()),
-            (ALGORITHM, self.algorithm.to_owned()),
+            (ALGORITHM, self.algorithm.to_string()),
         ];
-        variables.extend(self.key.as_ref().map(|key| (KEY_PATH, path(key))));
-        let password = self.password.as_ref();
-        variables.extend(password.map(|password| (PASSWORD_FILE, path(password))));
+        variables.extend(
+            self.key_path
+                .as_ref()
+                .map(|key| (KEY_PATH, key.to_string())),
+        );
+        let password = self.password_file.as_ref();
+        variables.extend(password.map(|password| (PASSWORD_FILE, password.to_string())));
         variables
     }
 }
@@ -73,7 +101,7 @@ impl Reader<'_> {
                     }
                 }
                 let socket = self.note(SOCKET, credential_file::socket(value))?;
-                Some(Sidecar::OfOthers(socket))
+                Some(Sidecar::OfOthers(Socket(socket)))
             }
             None => self.certificate().map(Sidecar::Own),
         }
@@ -87,18 +115,19 @@ impl Reader<'_> {
         let algorithm = self.or(ALGORITHM, choices::PS256, choices::assertion_algorithm);
         Some(Certificate {
             path: path??,
-            key: key?,
-            password: password?,
+            key_path: key?,
+            password_file: password?,
             send_chain: send_chain?,
-            algorithm: algorithm?,
+            algorithm: Algorithm(algorithm?),
         })
     }
 
     /// `Some(None)` where the variable is not set. What is in the file the token-sidecar judges.
-    fn part_of_certificate(&mut self, name: &'static str) -> Option<Option<PathBuf>> {
+    fn part_of_certificate(&mut self, name: &'static str) -> Option<Option<AnyFile>> {
         let Some(value) = self.variables.value(name) else {
             return Some(None);
         };
-        self.note(name, credential_file::any(value)).map(Some)
+        let file = self.note(name, credential_file::any(value))?;
+        Some(Some(AnyFile(file)))
     }
 }

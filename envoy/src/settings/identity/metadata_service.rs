@@ -5,9 +5,11 @@
 use entra_auth_settings_input::{Endpoint, Problem, Scheme, Variables, quoted};
 use entra_token_core::Secret;
 use entra_token_core::identity::{CredentialKind, credential_text};
+use serde::Serialize;
 
-use super::service::{PathService, Service, split_url};
+use super::service::{PathService, Service, TokenService, split_url};
 use crate::settings::Reader;
+use crate::settings::values::ImdsUrl;
 
 pub(super) const IMDS: &str = "AZURE_POD_IDENTITY_AUTHORITY_HOST";
 pub(super) const ENDPOINT: &str = "IDENTITY_ENDPOINT";
@@ -24,17 +26,40 @@ const MSI_SECRET: &str = "MSI_SECRET";
 const DEFAULT_IMDS: &str = "http://169.254.169.254";
 
 /// A service that gives a managed identity's tokens.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
 pub enum MetadataService {
     /// IMDS.
-    Imds(Service),
-    /// The one of App Service, Functions and Container Apps.
+    Imds(ImdsUrl),
+    /// The one of App Service, Functions and Container Apps. The platform sets it in the
+    /// environment; no file says it.
+    #[serde(skip_serializing)]
     AppService {
         /// Where it is.
         service: PathService,
         /// What proves to it that whoever asks can read the app's environment.
         header: Secret,
     },
+}
+
+impl MetadataService {
+    pub(super) fn is_of_environment(&self) -> bool {
+        matches!(self, Self::AppService { .. })
+    }
+
+    pub(super) fn token_service(&self) -> TokenService<'_> {
+        match self {
+            Self::Imds(imds) => TokenService::Imds(&imds.0),
+            Self::AppService { service, .. } => TokenService::AppService(&service.service),
+        }
+    }
+
+    pub(super) fn header(&self) -> Option<&Secret> {
+        match self {
+            Self::Imds(_) => None,
+            Self::AppService { header, .. } => Some(header),
+        }
+    }
 }
 
 pub(in crate::settings) fn parse_imds(value: &str) -> Result<Service, Problem> {
@@ -119,7 +144,7 @@ impl<'a> Reader<'a> {
     }
 
     /// As in the Azure SDKs, the variables of a platform go before IMDS.
-    pub(in crate::settings) fn metadata_service(&mut self) -> Option<MetadataService> {
+    pub(super) fn metadata_service(&mut self) -> Option<MetadataService> {
         match self.platform() {
             Platform::AppService { endpoint, header } => {
                 let service = self.note(ENDPOINT, parse_app_service(endpoint));
@@ -136,7 +161,7 @@ impl<'a> Reader<'a> {
 
     /// App Service wants a key file read, then a token, then the exchange: three calls, and a plan
     /// has two.
-    pub(in crate::settings) fn imds_for_federation(&mut self) -> Option<Service> {
+    pub(super) fn imds_for_federation(&mut self) -> Option<ImdsUrl> {
         match self.platform() {
             Platform::AppService { .. } | Platform::AppServiceWithoutKey => {
                 let problem = Problem::new(
@@ -165,9 +190,9 @@ impl<'a> Reader<'a> {
         self.note(variable, Err(problem))
     }
 
-    fn imds(&mut self) -> Option<Service> {
+    fn imds(&mut self) -> Option<ImdsUrl> {
         let value = self.variables.value(IMDS).unwrap_or(DEFAULT_IMDS);
-        self.note(IMDS, parse_imds(value))
+        self.note(IMDS, parse_imds(value)).map(ImdsUrl)
     }
 }
 

@@ -1,88 +1,228 @@
-//! `IDENTITY_TYPE` and what belongs to it: who asks for tokens, and how it proves who it is. A type
-//! that does not exist is a mistake: silently becoming another identity is what aad-auth-proxy did.
+//! Who asks for tokens, and how it proves who it is: one type for what the environment says
+//! (`IDENTITY_TYPE`), for what the configuration file says, and for the file that is written.
 
 mod application;
 mod certificate;
-mod managed;
+mod environment;
+mod file;
 mod metadata_service;
+mod selector;
 mod service;
 #[cfg(test)]
 mod tests;
 
-pub(super) use application::{AUTHORITY_HOST, SERVICE_ACCOUNT_TOKEN, entra_at, entra_of};
-pub use application::{Application, Proof};
+pub use application::Application;
+pub(super) use application::{AUTHORITY_HOST, entra_at};
 pub use certificate::{Certificate, Sidecar};
-pub use managed::{Managed, Selector};
+pub use entra_token_core::config::Selector;
+pub(super) use file::Context;
 pub use metadata_service::MetadataService;
 pub(super) use metadata_service::parse_imds;
 pub(super) use service::parse_tsiam;
-pub use service::{PathService, Service};
+pub use service::{PathService, Service, TokenService};
 
-use entra_auth_settings_input::{Endpoint, Problem, Scheme, quoted};
+use std::path::Path;
+
+use entra_auth_settings_input::Scheme;
 use entra_token_core::Secret;
+use entra_token_core::config::IdentityName;
+use serde::Serialize;
 
-use super::Reader;
-use super::clouds::CloudHint;
+use super::values::{CloudName, ImdsUrl, SecretFile, TokenFile, TsiamUrl};
 
 /// Who asks for tokens.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct NamedIdentity {
+    /// What targets, metrics and `/status` call it.
+    pub name: IdentityName,
+    /// How it proves who it is.
+    #[serde(flatten)]
+    pub identity: Identity,
+}
+
+/// How an identity proves who it is, by its `type`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(
+    tag = "type",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase"
+)]
 pub enum Identity {
-    /// A managed identity of this machine.
-    Managed(Managed),
-    /// An application, which proves to Entra who it is.
-    Application(Application),
-    /// Whom tsiam takes this machine for: its token goes to the target as it is.
-    Tsiam(PathService),
+    /// The managed identity of the machine itself.
+    SystemAssigned {
+        /// Where the instance metadata service is. By default as the environment says it
+        /// (`AZURE_POD_IDENTITY_AUTHORITY_HOST`, `IDENTITY_ENDPOINT`), else `http://169.254.169.254`.
+        #[serde(
+            rename = "imds",
+            skip_serializing_if = "MetadataService::is_of_environment"
+        )]
+        #[cfg_attr(test, schemars(with = "Option<ImdsUrl>"))]
+        service: MetadataService,
+        /// `public`, `usgovernment` or `china`: the cloud that its targets must be in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cloud: Option<CloudName>,
+    },
+    /// A managed identity that was given to the machine.
+    UserAssigned {
+        /// Where the instance metadata service is. By default as the environment says it
+        /// (`AZURE_POD_IDENTITY_AUTHORITY_HOST`, `IDENTITY_ENDPOINT`), else `http://169.254.169.254`.
+        #[serde(
+            rename = "imds",
+            skip_serializing_if = "MetadataService::is_of_environment"
+        )]
+        #[cfg_attr(test, schemars(with = "Option<ImdsUrl>"))]
+        service: MetadataService,
+        /// Which one.
+        #[serde(flatten)]
+        selector: Selector,
+        /// `public`, `usgovernment` or `china`: the cloud that its targets must be in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cloud: Option<CloudName>,
+    },
+    /// An application with a secret.
+    ClientSecret {
+        /// Who it is at Entra.
+        #[serde(flatten)]
+        application: Application,
+        /// File with the application's secret, read anew for each token.
+        secret_file: SecretFile,
+    },
+    /// An application with a certificate.
+    ClientCertificate {
+        /// Who it is at Entra.
+        #[serde(flatten)]
+        application: Application,
+        /// Who signs with it.
+        #[serde(flatten)]
+        sidecar: Sidecar,
+    },
+    /// An application that trusts the token file of Azure workload identity. What is left out is as
+    /// its webhook has set it: `AZURE_TENANT_ID`, `AZURE_CLIENT_ID`, `AZURE_FEDERATED_TOKEN_FILE`,
+    /// and `AZURE_AUTHORITY_HOST` where neither `cloud` nor `authority` is given.
+    WorkloadIdentity {
+        /// Who it is at Entra.
+        #[serde(flatten)]
+        #[cfg_attr(test, schemars(with = "application::OfWebhook"))]
+        application: Application,
+        /// File with the token that the application trusts, read anew for each token.
+        #[cfg_attr(test, schemars(with = "Option<TokenFile>"))]
+        token_file: TokenFile,
+    },
+    /// An application that trusts Kubernetes' service-account tokens.
+    ServiceAccountToken {
+        /// Who it is at Entra.
+        #[serde(flatten)]
+        application: Application,
+        /// File with the token that the application trusts, read anew for each token. By default
+        /// that of the pod's service account.
+        #[cfg_attr(test, schemars(with = "Option<TokenFile>"))]
+        token_file: TokenFile,
+    },
+    /// An application that trusts a managed identity of this machine.
+    ManagedIdentityFederated {
+        /// Who it is at Entra.
+        #[serde(flatten)]
+        application: Application,
+        /// Where the instance metadata service is. By default as the environment says it
+        /// (`AZURE_POD_IDENTITY_AUTHORITY_HOST`), else `http://169.254.169.254`.
+        #[cfg_attr(test, schemars(with = "Option<ImdsUrl>"))]
+        imds: ImdsUrl,
+        /// Which user-assigned identity of the machine speaks for the application; the machine's own
+        /// by default.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        managed_identity: Option<Selector>,
+    },
+    /// The token of a token service inside the cluster, for targets that trust its issuer.
+    Tsiam {
+        /// tsiam's address.
+        tsiam: TsiamUrl,
+        /// `public`, `usgovernment` or `china`: the cloud that its targets must be in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cloud: Option<CloudName>,
+    },
+    /// An application that trusts that token service.
+    TsiamFederated {
+        /// Who it is at Entra.
+        #[serde(flatten)]
+        application: Application,
+        /// tsiam's address.
+        tsiam: TsiamUrl,
+    },
+}
+
+/// A file with a credential, which is served to the filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CredentialFile<'a> {
+    /// A secret.
+    Secret(&'a Path),
+    /// An assertion of somebody else.
+    Assertion(&'a Path),
+    /// The key of App Service's endpoint, which has no file but the one that the launcher makes.
+    IdentityHeader,
 }
 
 impl Identity {
-    /// Whether anybody is asked by TLS, for which a trust store is needed.
+    /// Who is asked for its tokens and for assertions.
     #[must_use]
-    pub fn needs_trust_store(&self) -> bool {
-        let by_tls = |endpoint: &Endpoint| endpoint.scheme == Scheme::Https;
+    pub fn services(&self) -> Vec<TokenService<'_>> {
         match self {
-            Self::Managed(_) => false,
-            Self::Tsiam(tsiam) => by_tls(&tsiam.service.endpoint),
-            Self::Application(application) => {
-                by_tls(&application.entra.endpoint)
-                    || matches!(&application.proof, Proof::Tsiam(tsiam)
-                        if by_tls(&tsiam.service.endpoint))
+            Self::SystemAssigned { service, .. } | Self::UserAssigned { service, .. } => {
+                vec![service.token_service()]
+            }
+            Self::ClientSecret { application, .. }
+            | Self::WorkloadIdentity { application, .. }
+            | Self::ServiceAccountToken { application, .. } => vec![application.token_service()],
+            Self::ClientCertificate {
+                application,
+                sidecar,
+            } => vec![
+                application.token_service(),
+                TokenService::sidecar(application, sidecar),
+            ],
+            Self::ManagedIdentityFederated {
+                application, imds, ..
+            } => vec![application.token_service(), TokenService::Imds(&imds.0)],
+            Self::Tsiam { tsiam, .. } => vec![TokenService::Tsiam(&tsiam.0.service)],
+            Self::TsiamFederated { application, tsiam } => vec![
+                application.token_service(),
+                TokenService::Tsiam(&tsiam.0.service),
+            ],
+        }
+    }
+
+    /// The file that must be served for it.
+    #[must_use]
+    pub fn credential_file(&self) -> Option<CredentialFile<'_>> {
+        match self {
+            Self::ClientSecret { secret_file, .. } => Some(CredentialFile::Secret(&secret_file.0)),
+            Self::WorkloadIdentity { token_file, .. }
+            | Self::ServiceAccountToken { token_file, .. } => {
+                Some(CredentialFile::Assertion(&token_file.0))
+            }
+            _ => {
+                let header = self.identity_header();
+                header.map(|_| CredentialFile::IdentityHeader)
             }
         }
     }
 
-    /// Who is asked for its tokens and credentials, each with the variable and the field of the file
-    /// that say where it is.
-    pub(super) fn services(&self) -> Vec<(&'static str, &'static str, &Service)> {
-        let imds = |service| (metadata_service::IMDS, "imds", service);
-        match self {
-            Self::Tsiam(it) => vec![(TSIAM_ENDPOINT, "tsiam", &it.service)],
-            Self::Managed(managed) => vec![match &managed.service {
-                MetadataService::Imds(service) => imds(service),
-                MetadataService::AppService { service, .. } => {
-                    (metadata_service::ENDPOINT, "imds", &service.service)
-                }
-            }],
-            Self::Application(application) => {
-                let mut services = vec![(AUTHORITY_HOST, "authority", &application.entra)];
-                services.extend(match &application.proof {
-                    Proof::ManagedIdentity { imds: service, .. } => Some(imds(service)),
-                    Proof::Tsiam(it) => Some((TSIAM_ENDPOINT, "tsiam", &it.service)),
-                    _ => None,
-                });
-                services
-            }
-        }
+    /// Whether anybody is asked by TLS, for which a trust store is needed.
+    #[must_use]
+    pub fn needs_trust_store(&self) -> bool {
+        let mut remotes = self.services().into_iter().filter_map(TokenService::remote);
+        remotes.any(|endpoint| endpoint.scheme == Scheme::Https)
     }
 
     /// The key of App Service's endpoint, which reaches Envoy by a file.
     #[must_use]
     pub fn identity_header(&self) -> Option<&Secret> {
         match self {
-            Self::Managed(Managed {
-                service: MetadataService::AppService { header, .. },
-                ..
-            }) => Some(header),
+            Self::SystemAssigned { service, .. } | Self::UserAssigned { service, .. } => {
+                service.header()
+            }
             _ => None,
         }
     }
@@ -91,169 +231,11 @@ impl Identity {
     #[must_use]
     pub fn certificate(&self) -> Option<&Certificate> {
         match self {
-            Self::Application(Application {
-                proof: Proof::Certificate(Sidecar::Own(certificate)),
+            Self::ClientCertificate {
+                sidecar: Sidecar::Own(certificate),
                 ..
-            }) => Some(certificate),
+            } => Some(certificate),
             _ => None,
-        }
-    }
-}
-
-const TYPE: &str = "IDENTITY_TYPE";
-const CLIENT_ID: &str = "AAD_CLIENT_ID";
-const OBJECT_ID: &str = "AAD_OBJECT_ID";
-const RESOURCE_ID: &str = "AAD_RESOURCE_ID";
-const TENANT_ID: &str = "AAD_TENANT_ID";
-/// Set by the Azure SDKs' convention and by workload identity's webhook.
-const SDK_CLIENT_ID: &str = "AZURE_CLIENT_ID";
-/// Likewise.
-const SDK_TENANT_ID: &str = "AZURE_TENANT_ID";
-const SECRET_FILE: &str = "AAD_CLIENT_SECRET_FILE";
-const CERTIFICATE_PATH: &str = "AAD_CLIENT_CERTIFICATE_PATH";
-const MANAGED_CLIENT_ID: &str = "MANAGED_IDENTITY_CLIENT_ID";
-const FEDERATED_TOKEN_FILE: &str = "AZURE_FEDERATED_TOKEN_FILE";
-const TSIAM_ENDPOINT: &str = "TSIAM_ENDPOINT";
-
-/// What `IDENTITY_TYPE` may say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    SystemAssigned,
-    UserAssigned,
-    AadApplication,
-    WorkloadIdentity,
-    ServiceAccountToken,
-    ManagedIdentityFederated,
-    Tsiam,
-}
-
-impl Kind {
-    const ALL: [Self; 7] = [
-        Self::SystemAssigned,
-        Self::UserAssigned,
-        Self::AadApplication,
-        Self::WorkloadIdentity,
-        Self::ServiceAccountToken,
-        Self::ManagedIdentityFederated,
-        Self::Tsiam,
-    ];
-
-    /// In the spelling of the documentation.
-    fn name(self) -> &'static str {
-        match self {
-            Self::SystemAssigned => "systemAssigned",
-            Self::UserAssigned => "userAssigned",
-            Self::AadApplication => "aadApplication",
-            Self::WorkloadIdentity => "workloadIdentity",
-            Self::ServiceAccountToken => "serviceAccountToken",
-            Self::ManagedIdentityFederated => "managedIdentityFederated",
-            Self::Tsiam => "tsiam",
-        }
-    }
-
-    fn read(value: Option<&str>) -> Result<Self, Problem> {
-        let fix = || format!("Say one of {}.", Self::ALL.map(Self::name).join(", "));
-        let value = value.ok_or_else(|| Problem::new("is not set", fix()))?;
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.name().eq_ignore_ascii_case(value))
-            .ok_or_else(|| Problem::new(format!("is {}, which is unknown", quoted(value)), fix()))
-    }
-
-    /// Which of the variables that are set for an identity on purpose say something to this type.
-    /// Others (`AZURE_…`, the tenant) come from a webhook or a template, whatever the type.
-    fn says_something(self, variable: &str) -> bool {
-        match variable {
-            CLIENT_ID => self != Self::SystemAssigned,
-            OBJECT_ID | RESOURCE_ID => self == Self::UserAssigned,
-            SECRET_FILE | CERTIFICATE_PATH => self == Self::AadApplication,
-            MANAGED_CLIENT_ID => self == Self::ManagedIdentityFederated,
-            TSIAM_ENDPOINT => self == Self::Tsiam,
-            _ => true,
-        }
-    }
-}
-
-/// The variables that are set on purpose, for one type or another.
-const ON_PURPOSE: [&str; 7] = [
-    CLIENT_ID,
-    OBJECT_ID,
-    RESOURCE_ID,
-    SECRET_FILE,
-    CERTIFICATE_PATH,
-    MANAGED_CLIENT_ID,
-    TSIAM_ENDPOINT,
-];
-
-impl Reader<'_> {
-    /// The identity; `cloud` is what the other variables say about the cloud.
-    pub(super) fn identity(&mut self, cloud: Option<&CloudHint>) -> Option<Identity> {
-        let kind = match self.variables.value(TYPE) {
-            // An aad-auth-proxy that is told no type tries several credentials; published Deployments
-            // rely on it for this one, of which only its webhook sets the file.
-            None if self.variables.value(FEDERATED_TOKEN_FILE).is_some() => {
-                let kind = Kind::WorkloadIdentity;
-                self.warnings.push(format!(
-                    "{TYPE} is not set; {0} is assumed, because {FEDERATED_TOKEN_FILE} is set. \
-                     Set {TYPE}={0}",
-                    kind.name()
-                ));
-                kind
-            }
-            said => self.note(TYPE, Kind::read(said))?,
-        };
-        for variable in ON_PURPOSE {
-            if self.variables.value(variable).is_some() && !kind.says_something(variable) {
-                self.warnings.push(format!(
-                    "{variable} is ignored: {TYPE} is {}, which does not use it",
-                    kind.name()
-                ));
-            }
-        }
-        match kind {
-            Kind::SystemAssigned => {
-                let service = self.metadata_service()?;
-                let selector = None;
-                Some(Identity::Managed(Managed { service, selector }))
-            }
-            Kind::UserAssigned => {
-                let (service, selector) = (self.metadata_service(), self.selector());
-                Some(Identity::Managed(Managed {
-                    service: service?,
-                    selector: Some(selector?),
-                }))
-            }
-            Kind::Tsiam => self.tsiam(cloud),
-            Kind::AadApplication => {
-                let proof = self.secret_or_certificate();
-                self.application(kind, proof, cloud)
-            }
-            Kind::WorkloadIdentity => {
-                let proof = self.federated_token(None).map(Proof::WorkloadIdentity);
-                self.application(kind, proof, cloud)
-            }
-            Kind::ServiceAccountToken => {
-                let proof = self.federated_token(Some(application::SERVICE_ACCOUNT_TOKEN));
-                self.application(kind, proof.map(Proof::ServiceAccountToken), cloud)
-            }
-            Kind::ManagedIdentityFederated => {
-                let proof = self.federated_managed_identity();
-                self.application(kind, proof, cloud)
-            }
-        }
-    }
-
-    /// tsiam signs tokens of its own (its README, "tsiam vs tsidp"). An application of Entra may
-    /// trust them; where none is named, the target itself does.
-    fn tsiam(&mut self, cloud: Option<&CloudHint>) -> Option<Identity> {
-        let service = self.tsiam_service();
-        let names_application = [CLIENT_ID, SDK_CLIENT_ID]
-            .iter()
-            .any(|name| self.variables.value(name).is_some());
-        if names_application {
-            self.application(Kind::Tsiam, service.map(Proof::Tsiam), cloud)
-        } else {
-            service.map(Identity::Tsiam)
         }
     }
 }

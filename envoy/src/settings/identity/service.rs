@@ -1,10 +1,14 @@
 //! Services that are asked for tokens, and `TSIAM_ENDPOINT`.
 
-use entra_auth_settings_input::{Authority, Endpoint, Problem, Scheme, quoted};
+use std::path::Path;
+
 use entra_token_core::config::{self, UrlPath};
 
-use super::TSIAM_ENDPOINT;
+use super::environment::TSIAM_ENDPOINT;
+use super::{AUTHORITY_HOST, Application, Certificate, Sidecar, metadata_service};
+use crate::settings::values::TsiamUrl;
 use crate::settings::{Reader, addressed_to};
+use entra_auth_settings_input::{Authority, Endpoint, Problem, Scheme, quoted};
 
 /// Something to ask, and what the request is addressed to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +26,55 @@ pub struct PathService {
     pub service: Service,
     /// The path that gives tokens.
     pub path: UrlPath,
+}
+
+/// A service that is called for tokens or assertions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenService<'a> {
+    /// The instance metadata service.
+    Imds(&'a Service),
+    /// The one of App Service, Functions and Container Apps.
+    AppService(&'a Service),
+    /// Entra.
+    Entra(&'a Service),
+    /// tsiam.
+    Tsiam(&'a Service),
+    /// The token-sidecar that the launcher starts for this application.
+    OwnSidecar(&'a Application, &'a Certificate),
+    /// A token-sidecar that the user runs, by its socket.
+    Sidecar(&'a Path),
+}
+
+impl<'a> TokenService<'a> {
+    pub(crate) fn sidecar(application: &'a Application, sidecar: &'a Sidecar) -> Self {
+        match sidecar {
+            Sidecar::Own(certificate) => Self::OwnSidecar(application, certificate),
+            Sidecar::OfOthers(socket) => Self::Sidecar(&socket.0),
+        }
+    }
+
+    /// The endpoint of a service outside of this machine.
+    #[must_use]
+    pub fn remote(self) -> Option<&'a Endpoint> {
+        match self {
+            Self::Entra(service) | Self::Tsiam(service) => Some(&service.endpoint),
+            Self::Imds(_) | Self::AppService(_) | Self::OwnSidecar(..) | Self::Sidecar(_) => None,
+        }
+    }
+
+    /// Where it is, with the variable and the field of the file that say so; none for a socket.
+    pub(in crate::settings) fn endpoint(
+        self,
+    ) -> Option<(&'static str, &'static str, &'a Endpoint)> {
+        let (variable, field, service) = match self {
+            Self::Imds(service) => (metadata_service::IMDS, "imds", service),
+            Self::AppService(service) => (metadata_service::ENDPOINT, "imds", service),
+            Self::Entra(service) => (AUTHORITY_HOST, "authority", service),
+            Self::Tsiam(service) => (TSIAM_ENDPOINT, "tsiam", service),
+            Self::OwnSidecar(..) | Self::Sidecar(_) => return None,
+        };
+        Some((variable, field, &service.endpoint))
+    }
 }
 
 impl Service {
@@ -95,7 +148,7 @@ pub(in crate::settings) fn parse_tsiam(value: &str) -> Result<PathService, Probl
 }
 
 impl Reader<'_> {
-    pub(super) fn tsiam_service(&mut self) -> Option<PathService> {
+    pub(super) fn tsiam_service(&mut self) -> Option<TsiamUrl> {
         let result = match self.variables.value(TSIAM_ENDPOINT) {
             Some(value) => parse_tsiam(value),
             None => Err(Problem::new(
@@ -103,7 +156,7 @@ impl Reader<'_> {
                 "Set it to tsiam's address, as https://tsiam.<tailnet>.ts.net.",
             )),
         };
-        self.note(TSIAM_ENDPOINT, result)
+        self.note(TSIAM_ENDPOINT, result).map(TsiamUrl)
     }
 }
 

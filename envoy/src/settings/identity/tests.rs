@@ -8,7 +8,11 @@ use entra_auth_settings_input::Variables;
 use entra_token_core::cloud::Cloud;
 use tempfile::TempDir;
 
+use super::environment::Kind;
 use super::*;
+use crate::settings::Reader;
+use crate::settings::clouds::CloudHint;
+use crate::settings::values::{Algorithm, AnyFile, Socket};
 
 const ID: &str = "abcd1234-1243-abcd-9876-1234abcd5678";
 const OTHER_ID: &str = "12345678-abcd-abcd-abcd-1234567890ab";
@@ -51,11 +55,18 @@ fn identity(kind: &str, more: &[(&str, &str)]) -> Identity {
     identity.unwrap()
 }
 
-fn application(kind: &str, more: &[(&str, &str)]) -> Application {
+/// One with the client id and the tenant of an application.
+fn of_application(kind: &str, more: &[(&str, &str)]) -> Identity {
     let mut all = vec![("AAD_CLIENT_ID", ID), ("AAD_TENANT_ID", TENANT)];
     all.extend(more);
-    match identity(kind, &all) {
-        Identity::Application(application) => application,
+    identity(kind, &all)
+}
+
+fn application(identity: &Identity) -> &Application {
+    match identity {
+        Identity::ClientSecret { application, .. }
+        | Identity::WorkloadIdentity { application, .. }
+        | Identity::ServiceAccountToken { application, .. } => application,
         other => panic!("no application: {other:?}"),
     }
 }
@@ -94,7 +105,7 @@ impl Files {
 
 fn imds() -> MetadataService {
     match identity("systemAssigned", &[]) {
-        Identity::Managed(managed) => managed.service,
+        Identity::SystemAssigned { service, .. } => service,
         other => panic!("no managed identity: {other:?}"),
     }
 }
@@ -102,11 +113,10 @@ fn imds() -> MetadataService {
 #[test]
 fn a_type_is_read_in_any_case_and_an_unknown_one_is_told_the_known_ones() {
     for kind in ["systemAssigned", "systemassigned", "SYSTEMASSIGNED"] {
-        let selector = None;
-        let service = imds();
+        let (service, cloud) = (imds(), None);
         assert_eq!(
             identity(kind, &[]),
-            Identity::Managed(Managed { service, selector })
+            Identity::SystemAssigned { service, cloud }
         );
     }
     let unset = read(&[]).0.unwrap_err();
@@ -132,10 +142,11 @@ fn a_user_assigned_identity_is_named_by_one_of_three_ids() {
         ),
     ];
     for (name, value, selector) in cases {
-        let expected = Identity::Managed(Managed {
+        let expected = Identity::UserAssigned {
             service: imds(),
-            selector: Some(selector),
-        });
+            selector,
+            cloud: None,
+        };
         assert_eq!(identity("userAssigned", &[(name, value)]), expected);
     }
     assert!(mistake("userAssigned", &[]).starts_with("AAD_CLIENT_ID is not set"));
@@ -176,9 +187,8 @@ fn the_old_names_win_over_the_sdks_and_a_difference_is_warned_about() {
             ("AZURE_TENANT_ID", TENANT),
         ],
     );
-    let Ok(Identity::Application(application)) = read else {
-        panic!("{read:?}");
-    };
+    let identity_read = read.unwrap();
+    let application = application(&identity_read);
     assert_eq!(application.client_id.as_str(), ID);
     assert_eq!(application.tenant.as_str(), "contoso.com");
     assert_eq!(
@@ -216,33 +226,34 @@ fn a_variable_of_another_type_is_warned_about() {
 #[test]
 fn an_application_proves_who_it_is_by_a_file() {
     let files = Files::new();
+    let (secret, token) = (files.path("secret"), files.path("token"));
     let cases = [
         (
             "aadApplication",
             "AAD_CLIENT_SECRET_FILE",
-            Proof::Secret(files.path("secret")),
+            CredentialFile::Secret(&secret),
         ),
         (
             "workloadIdentity",
             "AZURE_FEDERATED_TOKEN_FILE",
-            Proof::WorkloadIdentity(files.path("token")),
+            CredentialFile::Assertion(&token),
         ),
         (
             "serviceAccountToken",
             "AZURE_FEDERATED_TOKEN_FILE",
-            Proof::ServiceAccountToken(files.path("token")),
+            CredentialFile::Assertion(&token),
         ),
     ];
-    for (kind, variable, proof) in cases {
+    for (kind, variable, file) in cases {
         let name = if kind == "aadApplication" {
             "secret"
         } else {
             "token"
         };
-        let application = application(kind, &[(variable, &files.name(name))]);
-        assert_eq!(application.proof, proof);
+        let identity = of_application(kind, &[(variable, &files.name(name))]);
+        assert_eq!(identity.credential_file(), Some(file));
         assert_eq!(
-            application.token_endpoint(),
+            application(&identity).token_endpoint(),
             format!("https://login.microsoftonline.com/{TENANT}/oauth2/v2.0/token")
         );
     }
@@ -258,10 +269,9 @@ fn the_variables_of_the_webhook_are_enough_for_a_workload_identity() {
         ("AZURE_FEDERATED_TOKEN_FILE", &token),
         ("AZURE_AUTHORITY_HOST", "https://login.microsoftonline.us/"),
     ];
-    let Identity::Application(application) = identity("workloadIdentity", &webhook) else {
-        panic!("no application");
-    };
-    assert_eq!(application.cloud, Cloud::UsGovernment);
+    let identity = identity("workloadIdentity", &webhook);
+    let application = application(&identity);
+    assert_eq!(application.cloud.0, Cloud::UsGovernment);
     assert_eq!(
         application.authority_host(),
         "https://login.microsoftonline.us"
@@ -306,22 +316,19 @@ fn a_certificate_is_given_by_its_files_or_by_a_sidecars_socket() {
     let files = Files::new();
     let (certificate, key, password) =
         (files.name("pem"), files.name("token"), files.name("secret"));
-    let plain = application(
+    let plain = of_application(
         "aadApplication",
         &[("AAD_CLIENT_CERTIFICATE_PATH", &certificate)],
     );
     let expected = Certificate {
-        path: files.path("pem"),
-        key: None,
-        password: None,
+        path: AnyFile(files.path("pem")),
+        key_path: None,
+        password_file: None,
         send_chain: true,
-        algorithm: "PS256",
+        algorithm: Algorithm("PS256"),
     };
-    assert_eq!(
-        plain.proof,
-        Proof::Certificate(Sidecar::Own(expected.clone()))
-    );
-    let full = application(
+    assert_eq!(plain.certificate(), Some(&expected));
+    let full = of_application(
         "aadApplication",
         &[
             ("AAD_CLIENT_CERTIFICATE_PATH", &certificate),
@@ -332,18 +339,20 @@ fn a_certificate_is_given_by_its_files_or_by_a_sidecars_socket() {
         ],
     );
     let expected = Certificate {
-        key: Some(files.path("token")),
-        password: Some(files.path("secret")),
+        key_path: Some(AnyFile(files.path("token"))),
+        password_file: Some(AnyFile(files.path("secret"))),
         send_chain: false,
-        algorithm: "RS256",
+        algorithm: Algorithm("RS256"),
         ..expected
     };
-    assert_eq!(full.proof, Proof::Certificate(Sidecar::Own(expected)));
+    assert_eq!(full.certificate(), Some(&expected));
 
     let socket = files.name("sidecar.sock");
-    let of_others = application("aadApplication", &[("TOKEN_SIDECAR_SOCKET", &socket)]);
-    let expected = Sidecar::OfOthers(files.path("sidecar.sock"));
-    assert_eq!(of_others.proof, Proof::Certificate(expected));
+    let of_others = of_application("aadApplication", &[("TOKEN_SIDECAR_SOCKET", &socket)]);
+    let expected = Sidecar::OfOthers(Socket(files.path("sidecar.sock")));
+    assert!(
+        matches!(of_others, Identity::ClientCertificate { sidecar, .. } if sidecar == expected)
+    );
 }
 
 #[test]
@@ -419,8 +428,10 @@ fn entra_is_that_of_the_cloud_unless_its_host_is_named() {
             cloud,
         });
         match read_in(&pairs, said.as_ref()).0 {
-            Ok(Identity::Application(it)) => Ok((it.authority_host(), it.cloud)),
-            Ok(other) => panic!("{other:?}"),
+            Ok(identity) => {
+                let application = application(&identity);
+                Ok((application.authority_host(), application.cloud.0))
+            }
             Err(mistakes) => Err(mistakes.join("\n")),
         }
     };
@@ -481,15 +492,16 @@ fn entra_is_that_of_the_cloud_unless_its_host_is_named() {
 
 #[test]
 fn a_managed_identity_speaks_for_an_application() {
-    let system = application("managedIdentityFederated", &[]);
-    assert!(matches!(
-        system.proof,
-        Proof::ManagedIdentity { selector: None, .. }
-    ));
+    let speaker = |more: &[(&str, &str)]| match of_application("managedIdentityFederated", more) {
+        Identity::ManagedIdentityFederated {
+            managed_identity, ..
+        } => managed_identity,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(speaker(&[]), None);
     let more = [("MANAGED_IDENTITY_CLIENT_ID", OTHER_ID)];
-    let user = application("managedIdentityFederated", &more);
-    let expected = Some(Selector::ClientId(OTHER_ID.parse().unwrap()));
-    assert!(matches!(user.proof, Proof::ManagedIdentity { selector, .. } if selector == expected));
+    let expected = Selector::ClientId(OTHER_ID.parse().unwrap());
+    assert_eq!(speaker(&more), Some(expected));
     let who = [
         ("AAD_CLIENT_ID", ID),
         ("AAD_TENANT_ID", TENANT),
@@ -506,10 +518,13 @@ fn a_managed_identity_speaks_for_an_application() {
 #[test]
 fn tsiam_speaks_for_an_application_where_one_is_named() {
     let tsiam = ("TSIAM_ENDPOINT", "https://tsiam");
-    assert!(matches!(identity("tsiam", &[tsiam]), Identity::Tsiam(_)));
     assert!(matches!(
-        application("tsiam", &[tsiam]).proof,
-        Proof::Tsiam(_)
+        identity("tsiam", &[tsiam]),
+        Identity::Tsiam { .. }
+    ));
+    assert!(matches!(
+        of_application("tsiam", &[tsiam]),
+        Identity::TsiamFederated { .. }
     ));
     assert!(mistake("tsiam", &[]).starts_with("TSIAM_ENDPOINT is not set"));
     let half = mistake("tsiam", &[tsiam, ("AZURE_CLIENT_ID", ID)]);
@@ -529,7 +544,7 @@ fn the_variables_of_app_service_take_the_place_of_imds() {
     // Other identities have nothing to do with it.
     let files = Files::new();
     let secret = files.name("secret");
-    application(
+    of_application(
         "aadApplication",
         &[endpoint, ("AAD_CLIENT_SECRET_FILE", &secret)],
     );
@@ -554,10 +569,10 @@ fn a_platform_is_told_by_all_of_its_variables_together() {
         &[("IMDS_ENDPOINT", "http://localhost:40342")],
     ] {
         let managed = identity("systemAssigned", variables);
-        let expected = Identity::Managed(Managed {
+        let expected = Identity::SystemAssigned {
             service: imds(),
-            selector: None,
-        });
+            cloud: None,
+        };
         assert_eq!(managed, expected, "{variables:?}");
     }
     let federated = [("AAD_CLIENT_ID", ID), ("AAD_TENANT_ID", TENANT), HEADER];

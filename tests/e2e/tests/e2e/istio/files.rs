@@ -190,7 +190,7 @@ fn the_clusters_that_a_plugin_calls_are_those_that_istio_makes() {
 fn a_token_may_go_to_its_targets_cluster_and_to_none_that_the_plugin_calls() {
     for (way, documents) in ways_in() {
         for configuration in plugin_configurations(&documents) {
-            let plugin = config::compile(&read(&way, &configuration));
+            let plugin = config::compile(&read(&way, &configuration)).expect("a configuration");
             let calls = called(&configuration);
             let made = clusters_of(&documents);
             let (calls, rest): (Vec<_>, Vec<_>) = made.iter().partition(|it| calls.contains(*it));
@@ -287,7 +287,7 @@ fn prometheus_writes_in_clear_to_the_host_that_gets_tokens() {
     let host = rest.split('/').next().expect("a host");
     for (way, documents) in ways_in() {
         for configuration in plugin_configurations(&documents) {
-            let plugin = config::compile(&read(&way, &configuration));
+            let plugin = config::compile(&read(&way, &configuration)).expect("a configuration");
             assert!(plugin.hosts.find(host).is_some(), "{way}: {host}");
         }
     }
@@ -319,7 +319,7 @@ fn the_configuration_for_a_waypoint_names_its_clusters() {
     let blocks = blocks("istio-prometheus.md");
     let mut ours = blocks.iter().filter(|it| it.get("identities").is_some());
     let configuration = ours.next().expect("a configuration").to_string();
-    let plugin = config::compile(&read("the guide", &configuration));
+    let plugin = config::compile(&read("the guide", &configuration)).expect("a configuration");
     let target = &plugin.targets[0];
     let cluster = format!("inbound-vip|80|http|{}", target.name);
     assert!(target.clusters.allow(&cluster), "{cluster}");

@@ -1,33 +1,10 @@
-//! Managed identities: which of the machine's, and whom to ask.
+//! Which of the machine's managed identities is meant, by the environment.
 
 use entra_auth_settings_input::Problem;
-use entra_token_core::config::{ResourceId, Uuid};
+use entra_token_core::config::{Selector, Uuid};
 
-use super::{
-    CLIENT_ID, MANAGED_CLIENT_ID, MetadataService, OBJECT_ID, Proof, RESOURCE_ID, SDK_CLIENT_ID,
-};
+use super::environment::{CLIENT_ID, MANAGED_CLIENT_ID, OBJECT_ID, RESOURCE_ID, SDK_CLIENT_ID};
 use crate::settings::Reader;
-
-/// A managed identity of this machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Managed {
-    /// Who gives its tokens.
-    pub service: MetadataService,
-    /// Which of those that were assigned to the machine; none for the machine's own.
-    pub selector: Option<Selector>,
-}
-
-/// How a metadata service is told which of the machine's identities is meant; it takes one of
-/// them at most.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Selector {
-    /// The client (application) id.
-    ClientId(Uuid),
-    /// The object (principal) id.
-    ObjectId(Uuid),
-    /// The Azure resource id, `/subscriptions/…/userAssignedIdentities/<name>`.
-    ResourceId(ResourceId),
-}
 
 /// Reads a client or object id.
 pub(super) fn uuid(value: &str) -> Result<Uuid, Problem> {
@@ -77,19 +54,14 @@ impl Reader<'_> {
         }
     }
 
-    /// The managed identity whose token is an application's assertion.
-    pub(super) fn federated_managed_identity(&mut self) -> Option<Proof> {
-        let selector = match self.variables.value(MANAGED_CLIENT_ID) {
-            Some(value) => self
-                .note(MANAGED_CLIENT_ID, uuid(value).map(Selector::ClientId))
-                .map(Some),
-            None => Some(None),
+    /// The managed identity whose token is an application's assertion; `Some(None)` for the
+    /// machine's own.
+    pub(super) fn federated_managed_identity(&mut self) -> Option<Option<Selector>> {
+        let Some(value) = self.variables.value(MANAGED_CLIENT_ID) else {
+            return Some(None);
         };
-        let imds = self.imds_for_federation();
-        Some(Proof::ManagedIdentity {
-            imds: imds?,
-            selector: selector?,
-        })
+        let selector = uuid(value).map(Selector::ClientId);
+        self.note(MANAGED_CLIENT_ID, selector).map(Some)
     }
 
     /// The first of two names wins, and a difference is worth a warning. `Some(None)` where

@@ -12,9 +12,9 @@ use entra_token_core::cloud::Cloud;
 use entra_token_core::identity::CredentialKind;
 use serde::{Serialize, Serializer};
 
-use crate::settings::identity::{PathService, Service, entra_at, parse_imds, parse_tsiam};
-use crate::settings::target::TargetName;
-use crate::settings::{ListeningAddress, addressed_to, choices, credential_file, target_host};
+use super::identity::{PathService, Service, entra_at, parse_imds, parse_tsiam};
+use super::target::TargetName;
+use super::{ListeningAddress, addressed_to, choices, credential_file, target_host};
 
 /// Makes types of values that have been read, with how one is read, how it is written, and its
 /// JSON Schema.
@@ -92,7 +92,7 @@ values! {
         |tsiam| format!("{}{}", tsiam.service.endpoint.url(), tsiam.path),
         { "type": "string", "minLength": 1 };
     /// Where an Entra is.
-    EntraUrl(Service): |text| entra_at(text, None).map(|(service, _)| service),
+    EntraUrl(Service): |text| entra_at(text, None).map(|(entra, _)| entra.0),
         |service| service.endpoint.url(), { "type": "string", "minLength": 1 };
     /// A cloud.
     CloudName(Cloud): |text| text.parse().map_err(|why: String| Problem::of_value(text, &why)),
@@ -108,6 +108,27 @@ values! {
     /// How assertions are signed.
     Algorithm(&'static str): choices::assertion_algorithm,
         |name| (*name).to_owned(), { "type": "string", "enum": ["PS256", "RS256"] };
+}
+
+impl EntraUrl {
+    /// Whether it is the one that its cloud implies.
+    pub(super) fn is_of_cloud(&self) -> bool {
+        let url = self.0.endpoint.url();
+        let cloud = Cloud::of_authority(&self.0.endpoint.host.to_string());
+        cloud.is_some_and(|cloud| url == format!("https://{}", cloud.authority()))
+    }
+}
+
+impl Default for Algorithm {
+    fn default() -> Self {
+        Self(choices::PS256)
+    }
+}
+
+impl Algorithm {
+    pub(super) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 fn shown(path: &Path) -> String {
