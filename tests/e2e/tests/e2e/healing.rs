@@ -429,7 +429,7 @@ fn downstream_workers_that_saw_a_refusal_have_the_fresh_token_at_once() {
             started.wait();
             while !done.load(Ordering::Relaxed) {
                 connection.send(&request).expect("sent");
-                match connection.answer().expect("an answer").head.status {
+                match connection.answer().expect("an answer").status() {
                     200 => {}
                     503 => refusals.push(Instant::now()),
                     other => panic!("{other}"),

@@ -1,5 +1,6 @@
 //! Clients that speak HTTP/2 in clear, as OTLP exporters by gRPC do.
 
+use e2e::Recorder;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http2;
@@ -8,20 +9,21 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 
-use crate::support::proxy::Proxy;
-use crate::support::recorder::{Recorder, names_beside_the_token};
+use crate::setup::proxy_to;
 
 #[test]
 fn a_client_that_speaks_http_2_in_clear_is_served() {
-    let target = Recorder::new();
-    let proxy = Proxy::to(&target);
-    let request = Request::post(format!("http://elsewhere.example:{}/a//b?c", proxy.port))
+    let target = Recorder::start();
+    let proxy = proxy_to(&target);
+    let request = Request::post(format!("http://elsewhere.example:{}/a//b?c", proxy.port()))
         .header("authorization", "Basic Y2xpZW50")
         .header("x-envoy-retry-on", "5xx")
         .body(Full::new(Bytes::from("abc")))
         .unwrap();
     let response = Runtime::new().unwrap().block_on(async {
-        let stream = TcpStream::connect(("127.0.0.1", proxy.port)).await.unwrap();
+        let stream = TcpStream::connect(("127.0.0.1", proxy.port()))
+            .await
+            .unwrap();
         let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
             .await
             .unwrap();
@@ -39,10 +41,7 @@ fn a_client_that_speaks_http_2_in_clear_is_served() {
     let received = target.only_request();
     assert_eq!(received.start, "POST /a//b?c HTTP/1.1");
     assert_eq!(received.body, b"abc");
-    assert_eq!(
-        names_beside_the_token(&received),
-        ["content-length", "host"]
-    );
-    let host = format!("127.0.0.1:{}", target.port);
-    assert_eq!(received.value("host"), Some(host.as_str()));
+    assert_eq!(received.header_names(), ["content-length", "host"]);
+    let host = format!("127.0.0.1:{}", target.port());
+    assert_eq!(received.header("host"), Some(host.as_str()));
 }

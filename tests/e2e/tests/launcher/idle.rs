@@ -1,12 +1,12 @@
 //! A request on which nothing moves any more ends, and a slow one goes on.
 
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-use crate::support::files;
-use crate::support::proxy::Proxy;
-use crate::support::recorder::{OK, Recorder};
-use crate::support::wire::{Connection, Message};
+use e2e::raw::{Connection, Message};
+use e2e::{Proxy, Recorder, stand_in};
+
+use crate::setup::proxy_with;
 
 const GET: &[u8] = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -18,8 +18,8 @@ const IDLE: Duration = Duration::from_secs(1);
 const EARLIER: Duration = Duration::from_millis(100);
 
 fn proxy_to(target: &Recorder) -> Proxy {
-    Proxy::with(&[
-        ("TARGET_HOST", &format!("http://127.0.0.1:{}", target.port)),
+    proxy_with(&[
+        ("TARGET_HOST", &target.url()),
         ("IDLE_TIMEOUT_SECONDS", "1"),
     ])
 }
@@ -39,10 +39,10 @@ fn silent() -> Recorder {
 
 fn assert_idle(response: &Message) {
     assert_eq!(
-        (response.status(), response.value("retry-after")),
+        (response.status(), response.header("retry-after")),
         (504, Some("5"))
     );
-    assert_eq!(response.value("content-type"), Some("application/json"));
+    assert_eq!(response.header("content-type"), Some("application/json"));
     assert_eq!(response.json()["error"]["code"], "idle_timeout");
 }
 
@@ -68,11 +68,11 @@ fn a_client_that_stops_in_mid_request_is_504_and_not_408() {
 
 #[test]
 fn a_request_that_waits_in_the_filter_for_ever_is_504() {
-    let target = Recorder::new();
+    let target = Recorder::start();
     let directory = tempfile::tempdir().unwrap();
-    let module = files::parking_module(directory.path());
-    let proxy = Proxy::with(&[
-        ("TARGET_HOST", &format!("http://127.0.0.1:{}", target.port)),
+    let module = stand_in::parking_module(directory.path());
+    let proxy = proxy_with(&[
+        ("TARGET_HOST", &target.url()),
         ("IDLE_TIMEOUT_SECONDS", "1"),
         ("ENTRA_AUTH_MODULE", module.to_str().unwrap()),
     ]);
@@ -84,13 +84,13 @@ fn a_request_that_waits_in_the_filter_for_ever_is_504() {
 fn an_answer_that_stops_half_way_is_broken_off() {
     let target = Recorder::answering(|_, connection| {
         let half = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf";
-        connection.stream.write_all(half)?;
+        connection.send(half)?;
         let _ = connection.head();
         Err(ErrorKind::ConnectionAborted.into())
     });
     let proxy = proxy_to(&target);
-    let mut client = Connection::to(proxy.port);
-    client.send(GET);
+    let mut client = Connection::open(proxy.port()).expect("a connection");
+    client.send(GET).expect("the proxy takes it");
     let mut response = client.head().unwrap();
     assert_eq!(response.status(), 200);
     let error = client.body(&mut response).unwrap_err();
@@ -101,10 +101,10 @@ fn an_answer_that_stops_half_way_is_broken_off() {
 fn a_slow_answer_is_not_cut_while_it_moves() {
     let target = Recorder::answering(|_, connection| {
         let head = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n";
-        connection.stream.write_all(head)?;
+        connection.send(head)?;
         for byte in b"steady" {
             short_pause();
-            connection.stream.write_all(&[*byte])?;
+            connection.send(&[*byte])?;
         }
         Ok(())
     });
@@ -117,15 +117,17 @@ fn a_slow_answer_is_not_cut_while_it_moves() {
 
 #[test]
 fn a_slow_request_is_not_cut_while_it_moves() {
-    let target = Recorder::new();
+    let target = Recorder::start();
     let proxy = proxy_to(&target);
-    let mut client = Connection::to(proxy.port);
-    client.send(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\n");
+    let mut client = Connection::open(proxy.port()).expect("a connection");
+    client
+        .send(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\n")
+        .expect("the proxy takes it");
     for byte in b"steady" {
         short_pause();
-        client.send(&[*byte]);
+        client.send(&[*byte]).expect("the proxy takes it");
     }
-    assert_eq!(client.response("POST").status(), 200);
+    assert_eq!(client.answer_to("POST").expect("an answer").status(), 200);
     assert_eq!(target.only_request().body, b"steady");
 }
 
@@ -133,10 +135,10 @@ fn a_slow_request_is_not_cut_while_it_moves() {
 fn zero_is_no_time_out() {
     let target = Recorder::answering(|_, connection| {
         std::thread::sleep(3 * IDLE);
-        connection.stream.write_all(OK)
+        connection.send(Recorder::OK)
     });
-    let proxy = Proxy::with(&[
-        ("TARGET_HOST", &format!("http://127.0.0.1:{}", target.port)),
+    let proxy = proxy_with(&[
+        ("TARGET_HOST", &target.url()),
         ("IDLE_TIMEOUT_SECONDS", "0"),
     ]);
     assert_eq!(proxy.send(GET).status(), 200);

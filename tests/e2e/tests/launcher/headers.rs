@@ -3,38 +3,36 @@
 use std::fs;
 use std::io::Write;
 
+use e2e::Recorder;
+
 use crate::failures::unavailable;
-use crate::support::proxy::Proxy;
-use crate::support::recorder::{Recorder, names_beside_the_token};
+use crate::setup::{proxy_to, proxy_with};
 
 #[test]
-fn nothing_is_added_to_a_bare_request_but_the_token() {
-    let target = Recorder::new();
-    let proxy = Proxy::to(&target);
+fn nothing_is_added_to_a_bare_request() {
+    let target = Recorder::start();
+    let proxy = proxy_to(&target);
     proxy.send(b"GET /a HTTP/1.1\r\nHost: whatever.example\r\n\r\n");
     let received = target.only_request();
-    assert_eq!(names_beside_the_token(&received), ["host"]);
-    let host = format!("127.0.0.1:{}", target.port);
-    assert_eq!(received.value("host"), Some(host.as_str()));
+    assert_eq!(received.header_names(), ["host"]);
+    let host = format!("127.0.0.1:{}", target.port());
+    assert_eq!(received.header("host"), Some(host.as_str()));
 }
 
 #[test]
 fn nothing_is_added_to_a_post_either() {
-    let target = Recorder::new();
-    let proxy = Proxy::to(&target);
+    let target = Recorder::start();
+    let proxy = proxy_to(&target);
     proxy.send(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc");
     let received = target.only_request();
-    assert_eq!(
-        names_beside_the_token(&received),
-        ["content-length", "host"]
-    );
+    assert_eq!(received.header_names(), ["content-length", "host"]);
     assert_eq!(received.body, b"abc");
 }
 
 #[test]
 fn a_clients_headers_pass_unchanged() {
-    let target = Recorder::new();
-    let proxy = Proxy::to(&target);
+    let target = Recorder::start();
+    let proxy = proxy_to(&target);
     let headers = [
         ("X-Forwarded-For", "10.0.0.1, 203.0.113.7"),
         ("X-Forwarded-Proto", "gopher"),
@@ -71,7 +69,7 @@ fn a_clients_headers_pass_unchanged() {
 
     let received = target.only_request();
     for (name, value) in headers {
-        assert_eq!(received.value(name), Some(value), "{name}");
+        assert_eq!(received.header(name), Some(value), "{name}");
     }
     let mut expected: Vec<String> = headers
         .iter()
@@ -79,7 +77,7 @@ fn a_clients_headers_pass_unchanged() {
         .collect();
     expected.push("host".into());
     expected.sort_unstable();
-    assert_eq!(names_beside_the_token(&received), expected);
+    assert_eq!(received.header_names(), expected);
 }
 
 /// This many header lines `X-0`, `X-1`, …, with values of this length.
@@ -97,14 +95,14 @@ fn that_gives_headers_back() -> Recorder {
         for (name, value) in request.headers.iter().filter(|(n, _)| n.starts_with("x-")) {
             answer.push_str(&format!("{name}: {value}\r\n"));
         }
-        write!(connection.stream, "{answer}\r\nhello")
+        write!(connection.stream(), "{answer}\r\nhello")
     })
 }
 
 #[test]
 fn two_hundred_headers_and_a_hundred_kilobytes_of_them_pass_in_both_directions() {
     let target = that_gives_headers_back();
-    let proxy = Proxy::to(&target);
+    let proxy = proxy_to(&target);
     for (count, length) in [(200, 10), (200, 500), (900, 20), (2, 50_000), (1, 100_000)] {
         let request = format!(
             "GET /a HTTP/1.1\r\nHost: x\r\n{}\r\n",
@@ -128,11 +126,11 @@ fn more_headers_than_that_are_refused_with_a_reason() {
         let (count, length) = huge[number];
         let headers = many_headers(count, length);
         write!(
-            connection.stream,
+            connection.stream(),
             "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{headers}\r\n"
         )
     });
-    let proxy = Proxy::to(&target);
+    let proxy = proxy_to(&target);
     for (number, (count, length)) in huge.into_iter().enumerate() {
         let request = format!(
             "GET /a HTTP/1.1\r\nHost: x\r\n{}\r\n",
@@ -153,8 +151,8 @@ fn more_headers_than_that_are_refused_with_a_reason() {
 
 #[test]
 fn a_clients_credentials_never_reach_the_target() {
-    let target = Recorder::new();
-    let proxy = Proxy::to(&target);
+    let target = Recorder::start();
+    let proxy = proxy_to(&target);
     let credentials = [
         "Authorization: Basic Y2xpZW50",
         "authorization: Bearer Y2xpZW50\r\nAUTHORIZATION: Basic Y2xpZW50",
@@ -167,7 +165,7 @@ fn a_clients_credentials_never_reach_the_target() {
         let response = proxy.send(request.as_bytes());
         assert_eq!(response.status(), 200, "{credential}");
         let received = target.last_request();
-        assert_eq!(names_beside_the_token(&received), ["host"], "{credential}");
+        assert_eq!(received.header_names(), ["host"], "{credential}");
         assert!(!format!("{received:?}").contains("Y2xpZW50"));
     }
 }
@@ -175,7 +173,7 @@ fn a_clients_credentials_never_reach_the_target() {
 #[test]
 fn the_targets_headers_pass_unchanged_and_alone() {
     let target = Recorder::answering(|_, connection| {
-        connection.stream.write_all(
+        connection.send(
             b"HTTP/1.1 418 Short And Stout\r\nServer: recorder/1\r\n\
               Date: Thu, 01 Jan 1970 00:00:00 GMT\r\nX-Ms-Request-Id: abc\r\n\
               X-Request-Id: def\r\nX-Envoy-Custom: theirs\r\nVia: 1.1 theirs\r\n\
@@ -183,7 +181,7 @@ fn the_targets_headers_pass_unchanged_and_alone() {
               Retry-After: 7\r\nContent-Type: text/weird\r\nContent-Length: 6\r\n\r\nteapot",
         )
     });
-    let proxy = Proxy::to(&target);
+    let proxy = proxy_to(&target);
     let response = proxy.send(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_eq!(response.status(), 418);
     assert_eq!(response.text(), "teapot");
@@ -211,29 +209,26 @@ fn the_targets_headers_pass_unchanged_and_alone() {
 
 #[test]
 fn no_server_is_named_where_the_target_names_none() {
-    let target = Recorder::answering(|_, connection| {
-        connection
-            .stream
-            .write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
-    });
-    let proxy = Proxy::to(&target);
+    let target =
+        Recorder::answering(|_, connection| connection.send(b"HTTP/1.1 204 No Content\r\n\r\n"));
+    let proxy = proxy_to(&target);
     let response = proxy.send(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_eq!(response.status(), 204);
     // A proxy with a clock adds the date (RFC 9110 §6.6.1).
-    assert_eq!(response.names(), ["date"]);
+    assert_eq!(response.header_names(), ["date"]);
 }
 
 #[test]
 fn overridden_headers_replace_the_clients_and_stay_out_of_bootstrap_and_log() {
-    let target = Recorder::new();
+    let target = Recorder::start();
     let override_headers = serde_json::json!({
         "X-Scope-OrgID": "100% %REQ(x)% {a} \"b\" \\",
         "X-Api-Key": "override-secret",
         "X-Forwarded-Proto": "https",
         "X-Nothing": "",
     });
-    let proxy = Proxy::with(&[
-        ("TARGET_HOST", &format!("http://127.0.0.1:{}", target.port)),
+    let proxy = proxy_with(&[
+        ("TARGET_HOST", &target.url()),
         ("OVERRIDE_REQUEST_HEADERS", &override_headers.to_string()),
         ("LOG_LEVEL", "debug"),
     ]);
@@ -242,21 +237,20 @@ fn overridden_headers_replace_the_clients_and_stay_out_of_bootstrap_and_log() {
     );
     let received = target.only_request();
     assert_eq!(
-        received.value("x-scope-orgid"),
+        received.header("x-scope-orgid"),
         Some("100% %REQ(x)% {a} \"b\" \\")
     );
-    assert_eq!(received.value("x-api-key"), Some("override-secret"));
-    assert_eq!(received.value("x-forwarded-proto"), Some("https"));
-    assert_eq!(received.value("x-nothing"), Some(""));
+    assert_eq!(received.header("x-api-key"), Some("override-secret"));
+    assert_eq!(received.header("x-forwarded-proto"), Some("https"));
+    assert_eq!(received.header("x-nothing"), Some(""));
 
-    let run_dir = fs::read_dir(proxy.temporary_directory())
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .find(|path| path.is_dir())
-        .unwrap();
-    let bootstrap = fs::read_to_string(run_dir.join("bootstrap.json")).unwrap();
+    let bootstrap = fs::read_to_string(proxy.run_folder().join("bootstrap.json")).unwrap();
     assert!(bootstrap.contains("x-api-key"));
-    for text in [bootstrap, proxy.stdout(), proxy.stderr()] {
+    for text in [
+        bootstrap,
+        proxy.process().stdout(),
+        proxy.process().stderr(),
+    ] {
         assert!(!text.contains("override-secret"));
     }
 }

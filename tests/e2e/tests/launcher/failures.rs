@@ -5,16 +5,16 @@ use std::collections::HashSet;
 use std::io::{self, Write};
 use std::sync::Mutex;
 
-use crate::support::files;
-use crate::support::proxy::{Proxy, free_port};
-use crate::support::recorder::{OK, Recorder};
-use crate::support::wire::{Connection, Message};
+use e2e::raw::{Connection, Message};
+use e2e::{Recorder, free_port, stand_in};
+
+use crate::setup::{proxy_to, proxy_with};
 
 /// Checks the form of such an answer and gives its message.
 pub(crate) fn unavailable(response: &Message) -> String {
     assert_eq!(response.status(), 503, "{response:?}");
-    assert_eq!(response.value("retry-after"), Some("5"));
-    assert_eq!(response.value("content-type"), Some("application/json"));
+    assert_eq!(response.header("retry-after"), Some("5"));
+    assert_eq!(response.header("content-type"), Some("application/json"));
     let error = &response.json()["error"];
     assert_eq!(error["code"], "upstream_unavailable", "{error}");
     error["message"].as_str().expect("a message").to_owned()
@@ -23,7 +23,7 @@ pub(crate) fn unavailable(response: &Message) -> String {
 #[test]
 fn a_target_that_refuses_connections_is_503_with_the_reason() {
     let nobody = free_port();
-    let proxy = Proxy::with(&[("TARGET_HOST", &format!("http://127.0.0.1:{nobody}"))]);
+    let proxy = proxy_with(&[("TARGET_HOST", &format!("http://127.0.0.1:{nobody}"))]);
     for request in [
         &b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"[..],
         b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc",
@@ -36,7 +36,7 @@ fn a_target_that_refuses_connections_is_503_with_the_reason() {
 #[test]
 fn a_request_that_the_target_has_seen_is_not_repeated() {
     let target = Recorder::answering(|_, _| Err(io::ErrorKind::ConnectionReset.into()));
-    let proxy = Proxy::to(&target);
+    let proxy = proxy_to(&target);
     let message =
         unavailable(&proxy.send(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"));
     assert!(
@@ -51,9 +51,9 @@ fn a_request_that_the_target_has_seen_is_not_repeated() {
 fn that_drops_every_second_request() -> Recorder {
     let known = Mutex::new(HashSet::new());
     Recorder::answering(move |_, connection| {
-        let client = connection.stream.peer_addr()?;
+        let client = connection.stream().peer_addr()?;
         if known.lock().unwrap().insert(client) {
-            connection.stream.write_all(OK)
+            connection.send(Recorder::OK)
         } else {
             Err(io::ErrorKind::ConnectionReset.into())
         }
@@ -63,7 +63,7 @@ fn that_drops_every_second_request() -> Recorder {
 #[test]
 fn a_safe_request_is_not_lost_with_a_connection_that_the_target_has_just_dropped() {
     let target = that_drops_every_second_request();
-    let proxy = Proxy::to(&target);
+    let proxy = proxy_to(&target);
     for method in ["GET", "HEAD", "OPTIONS", "TRACE"] {
         for _ in 0..10 {
             let request = format!("{method} /a HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -77,7 +77,7 @@ fn a_safe_request_is_not_lost_with_a_connection_that_the_target_has_just_dropped
 #[test]
 fn a_request_that_changes_something_is_never_repeated_when_its_connection_is_dropped() {
     let target = that_drops_every_second_request();
-    let proxy = Proxy::to(&target);
+    let proxy = proxy_to(&target);
     let mut answers = Vec::new();
     for method in ["POST", "PUT", "PATCH", "DELETE"] {
         for number in 0..4 {
@@ -97,7 +97,7 @@ fn a_request_that_changes_something_is_never_repeated_when_its_connection_is_dro
 #[test]
 fn a_get_that_names_another_method_is_never_repeated_when_its_connection_is_dropped() {
     let target = Recorder::answering(|_, _| Err(io::ErrorKind::ConnectionReset.into()));
-    let proxy = Proxy::to(&target);
+    let proxy = proxy_to(&target);
     let headers = [
         "X-HTTP-Method-Override: DELETE",
         "x-http-method-override: PATCH",
@@ -115,7 +115,7 @@ fn a_get_that_names_another_method_is_never_repeated_when_its_connection_is_drop
 #[test]
 fn a_safe_request_to_a_target_that_drops_every_connection_ends_with_503() {
     let target = Recorder::answering(|_, _| Err(io::ErrorKind::ConnectionReset.into()));
-    let proxy = Proxy::to(&target);
+    let proxy = proxy_to(&target);
     let message = unavailable(&proxy.send(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"));
     assert!(
         message.contains("disconnect/reset before headers"),
@@ -165,9 +165,9 @@ fn an_answer_that_breaks_the_rules_of_http_is_503_although_the_write_was_taken()
             .ok()
             .and_then(|at: usize| answers.get(at))
             .unwrap();
-        write!(connection.stream, "HTTP/1.1 {answer}")
+        write!(connection.stream(), "HTTP/1.1 {answer}")
     });
-    let proxy = Proxy::to(&target);
+    let proxy = proxy_to(&target);
     for (number, (answer, status)) in answers.iter().enumerate() {
         let request = format!("POST /{number} HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc");
         let response = proxy.send(request.as_bytes());
@@ -183,15 +183,17 @@ fn an_answer_that_breaks_the_rules_of_http_is_503_although_the_write_was_taken()
 #[test]
 fn a_connection_that_the_target_closed_while_idle_costs_no_request() {
     let target = Recorder::answering(|_, connection| {
-        connection.stream.write_all(OK)?;
+        connection.send(Recorder::OK)?;
         // Closed after each answer without a word, as an idle time-out does.
         Err(io::ErrorKind::ConnectionAborted.into())
     });
-    let proxy = Proxy::to(&target);
-    let mut client = Connection::to(proxy.port);
+    let proxy = proxy_to(&target);
+    let mut client = Connection::open(proxy.port()).expect("a connection");
     for _ in 0..20 {
-        client.send(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
-        assert_eq!(client.response("GET").status(), 200);
+        client
+            .send(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+            .expect("the proxy takes it");
+        assert_eq!(client.answer_to("GET").expect("an answer").status(), 200);
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     assert_eq!(target.received().len(), 20);
@@ -200,14 +202,14 @@ fn a_connection_that_the_target_closed_while_idle_costs_no_request() {
 #[test]
 fn an_answer_that_breaks_off_is_not_taken_for_a_whole_one() {
     let target = Recorder::answering(|_, connection| {
-        connection
-            .stream
-            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")?;
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")?;
         Err(io::ErrorKind::ConnectionAborted.into())
     });
-    let proxy = Proxy::to(&target);
-    let mut client = Connection::to(proxy.port);
-    client.send(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+    let proxy = proxy_to(&target);
+    let mut client = Connection::open(proxy.port()).expect("a connection");
+    client
+        .send(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+        .expect("the proxy takes it");
     let mut head = client.head().unwrap();
     assert_eq!(head.status(), 200);
     assert!(client.body(&mut head).is_err());
@@ -219,18 +221,18 @@ fn the_targets_own_refusal_passes_as_it_is() {
         let status = request.start.split('/').nth(1).unwrap_or_default();
         let status = status.split(' ').next().unwrap_or_default();
         write!(
-            connection.stream,
+            connection.stream(),
             "HTTP/1.1 {status} No\r\nContent-Length: 4\r\n\r\nmine"
         )
     });
-    let proxy = Proxy::to(&target);
+    let proxy = proxy_to(&target);
     for status in [400, 403, 404, 413, 429, 500, 502, 503, 504, 599] {
         let response = proxy.send(format!("GET /{status} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
         assert_eq!(
             (response.status(), response.text().as_str()),
             (status, "mine")
         );
-        assert_eq!(response.value("retry-after"), None);
+        assert_eq!(response.header("retry-after"), None);
     }
     assert_eq!(target.received().len(), 10);
 }
@@ -238,18 +240,20 @@ fn the_targets_own_refusal_passes_as_it_is() {
 #[test]
 fn a_filter_that_crashed_is_503_and_health_and_metrics_go_on() {
     let directory = tempfile::tempdir().unwrap();
-    let target = Recorder::new();
-    let proxy = Proxy::with(&[
-        ("TARGET_HOST", &format!("http://127.0.0.1:{}", target.port)),
+    let target = Recorder::start();
+    let proxy = proxy_with(&[
+        ("TARGET_HOST", &target.url()),
         (
             "ENTRA_AUTH_MODULE",
-            files::crashing_module(directory.path()).to_str().unwrap(),
+            stand_in::crashing_module(directory.path())
+                .to_str()
+                .unwrap(),
         ),
     ]);
     for _ in 0..3 {
         let response = proxy.send(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
         assert_eq!(
-            (response.status(), response.value("retry-after")),
+            (response.status(), response.header("retry-after")),
             (503, Some("5"))
         );
         assert_eq!(response.json()["error"]["code"], "proxy_unavailable");
@@ -263,6 +267,10 @@ fn a_filter_that_crashed_is_503_and_health_and_metrics_go_on() {
     );
     for path in ["/health", "/metrics"] {
         let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
-        assert_eq!(proxy.status(request.as_bytes()).status(), 200, "{path}");
+        assert_eq!(
+            proxy.send_to_status_port(request.as_bytes()).status(),
+            200,
+            "{path}"
+        );
     }
 }

@@ -6,6 +6,8 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use e2e::raw::{self, Message};
+use e2e::{Memory, Proxy, free_port};
 use http_body_util::Full;
 use hyper::Request;
 use hyper::body::Bytes;
@@ -14,10 +16,12 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
-use crate::support::proxy::{Proxy, free_port};
-use crate::support::wire::{Message, exchange_within};
+use crate::setup::proxy_with;
 
 const GET: &[u8] = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
+
+/// How long a request may be left without an answer before another one is sent.
+const WAIT: Duration = Duration::from_secs(1);
 
 fn error_code(response: &Message) -> String {
     response.json()["error"]["code"]
@@ -61,7 +65,7 @@ fn what_does_not_fit_into_memory_gets_503_and_the_probes_go_on() {
             }
         }
     });
-    let proxy = Proxy::with(&[
+    let proxy = proxy_with(&[
         ("TARGET_HOST", &format!("http://127.0.0.1:{hole_port}")),
         ("MEMORY_LIMIT", "128Mi"),
     ]);
@@ -70,31 +74,31 @@ fn what_does_not_fit_into_memory_gets_503_and_the_probes_go_on() {
     let mut clients = Vec::new();
     let overloaded = || {
         let metrics = proxy
-            .status(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+            .send_to_status_port(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
             .text();
         metrics.contains("stop_accepting_requests_active{} 1")
     };
     let response = loop {
         assert!(Instant::now() < deadline, "{} clients fit", clients.len());
         if !overloaded() {
-            clients.push(begin_large_request(proxy.port));
+            clients.push(begin_large_request(proxy.port()));
             continue;
         }
         // The requests of the flood that were refused give their memory back. Where that has ended the
         // overload before this GET came, it has gone to the target, which never answers.
-        if let Some(response) = exchange_within(Duration::from_secs(1), proxy.port, GET) {
+        if let Some(response) = raw::exchange_within(WAIT, proxy.port(), GET).expect("an answer") {
             break response;
         }
     };
     assert_eq!(
-        (response.status(), response.value("retry-after")),
+        (response.status(), response.header("retry-after")),
         (503, Some("5"))
     );
     assert_eq!(error_code(&response), "proxy_unavailable");
     assert!(response.text().contains("overload"));
     assert_eq!(
         proxy
-            .status(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            .send_to_status_port(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
             .status(),
         200
     );
@@ -124,20 +128,9 @@ fn never_answering() -> u16 {
     port
 }
 
-/// The most memory that the launcher's Envoy has used, in bytes (`proc_pid_status(5)`).
-fn most_memory(proxy: &Proxy) -> u64 {
-    let id = proxy.pid().as_raw_nonzero();
-    let read = |path: String| std::fs::read_to_string(path).unwrap();
-    let envoy = read(format!("/proc/{id}/task/{id}/children"));
-    let status = read(format!("/proc/{}/status", envoy.trim()));
-    let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kilobytes = most.unwrap().trim().strip_suffix(" kB").unwrap();
-    kilobytes.parse::<u64>().unwrap() << 10
-}
-
 /// What Envoy has counted on the proxy's port.
 fn counted(proxy: &Proxy, metric: &str) -> usize {
-    let metrics = proxy.status(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    let metrics = proxy.send_to_status_port(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
     let name = format!("{metric}{{envoy_http_conn_manager_prefix=\"proxy\"}} ");
     let metrics = metrics.text();
     let value = metrics.lines().find_map(|line| line.strip_prefix(&name));
@@ -145,7 +138,9 @@ fn counted(proxy: &Proxy, metric: &str) -> usize {
 }
 
 fn fits(proxy: &Proxy) {
-    let most = most_memory(proxy);
+    let envoy = proxy.envoy().expect("Envoy");
+    let most = Memory::of(envoy.as_raw_nonzero().get().unsigned_abs());
+    let most = most.expect("a process").most;
     println!("{} MiB", most >> 20);
     assert!(most < 256 << 20, "{} MiB", most >> 20);
 }
@@ -156,7 +151,7 @@ fn fits(proxy: &Proxy) {
 fn as_many_unfinished_heads_as_there_may_be_connections_fit_into_the_memory() {
     /// More than may connect.
     const CLIENTS: usize = 2100;
-    let proxy = Proxy::with(&[
+    let proxy = proxy_with(&[
         (
             "TARGET_HOST",
             &format!("http://127.0.0.1:{}", never_answering()),
@@ -167,7 +162,7 @@ fn as_many_unfinished_heads_as_there_may_be_connections_fit_into_the_memory() {
     let head = format!("GET /a HTTP/1.1\r\nHost: x\r\nX-0: {}", "v".repeat(114_000));
     let clients: Vec<TcpStream> = (0..CLIENTS)
         .map(|_| {
-            let mut client = TcpStream::connect(("127.0.0.1", proxy.port)).unwrap();
+            let mut client = TcpStream::connect(("127.0.0.1", proxy.port())).unwrap();
             // Those that are too many are closed.
             let _ = client.write_all(head.as_bytes());
             client
@@ -196,7 +191,7 @@ fn as_many_unfinished_heads_as_there_may_be_connections_fit_into_the_memory() {
 fn a_flood_of_long_http_2_heads_is_refused_before_it_fills_the_memory() {
     const CONNECTIONS: usize = 24;
     const STREAMS: usize = 64;
-    let proxy = Proxy::with(&[
+    let proxy = proxy_with(&[
         (
             "TARGET_HOST",
             &format!("http://127.0.0.1:{}", never_answering()),
@@ -207,7 +202,7 @@ fn a_flood_of_long_http_2_heads_is_refused_before_it_fills_the_memory() {
     Runtime::new().unwrap().block_on(async {
         let mut requests = JoinSet::new();
         for _ in 0..CONNECTIONS {
-            let stream = tokio::net::TcpStream::connect(("127.0.0.1", proxy.port))
+            let stream = tokio::net::TcpStream::connect(("127.0.0.1", proxy.port()))
                 .await
                 .unwrap();
             let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
@@ -238,7 +233,7 @@ fn a_flood_of_long_http_2_heads_is_refused_before_it_fills_the_memory() {
 fn a_flood_of_large_http_2_bodies_is_cut_before_it_fills_the_memory() {
     const CONNECTIONS: usize = 8;
     const STREAMS: usize = 12;
-    let proxy = Proxy::with(&[
+    let proxy = proxy_with(&[
         (
             "TARGET_HOST",
             &format!("http://127.0.0.1:{}", never_answering()),
@@ -248,12 +243,12 @@ fn a_flood_of_large_http_2_bodies_is_cut_before_it_fills_the_memory() {
     let body = Bytes::from(vec![b'x'; 8_000_000]);
     let envoy_is_still_there = |message: &str| {
         let health = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
-        assert_eq!(proxy.status(health).status(), 200, "{message}");
+        assert_eq!(proxy.send_to_status_port(health).status(), 200, "{message}");
     };
     Runtime::new().unwrap().block_on(async {
         let mut requests = JoinSet::new();
         for _ in 0..CONNECTIONS {
-            let stream = tokio::net::TcpStream::connect(("127.0.0.1", proxy.port))
+            let stream = tokio::net::TcpStream::connect(("127.0.0.1", proxy.port()))
                 .await
                 .unwrap();
             let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))

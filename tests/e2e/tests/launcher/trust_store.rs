@@ -5,10 +5,8 @@ use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use e2e::{free_port, stand_in, tools};
 use rcgen::{CertificateParams, KeyPair};
-
-use crate::support::files;
-use crate::support::proxy::free_port;
 
 /// PEM with a certificate in which these bytes have become others.
 fn certificate(old: &[u8], new: &[u8]) -> String {
@@ -35,7 +33,9 @@ fn certificate(old: &[u8], new: &[u8]) -> String {
 #[test]
 fn authorities_that_envoy_refuses_are_a_mistake_of_the_setting_for_run_and_check() {
     let directory = tempfile::tempdir().unwrap();
-    let module = files::module(directory.path()).display().to_string();
+    let module = stand_in::passive_module(directory.path())
+        .display()
+        .to_string();
     let nobody = format!("http://127.0.0.1:{}", free_port());
     let store = directory.path().join("ca.pem");
     // rcgen's own date and name.
@@ -50,7 +50,7 @@ fn authorities_that_envoy_refuses_are_a_mistake_of_the_setting_for_run_and_check
             ("check", "debug", 64),
             ("run", "warning", 64),
         ] {
-            let output = Command::new(files::LAUNCHER)
+            let output = Command::new(tools::launcher())
                 .arg(command)
                 .env_clear()
                 // Tokens are asked for without TLS.
@@ -59,7 +59,7 @@ fn authorities_that_envoy_refuses_are_a_mistake_of_the_setting_for_run_and_check
                 .env("ENTRA_AUTH_MODULE", &module)
                 .env("AZURE_POD_IDENTITY_AUTHORITY_HOST", &nobody)
                 .env("SSL_CERT_FILE", &store)
-                .env("ENVOY_BINARY", files::envoy())
+                .env("ENVOY_BINARY", tools::envoy())
                 .env("LOG_LEVEL", level)
                 .env("LISTENING_PORT", free_port().to_string())
                 .env("STATUS_PORT", free_port().to_string())

@@ -1,11 +1,10 @@
 //! A configuration file with more than one target and port: where each request goes, and that each
 //! target's settings are its own.
 
-use std::io::Write;
+use e2e::raw::{self, Message};
+use e2e::{Proxy, Recorder, free_port};
 
-use crate::support::proxy::{Proxy, free_port};
-use crate::support::recorder::Recorder;
-use crate::support::wire::{Message, exchange};
+use crate::setup::{launch_of_file, proxy_of_file, wait_for_end};
 
 /// Two targets on two hosts, one port for each, and a third for both by their `Host`.
 struct Two {
@@ -18,7 +17,7 @@ struct Two {
 impl Two {
     /// With more fields for each target.
     fn with(answer: &'static [u8], of_one: &str, of_other: &str) -> Self {
-        let recorder = || Recorder::answering(move |_, peer| peer.stream.write_all(answer));
+        let recorder = || Recorder::answering(move |_, peer| peer.send(answer));
         let (one, other) = (recorder(), recorder());
         let ports = [free_port(), free_port(), free_port()];
         let [first, second, third] = ports;
@@ -32,9 +31,10 @@ listeners:
 - {{ port: {second}, target: other }}
 - {{ port: {third}, targets: [one, other] }}
 ",
-            one.port, other.port
+            one.port(),
+            other.port()
         );
-        let proxy = Proxy::of_file(&text, first);
+        let proxy = proxy_of_file(&text, first);
         Self {
             one,
             other,
@@ -45,8 +45,8 @@ listeners:
 
     fn hosts(&self) -> [String; 2] {
         [
-            format!("127.0.0.1:{}", self.one.port),
-            format!("localhost:{}", self.other.port),
+            format!("127.0.0.1:{}", self.one.port()),
+            format!("localhost:{}", self.other.port()),
         ]
     }
 
@@ -61,7 +61,7 @@ const FORBIDDEN: &[u8] = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno
 
 fn get(port: u16, path: &str, host: &str, more: &str) -> Message {
     let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{more}\r\n");
-    exchange(port, request.as_bytes())
+    raw::exchange(port, request.as_bytes()).expect("an answer")
 }
 
 #[test]
@@ -72,8 +72,11 @@ fn each_port_leads_to_its_target_whatever_the_host() {
         assert_eq!(two.seen(), expected);
     }
     let [one, other] = two.hosts();
-    assert_eq!(two.one.last_request().value("host"), Some(one.as_str()));
-    assert_eq!(two.other.last_request().value("host"), Some(other.as_str()));
+    assert_eq!(two.one.last_request().header("host"), Some(one.as_str()));
+    assert_eq!(
+        two.other.last_request().header("host"),
+        Some(other.as_str())
+    );
     assert_eq!(two.other.last_request().start, "GET /a?b HTTP/1.1");
 }
 
@@ -90,7 +93,10 @@ fn a_port_with_targets_leads_to_the_one_that_the_host_names() {
         assert_eq!(get(port, "/", host, "").status(), 200, "{host}");
         assert_eq!(two.seen(), expected, "{host}");
     }
-    assert_eq!(two.other.last_request().value("host"), Some(other.as_str()));
+    assert_eq!(
+        two.other.last_request().header("host"),
+        Some(other.as_str())
+    );
 }
 
 #[test]
@@ -107,7 +113,7 @@ fn another_host_is_refused_as_misdirected_and_seen_by_no_target() {
     ] {
         let refused = get(port, "/", host, "Authorization: Bearer x\r\n");
         assert_eq!(refused.status(), 421, "{host}");
-        assert_eq!(refused.value("content-type"), Some("application/json"));
+        assert_eq!(refused.header("content-type"), Some("application/json"));
         let error = &refused.json()["error"];
         assert_eq!(error["code"], "unknown_host");
         let message = error["message"].as_str().expect("a message");
@@ -117,7 +123,7 @@ fn another_host_is_refused_as_misdirected_and_seen_by_no_target() {
         );
     }
     // HTTP/1.0 may come without one, and then nobody is named.
-    let without = exchange(port, b"GET / HTTP/1.0\r\n\r\n");
+    let without = raw::exchange(port, b"GET / HTTP/1.0\r\n\r\n").expect("an answer");
     assert!((400..500).contains(&without.status()), "{without:?}");
     assert_eq!(two.seen(), [0, 0]);
     // Probes name the pod's address.
@@ -153,7 +159,7 @@ fn each_target_says_whose_403_become_503_where_they_share_a_port_too() {
         if expected[2] == 503 {
             let answer = get(shared, "/", &other, "");
             assert_eq!(answer.json()["error"]["code"], "target_refuses_identity");
-            assert_eq!(answer.value("retry-after"), Some("30"));
+            assert_eq!(answer.header("retry-after"), Some("30"));
         }
     }
 }
@@ -173,10 +179,10 @@ fn each_target_gets_its_own_headers() {
         get(two.ports[2], "/", host, "X-A: of-client\r\n");
         let target = if host == &one { &two.one } else { &two.other };
         let request = target.last_request();
-        let values = ["x-a", "x-b"].map(|name| request.value(name));
+        let values = ["x-a", "x-b"].map(|name| request.header(name));
         assert_eq!(values, expected, "{host}");
     }
-    assert!(!two.proxy.stderr().contains("the-secret"));
+    assert!(!two.proxy.process().stderr().contains("the-secret"));
 }
 
 #[test]
@@ -190,9 +196,9 @@ listeners: [{{ port: {}, target: one }}, {{ port: {port}, target: one }}]
 ",
         free_port()
     );
-    let mut proxy = Proxy::start_of_file(&text, port, &[]);
-    assert_eq!(proxy.wait().code(), Some(64));
-    let said = proxy.stderr();
+    let mut proxy = launch_of_file(&text, port, &[]);
+    assert_eq!(wait_for_end(&mut proxy).code(), Some(64));
+    let said = proxy.process().stderr();
     let expected = format!("listeners[1].port: is {port}, which cannot be listened on");
     assert!(said.contains(&expected), "{said}");
 }

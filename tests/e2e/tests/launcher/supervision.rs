@@ -4,35 +4,19 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::time::Duration;
 
-use rustix::process::Signal;
+use e2e::{Proxy, Recorder, eventually, free_port};
+use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::proxy::{Proxy, accepts, free_port};
-use crate::support::recorder::Recorder;
+use crate::setup::{accepts, launch_of_file, launch_with, proxy_to, proxy_with, wait_for_end};
 
-/// The process ids of a process's children (proc(5): the fourth field of `stat`).
-fn children(parent: u32) -> Vec<u32> {
-    fs::read_dir("/proc")
-        .expect("a system with /proc")
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
-        .filter(|pid| {
-            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-            after_name.split_whitespace().nth(1) == Some(parent.to_string().as_str())
-        })
-        .collect()
+fn envoy_of(proxy: &Proxy) -> Pid {
+    proxy.envoy().expect("one child")
 }
 
-fn envoy_of(proxy: &Proxy) -> u32 {
-    let launcher = proxy.pid().as_raw_nonzero().get().unsigned_abs();
-    let children = children(launcher);
-    assert_eq!(children.len(), 1);
-    children[0]
-}
-
-fn is_gone(pid: u32) -> bool {
+fn is_gone(pid: Pid) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // A zombie has ended, too; whoever adopted it collects it.
     stat.is_empty()
@@ -42,19 +26,9 @@ fn is_gone(pid: u32) -> bool {
 }
 
 fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !is_so() {
-        assert!(Instant::now() < deadline, "not within 10 s: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-fn run_dir(proxy: &Proxy) -> PathBuf {
-    fs::read_dir(proxy.temporary_directory())
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .find(|path| path.is_dir())
-        .expect("a private directory")
+    eventually(Duration::from_secs(10), what, || {
+        is_so().then_some(()).ok_or("not yet")
+    });
 }
 
 fn mode(path: &Path) -> u32 {
@@ -64,23 +38,28 @@ fn mode(path: &Path) -> u32 {
 #[test]
 fn a_signal_to_the_launcher_ends_envoy_and_everything_with_it() {
     for signal in [Signal::TERM, Signal::INT] {
-        let target = Recorder::new();
-        let mut proxy = Proxy::to(&target);
+        let target = Recorder::start();
+        let mut proxy = proxy_to(&target);
         let envoy = envoy_of(&proxy);
-        let run_dir = run_dir(&proxy);
-        proxy.signal(signal);
-        assert_eq!(proxy.wait().code(), Some(0), "{}", proxy.stderr());
+        let run_folder = proxy.run_folder();
+        proxy.process().signal(signal);
+        assert_eq!(
+            wait_for_end(&mut proxy).code(),
+            Some(0),
+            "{}",
+            proxy.process().stderr()
+        );
         assert!(is_gone(envoy));
-        assert!(!run_dir.exists());
-        assert!(!accepts(proxy.port) && !accepts(proxy.status_port));
+        assert!(!run_folder.exists());
+        assert!(!accepts(proxy.port()) && !accepts(proxy.status_port()));
     }
 }
 
 #[test]
 fn a_hangup_does_not_end_envoy() {
-    let target = Recorder::new();
-    let proxy = Proxy::to(&target);
-    proxy.signal(Signal::HUP);
+    let target = Recorder::start();
+    let proxy = proxy_to(&target);
+    proxy.process().signal(Signal::HUP);
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(
         proxy.send(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n").status(),
@@ -90,22 +69,21 @@ fn a_hangup_does_not_end_envoy() {
 
 #[test]
 fn a_killed_envoy_ends_the_launcher_with_the_signals_code() {
-    let target = Recorder::new();
-    let mut proxy = Proxy::to(&target);
-    let envoy = rustix::process::Pid::from_raw(envoy_of(&proxy).cast_signed()).unwrap();
-    rustix::process::kill_process(envoy, Signal::KILL).unwrap();
-    assert_eq!(proxy.wait().code(), Some(137));
+    let target = Recorder::start();
+    let mut proxy = proxy_to(&target);
+    kill_process(envoy_of(&proxy), Signal::KILL).unwrap();
+    assert_eq!(wait_for_end(&mut proxy).code(), Some(137));
 }
 
 #[test]
 fn a_killed_launcher_leaves_no_envoy_behind() {
-    let target = Recorder::new();
-    let mut proxy = Proxy::to(&target);
+    let target = Recorder::start();
+    let mut proxy = proxy_to(&target);
     let envoy = envoy_of(&proxy);
-    proxy.signal(Signal::KILL);
-    assert_eq!(proxy.wait().signal(), Some(9));
+    proxy.process().signal(Signal::KILL);
+    assert_eq!(wait_for_end(&mut proxy).signal(), Some(9));
     wait_until("Envoy has ended", || is_gone(envoy));
-    wait_until("its sockets are closed", || !accepts(proxy.port));
+    wait_until("its sockets are closed", || !accepts(proxy.port()));
 }
 
 #[test]
@@ -113,15 +91,18 @@ fn an_envoy_that_cannot_start_ends_the_launcher_with_its_code() {
     let directory = tempfile::tempdir().unwrap();
     let damaged = directory.path().join("damaged.wasm");
     fs::write(&damaged, b"\0asm\x01\0\0\0damaged").unwrap();
-    let mut proxy = Proxy::start(&[
+    let mut proxy = launch_with(&[
         ("TARGET_HOST", "http://127.0.0.1:1"),
         ("ENTRA_AUTH_MODULE", damaged.to_str().unwrap()),
     ]);
-    assert_eq!(proxy.wait().code(), Some(1));
+    assert_eq!(wait_for_end(&mut proxy).code(), Some(1));
     assert!(
-        proxy.stderr().contains("Unable to create Wasm plugin"),
+        proxy
+            .process()
+            .stderr()
+            .contains("Unable to create Wasm plugin"),
         "{}",
-        proxy.stderr()
+        proxy.process().stderr()
     );
 }
 
@@ -130,22 +111,26 @@ fn a_port_that_is_taken_is_told_by_its_variable() {
     let taken = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     for variable in ["LISTENING_PORT", "STATUS_PORT"] {
-        let mut proxy = Proxy::start(&[("TARGET_HOST", "http://127.0.0.1:1"), (variable, &port)]);
-        assert_eq!(proxy.wait().code(), Some(64));
+        let mut proxy = launch_with(&[("TARGET_HOST", "http://127.0.0.1:1"), (variable, &port)]);
+        assert_eq!(wait_for_end(&mut proxy).code(), Some(64));
         let told = format!("{variable} is {port}, which cannot be listened on");
-        assert!(proxy.stderr().contains(&told), "{}", proxy.stderr());
+        assert!(
+            proxy.process().stderr().contains(&told),
+            "{}",
+            proxy.process().stderr()
+        );
     }
 }
 
 #[test]
 fn a_second_proxy_does_not_take_a_part_of_the_connections() {
-    let target = Recorder::new();
-    let first = Proxy::to(&target);
-    let mut second = Proxy::start(&[
+    let target = Recorder::start();
+    let first = proxy_to(&target);
+    let mut second = launch_with(&[
         ("TARGET_HOST", "http://127.0.0.1:1"),
-        ("LISTENING_PORT", &first.port.to_string()),
+        ("LISTENING_PORT", &first.port().to_string()),
     ]);
-    assert_eq!(second.wait().code(), Some(64));
+    assert_eq!(wait_for_end(&mut second).code(), Some(64));
     assert_eq!(
         first.send(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n").status(),
         200
@@ -154,23 +139,20 @@ fn a_second_proxy_does_not_take_a_part_of_the_connections() {
 
 #[test]
 fn only_this_user_can_enter_the_directory_of_the_run() {
-    let target = Recorder::new();
-    let proxy = Proxy::to(&target);
-    let run_dir = run_dir(&proxy);
-    assert_eq!(mode(&run_dir), 0o700);
-    assert_eq!(mode(&run_dir.join("bootstrap.json")), 0o600);
-    let socket = run_dir.join("admin.sock");
+    let target = Recorder::start();
+    let proxy = proxy_to(&target);
+    let run_folder = proxy.run_folder();
+    assert_eq!(mode(&run_folder), 0o700);
+    assert_eq!(mode(&run_folder.join("bootstrap.json")), 0o600);
+    let socket = run_folder.join("admin.sock");
     assert!(fs::metadata(&socket).unwrap().file_type().is_socket());
     assert_eq!(mode(&socket), 0o600);
 }
 
 #[test]
 fn a_read_only_place_for_temporary_files_does_not_stop_the_launcher() {
-    let target = Recorder::new();
-    let proxy = Proxy::with(&[
-        ("TARGET_HOST", &format!("http://127.0.0.1:{}", target.port)),
-        ("TMPDIR", "/proc"),
-    ]);
+    let target = Recorder::start();
+    let proxy = proxy_with(&[("TARGET_HOST", &target.url()), ("TMPDIR", "/proc")]);
     assert_eq!(
         proxy.send(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n").status(),
         200
@@ -179,8 +161,8 @@ fn a_read_only_place_for_temporary_files_does_not_stop_the_launcher() {
 
 #[test]
 fn envoy_may_have_as_many_connections_open_as_the_system_allows() {
-    let target = Recorder::new();
-    let proxy = Proxy::to(&target);
+    let target = Recorder::start();
+    let proxy = proxy_to(&target);
     let limits = fs::read_to_string(format!("/proc/{}/limits", envoy_of(&proxy))).unwrap();
     let line = limits
         .lines()
@@ -225,10 +207,10 @@ fn as_pairs<'a>(variables: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a st
 fn a_token_sidecar_that_refuses_its_settings_ends_the_launcher_with_its_code() {
     let directory = tempfile::tempdir().unwrap();
     let variables = with_sidecar(directory.path(), "echo 'the sidecar says why' >&2; exit 64");
-    let mut proxy = Proxy::start(&as_pairs(&variables));
-    assert_eq!(proxy.wait().code(), Some(64));
-    assert!(proxy.stderr().contains("the sidecar says why"));
-    assert!(!accepts(proxy.port));
+    let mut proxy = launch_with(&as_pairs(&variables));
+    assert_eq!(wait_for_end(&mut proxy).code(), Some(64));
+    assert!(proxy.process().stderr().contains("the sidecar says why"));
+    assert!(!accepts(proxy.port()));
 }
 
 #[test]
@@ -240,12 +222,12 @@ fn a_token_sidecar_that_dies_is_started_again_and_sees_its_own_variables_only() 
         seen.display()
     );
     let variables = with_sidecar(directory.path(), &script);
-    let proxy = Proxy::with(&as_pairs(&variables));
+    let proxy = proxy_with(&as_pairs(&variables));
     let text = || fs::read_to_string(&seen).unwrap_or_default();
     wait_until("three starts", || {
         text().lines().filter(|line| *line == "start").count() >= 3
     });
-    let told = proxy.stderr();
+    let told = proxy.process().stderr();
     for pause in ["500ms", "1s"] {
         let line = format!(
             "the token-sidecar of application abcd1234-1243-abcd-9876-1234abcd5678 ended with code 7; \
@@ -314,7 +296,7 @@ fn a_token_sidecar_that_dies_while_the_first_answer_of_another_is_awaited_is_sta
         identity("second", "2"),
     );
     let program = value("TOKEN_SIDECAR_BINARY");
-    let proxy = Proxy::start_of_file(&file, port, &[("TOKEN_SIDECAR_BINARY", &program)]);
+    let proxy = launch_of_file(&file, port, &[("TOKEN_SIDECAR_BINARY", &program)]);
     let started = || fs::read_to_string(&starts).unwrap_or_default();
     wait_until("the first start", || started().ends_with('\n'));
     let socket = UnixListener::bind(started().trim_end()).unwrap();
@@ -324,11 +306,11 @@ fn a_token_sidecar_that_dies_while_the_first_answer_of_another_is_awaited_is_sta
     fs::write(&die, "").unwrap();
     wait_until("a second start", || started().lines().count() >= 2);
     assert!(
-        !proxy.stderr().contains("does not answer yet"),
+        !proxy.process().stderr().contains("does not answer yet"),
         "the other one was no longer awaited:\n{}",
-        proxy.stderr()
+        proxy.process().stderr()
     );
-    proxy.signal(Signal::TERM);
+    proxy.process().signal(Signal::TERM);
 }
 
 #[test]
@@ -337,21 +319,25 @@ fn a_token_sidecar_that_is_missing_is_told_by_its_variable() {
     let mut variables = with_sidecar(directory.path(), "");
     variables.retain(|(name, _)| *name != "TOKEN_SIDECAR_BINARY");
     variables.push(("TOKEN_SIDECAR_BINARY", "/nowhere/token-sidecar".to_owned()));
-    let mut proxy = Proxy::start(&as_pairs(&variables));
-    assert_eq!(proxy.wait().code(), Some(64));
+    let mut proxy = launch_with(&as_pairs(&variables));
+    assert_eq!(wait_for_end(&mut proxy).code(), Some(64));
     let told = "TOKEN_SIDECAR_BINARY is \"/nowhere/token-sidecar\", which cannot be read";
-    assert!(proxy.stderr().contains(told), "{}", proxy.stderr());
+    assert!(
+        proxy.process().stderr().contains(told),
+        "{}",
+        proxy.process().stderr()
+    );
 }
 
 #[test]
 fn the_key_of_app_service_is_in_a_private_file_and_in_no_environment_of_envoy() {
-    let target = Recorder::new();
-    let proxy = Proxy::with(&[
-        ("TARGET_HOST", &format!("http://127.0.0.1:{}", target.port)),
+    let target = Recorder::start();
+    let proxy = proxy_with(&[
+        ("TARGET_HOST", &target.url()),
         ("IDENTITY_ENDPOINT", "http://127.0.0.1:1/msi/token"),
         ("IDENTITY_HEADER", "key-of-app-service"),
     ]);
-    let file = run_dir(&proxy).join("identity-header");
+    let file = proxy.run_folder().join("identity-header");
     assert_eq!(fs::read_to_string(&file).unwrap(), "key-of-app-service");
     assert_eq!(mode(&file), 0o600);
     let environment = fs::read(format!("/proc/{}/environ", envoy_of(&proxy))).unwrap();

@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 use std::thread;
 
+use e2e::credentials::Authority;
+use e2e::secure_target::{SecureTarget, Tls};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule,
 };
 
-use crate::support::proxy::Proxy;
-use crate::support::secure_target::{Authority, Tls};
+use crate::setup::{launch_with, proxy_with, wait_for_end};
 
 /// Runs it on a thread that, with all processes that it starts, can have no IPv6 socket.
 fn without_ipv6<T: Send>(run: impl FnOnce() -> T + Send) -> T {
@@ -49,17 +50,19 @@ fn a_name_with_addresses_of_ipv6_too_is_reached() {
         let error = std::net::TcpListener::bind("[::]:0").expect_err("IPv6");
         assert_eq!(error.raw_os_error(), Some(libc::EAFNOSUPPORT));
 
-        let directory = tempfile::tempdir().unwrap();
-        let authority = Authority::new(directory.path());
-        let target = authority.target(&["localhost"], &["h2"], Tls::Current);
-        let proxy = Proxy::with(&[
-            ("TARGET_HOST", &format!("https://localhost:{}", target.port)),
-            ("SSL_CERT_FILE", authority.file.to_str().unwrap()),
+        let authority = Authority::new("trusted");
+        let target = SecureTarget::start(&authority, &["localhost"], &["h2"], Tls::Current);
+        let proxy = proxy_with(&[
+            (
+                "TARGET_HOST",
+                &format!("https://localhost:{}", target.port()),
+            ),
+            ("SSL_CERT_FILE", authority.file().to_str().unwrap()),
             // Nobody is there; what counts is that it is looked for.
             ("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://localhost:9"),
         ]);
         let response = proxy.send(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
-        assert_eq!(response.text(), "hello", "{}", proxy.stderr());
+        assert_eq!(response.text(), "hello", "{}", proxy.process().stderr());
     });
 }
 
@@ -82,9 +85,18 @@ fn an_address_of_ipv6_is_refused_by_the_name_of_its_setting() {
                 "LISTENING_ADDRESS is ::1, which cannot be listened on",
             ),
         ] {
-            let mut proxy = Proxy::start(&variables);
-            assert_eq!(proxy.wait().code(), Some(64), "{}", proxy.stderr());
-            assert!(proxy.stderr().contains(said), "{}", proxy.stderr());
+            let mut proxy = launch_with(&variables);
+            assert_eq!(
+                wait_for_end(&mut proxy).code(),
+                Some(64),
+                "{}",
+                proxy.process().stderr()
+            );
+            assert!(
+                proxy.process().stderr().contains(said),
+                "{}",
+                proxy.process().stderr()
+            );
         }
     });
 }

@@ -1,15 +1,14 @@
 //! Method, path, query and version: what the client asks for is what the target is asked.
 
-use std::io::Write;
+use e2e::Recorder;
+use e2e::raw::Connection;
 
-use crate::support::proxy::Proxy;
-use crate::support::recorder::Recorder;
-use crate::support::wire::Connection;
+use crate::setup::proxy_to;
 
 #[test]
 fn paths_and_queries_pass_byte_for_byte() {
-    let target = Recorder::new();
-    let proxy = Proxy::to(&target);
+    let target = Recorder::start();
+    let proxy = proxy_to(&target);
     let long_query = format!("/api/v1/query?query={}", "q".repeat(8 << 10));
     let paths = [
         "/",
@@ -45,8 +44,8 @@ fn paths_and_queries_pass_byte_for_byte() {
 
 #[test]
 fn every_method_passes() {
-    let target = Recorder::new();
-    let proxy = Proxy::to(&target);
+    let target = Recorder::start();
+    let proxy = proxy_to(&target);
     let methods = [
         "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "REPORT", "PURGE",
         "X-CUSTOM", "get",
@@ -66,58 +65,54 @@ fn every_method_passes() {
 #[test]
 fn a_head_response_keeps_the_length_of_the_body_it_does_not_have() {
     let target = Recorder::answering(|_, connection| {
-        use std::io::Write;
-        connection
-            .stream
-            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 123\r\n\r\n")
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 123\r\n\r\n")
     });
-    let proxy = Proxy::to(&target);
+    let proxy = proxy_to(&target);
     let response = proxy.send(b"HEAD /a HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_eq!(target.only_request().start, "HEAD /a HTTP/1.1");
-    assert_eq!(response.value("content-length"), Some("123"));
+    assert_eq!(response.header("content-length"), Some("123"));
 }
 
 #[test]
 fn http_1_0_is_served_with_and_without_a_host() {
     let target = Recorder::answering(|_, connection| {
-        use std::io::Write;
         let chunked =
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
-        connection.stream.write_all(chunked)
+        connection.send(chunked)
     });
-    let proxy = Proxy::to(&target);
+    let proxy = proxy_to(&target);
     for request in [
         "GET /a HTTP/1.0\r\n\r\n",
         "GET /a HTTP/1.0\r\nHost: x\r\n\r\n",
     ] {
         let response = proxy.send(request.as_bytes());
         assert_eq!(response.start, "HTTP/1.0 200 OK");
-        assert_eq!(response.value("transfer-encoding"), None);
+        assert_eq!(response.header("transfer-encoding"), None);
         assert_eq!(response.text(), "hello");
 
         let received = target.last_request();
         assert_eq!(received.start, "GET /a HTTP/1.1");
-        let host = format!("127.0.0.1:{}", target.port);
-        assert_eq!(received.value("host"), Some(host.as_str()));
+        let host = format!("127.0.0.1:{}", target.port());
+        assert_eq!(received.header("host"), Some(host.as_str()));
     }
 }
 
 #[test]
 fn a_client_that_takes_us_for_a_forward_proxy_reaches_the_target() {
-    let target = Recorder::new();
-    let proxy = Proxy::to(&target);
+    let target = Recorder::start();
+    let proxy = proxy_to(&target);
     let response = proxy.send(b"GET http://elsewhere.example/a//b?c HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_eq!(response.status(), 200);
     let received = target.only_request();
     assert_eq!(received.start, "GET /a//b?c HTTP/1.1");
-    let host = format!("127.0.0.1:{}", target.port);
-    assert_eq!(received.value("host"), Some(host.as_str()));
+    let host = format!("127.0.0.1:{}", target.port());
+    assert_eq!(received.header("host"), Some(host.as_str()));
 }
 
 #[test]
 fn an_offer_to_switch_to_another_protocol_is_declined_and_the_request_served() {
-    let target = Recorder::new();
-    let proxy = Proxy::to(&target);
+    let target = Recorder::start();
+    let proxy = proxy_to(&target);
     let offers = [
         // As Java's HttpClient does by default (RFC 7540 §3.2).
         "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
@@ -147,26 +142,26 @@ fn an_offer_to_switch_to_another_protocol_is_declined_and_the_request_served() {
             );
             let received = target.last_request();
             for name in ["connection", "upgrade", "http2-settings"] {
-                assert_eq!(received.value(name), None, "{method} {offer}");
+                assert_eq!(received.header(name), None, "{method} {offer}");
             }
             assert_eq!(received.text(), if body.is_empty() { "" } else { "abc" });
         }
     }
     let probe =
         b"GET /health HTTP/1.1\r\nHost: x\r\nUpgrade: TLS/1.2\r\nConnection: Upgrade\r\n\r\n";
-    assert_eq!(proxy.status(probe).status(), 200);
+    assert_eq!(proxy.send_to_status_port(probe).status(), 200);
 }
 
 #[test]
 fn what_a_target_says_of_upgrades_stays_between_it_and_us() {
     // As Apache httpd with mod_http2 does.
     let target = Recorder::answering(|_, connection| {
-        connection.stream.write_all(
+        connection.send(
             b"HTTP/1.1 200 OK\r\nUpgrade: h2,h2c\r\nConnection: Upgrade\r\n\
               Content-Length: 5\r\n\r\nhello",
         )
     });
-    let proxy = Proxy::to(&target);
+    let proxy = proxy_to(&target);
     for offer in ["", "Upgrade: TLS/1.2\r\nConnection: Upgrade\r\n"] {
         let request = format!("GET /a HTTP/1.1\r\nHost: x\r\n{offer}\r\n");
         let response = proxy.send(request.as_bytes());
@@ -174,14 +169,14 @@ fn what_a_target_says_of_upgrades_stays_between_it_and_us() {
             (response.status(), response.text().as_str()),
             (200, "hello")
         );
-        assert_eq!(response.value("upgrade"), None);
+        assert_eq!(response.header("upgrade"), None);
     }
 }
 
 #[test]
 fn what_envoy_cannot_forward_is_refused_with_a_reason() {
-    let target = Recorder::new();
-    let proxy = Proxy::to(&target);
+    let target = Recorder::start();
+    let proxy = proxy_to(&target);
     let cases = [
         ("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", 404),
         (
@@ -218,12 +213,14 @@ fn what_envoy_cannot_forward_is_refused_with_a_reason() {
 
 #[test]
 fn many_requests_go_over_one_connection() {
-    let target = Recorder::new();
-    let proxy = Proxy::to(&target);
-    let mut client = Connection::to(proxy.port);
+    let target = Recorder::start();
+    let proxy = proxy_to(&target);
+    let mut client = Connection::open(proxy.port()).expect("a connection");
     for number in 0..50 {
-        client.send(format!("GET /{number} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
-        assert_eq!(client.response("GET").text(), "hello");
+        client
+            .send(format!("GET /{number} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes())
+            .expect("the proxy takes it");
+        assert_eq!(client.answer_to("GET").expect("an answer").text(), "hello");
         assert_eq!(
             target.last_request().start,
             format!("GET /{number} HTTP/1.1")

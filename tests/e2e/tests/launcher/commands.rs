@@ -5,19 +5,18 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
+use e2e::credentials::Authority;
+use e2e::{free_port, stand_in, tools};
 use tempfile::TempDir;
 
-use crate::support::bootstrap::with_parsed_configurations;
-use crate::support::files;
-use crate::support::proxy::free_port;
-use crate::support::secure_target::Authority;
+use crate::bootstrap::with_parsed_configurations;
 
 const ID: &str = "abcd1234-1243-abcd-9876-1234abcd5678";
 const TARGET: &str = "abc.eastus-1.metrics.ingest.monitor.azure.com";
 
 /// Runs the launcher with these variables and no others.
 fn launcher(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
-    Command::new(files::LAUNCHER)
+    Command::new(tools::launcher())
         .args(arguments)
         .env_clear()
         .envs(variables.iter().copied())
@@ -29,22 +28,27 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// A directory with a filter and a trust store, and the variables that name them.
+/// A directory with a module, and a trust store.
 struct Place {
     directory: TempDir,
     module: String,
     store: String,
+    // Dropped with this: its file is the trust store.
+    _authority: Authority,
 }
 
 impl Place {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let module = files::module(directory.path()).display().to_string();
-        let store = Authority::new(directory.path()).file.display().to_string();
+        let module = stand_in::passive_module(directory.path())
+            .display()
+            .to_string();
+        let authority = Authority::new("trusted");
         Self {
             directory,
             module,
-            store,
+            store: authority.file().display().to_string(),
+            _authority: authority,
         }
     }
 
@@ -186,7 +190,7 @@ fn mistakes_of_the_file_and_of_the_environment_are_told_at_once_with_exit_code_6
                 ("ENTRA_AUTH_MODULE", &place.module),
                 ("TARGET_HOST", TARGET),
                 ("DRAIN_SECONDS", "x"),
-                ("ENVOY_BINARY", files::envoy().to_str().unwrap()),
+                ("ENVOY_BINARY", tools::envoy().to_str().unwrap()),
             ],
         );
         assert_eq!(output.status.code(), Some(64));
@@ -222,7 +226,7 @@ fn an_address_that_is_not_of_this_machine_is_told_by_name() {
                 ("IDENTITY_TYPE", "systemAssigned"),
                 ("ENTRA_AUTH_MODULE", &place.module),
                 ("SSL_CERT_FILE", &place.store),
-                ("ENVOY_BINARY", files::envoy().to_str().unwrap()),
+                ("ENVOY_BINARY", tools::envoy().to_str().unwrap()),
                 ("LISTENING_PORT", &free_port().to_string()),
                 ("STATUS_PORT", &free_port().to_string()),
                 (other, "127.0.0.1"),
@@ -251,7 +255,7 @@ fn a_temporary_directory_with_too_long_a_path_is_told_with_the_bytes_that_it_may
                 ("IDENTITY_TYPE", "systemAssigned"),
                 ("ENTRA_AUTH_MODULE", &place.module),
                 ("SSL_CERT_FILE", &place.store),
-                ("ENVOY_BINARY", files::envoy().to_str().unwrap()),
+                ("ENVOY_BINARY", tools::envoy().to_str().unwrap()),
                 ("LISTENING_PORT", &free_port().to_string()),
                 ("STATUS_PORT", &free_port().to_string()),
                 ("TMPDIR", directory.to_str().unwrap()),
@@ -410,7 +414,7 @@ fn envoy_accepts_what_every_kind_of_settings_renders() {
             text(&output.stdout).replace("/run/entra-auth-envoy", directory.to_str().unwrap());
         assert!(!bootstrap.contains("key-secret"));
         std::fs::write(&file, bootstrap).unwrap();
-        let validation = Command::new(files::envoy())
+        let validation = Command::new(tools::envoy())
             .args(["--mode", "validate", "--log-level", "warning", "-c"])
             .arg(&file)
             .output()

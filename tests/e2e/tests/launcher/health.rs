@@ -1,21 +1,19 @@
 //! The paths for probes and operators: on the status port, and the two for probes on the proxy
 //! port; everything else of Envoy's own is out of reach.
 
-use std::time::Duration;
+use e2e::Recorder;
 
-use crate::support::proxy::Proxy;
-use crate::support::recorder::Recorder;
-use crate::support::{files, wire};
+use crate::setup::{proxy_to, proxy_with};
 
 #[test]
 fn health_is_answered_on_both_ports_and_never_forwarded() {
-    let target = Recorder::new();
-    let proxy = Proxy::to(&target);
+    let target = Recorder::start();
+    let proxy = proxy_to(&target);
     for path in ["/health", "/health?from=kubelet"] {
         let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
         for response in [
             proxy.send(request.as_bytes()),
-            proxy.status(request.as_bytes()),
+            proxy.send_to_status_port(request.as_bytes()),
         ] {
             assert_eq!((response.status(), response.text().as_str()), (200, "OK\n"));
         }
@@ -27,20 +25,14 @@ fn health_is_answered_on_both_ports_and_never_forwarded() {
 
 #[test]
 fn ready_on_the_proxy_port_is_that_of_the_status_port() {
-    let target = Recorder::new();
-    let proxy = Proxy::to(&target);
-    if files::filter_is_real() {
-        // The answer changes once, when the first token is there.
-        while !wire::answers(proxy.status_port, "/ready") {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
+    let target = Recorder::start();
+    let proxy = proxy_to(&target);
     for method in ["GET", "HEAD"] {
         let request = format!("{method} /ready HTTP/1.1\r\nHost: x\r\n\r\n");
         let here = proxy.send(request.as_bytes());
-        let there = proxy.status(request.as_bytes());
+        let there = proxy.send_to_status_port(request.as_bytes());
         assert_eq!(here.status(), there.status());
-        assert_eq!(here.value("content-type"), there.value("content-type"));
+        assert_eq!(here.header("content-type"), there.header("content-type"));
         assert_eq!(here.text().get(..8), there.text().get(..8));
     }
     assert_eq!(target.received(), []);
@@ -48,8 +40,8 @@ fn ready_on_the_proxy_port_is_that_of_the_status_port() {
 
 #[test]
 fn only_the_exact_paths_and_methods_are_taken_from_the_target() {
-    let target = Recorder::new();
-    let proxy = Proxy::to(&target);
+    let target = Recorder::start();
+    let proxy = proxy_to(&target);
     let requests = [
         "GET /health/ HTTP/1.1",
         "GET /healthz HTTP/1.1",
@@ -72,9 +64,9 @@ fn only_the_exact_paths_and_methods_are_taken_from_the_target() {
 
 #[test]
 fn the_probes_paths_on_the_proxy_port_can_be_given_up() {
-    let target = Recorder::new();
-    let proxy = Proxy::with(&[
-        ("TARGET_HOST", &format!("http://127.0.0.1:{}", target.port)),
+    let target = Recorder::start();
+    let proxy = proxy_with(&[
+        ("TARGET_HOST", &target.url()),
         ("PROXY_HEALTH_PATHS", "off"),
     ]);
     for path in ["/health", "/ready"] {
@@ -84,7 +76,7 @@ fn the_probes_paths_on_the_proxy_port_can_be_given_up() {
     }
     assert_eq!(
         proxy
-            .status(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            .send_to_status_port(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
             .status(),
         200
     );
@@ -92,13 +84,13 @@ fn the_probes_paths_on_the_proxy_port_can_be_given_up() {
 
 #[test]
 fn metrics_are_prometheus_text() {
-    let target = Recorder::new();
-    let proxy = Proxy::to(&target);
-    let response = proxy.status(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    let target = Recorder::start();
+    let proxy = proxy_to(&target);
+    let response = proxy.send_to_status_port(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_eq!(response.status(), 200);
     assert!(
         response
-            .value("content-type")
+            .header("content-type")
             .unwrap()
             .starts_with("text/plain")
     );
@@ -109,8 +101,8 @@ fn metrics_are_prometheus_text() {
 
 #[test]
 fn nothing_else_of_the_admin_interface_can_be_reached() {
-    let target = Recorder::new();
-    let proxy = Proxy::to(&target);
+    let target = Recorder::start();
+    let proxy = proxy_to(&target);
     let requests = [
         "GET /",
         "GET /stats",
@@ -128,7 +120,7 @@ fn nothing_else_of_the_admin_interface_can_be_reached() {
     ];
     for request in requests {
         let bytes = format!("{request} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
-        let response = proxy.status(bytes.as_bytes());
+        let response = proxy.send_to_status_port(bytes.as_bytes());
         assert_eq!(response.status(), 404, "{request}");
         assert!(!response.text().contains("cluster"), "{request}");
     }

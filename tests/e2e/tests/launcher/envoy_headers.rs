@@ -1,11 +1,11 @@
 //! A client's `x-envoy-*` headers, which steer an Envoy that believes them: neither obeyed nor
 //! passed on.
 
-use std::io::Write;
 use std::time::Duration;
 
-use crate::support::proxy::Proxy;
-use crate::support::recorder::{OK, Recorder, names_beside_the_token};
+use e2e::Recorder;
+
+use crate::setup::proxy_to;
 
 /// Every one that Envoy's documentation names for requests (router, HTTP connection manager,
 /// tracing, rate limit, fault and health check filters), and two that nobody has thought of.
@@ -44,8 +44,8 @@ const STEERING: [&str; 30] = [
 
 #[test]
 fn no_envoy_header_of_a_client_reaches_the_target() {
-    let target = Recorder::new();
-    let proxy = Proxy::to(&target);
+    let target = Recorder::start();
+    let proxy = proxy_to(&target);
     // With an internal address in X-Forwarded-For, Envoy's defaults would believe all of them.
     for from in [
         "",
@@ -58,12 +58,12 @@ fn no_envoy_header_of_a_client_reaches_the_target() {
         }
         let response = proxy.send(format!("{request}\r\n").as_bytes());
         assert_eq!(response.status(), 200);
-        let mut names = names_beside_the_token(&target.last_request());
+        let mut names = target.last_request().header_names();
         names.retain(|name| name != "x-forwarded-for");
         assert_eq!(names, ["host"], "{from}");
         assert!(
             !response
-                .names()
+                .header_names()
                 .iter()
                 .any(|name| name.starts_with("x-envoy-"))
         );
@@ -74,9 +74,9 @@ fn no_envoy_header_of_a_client_reaches_the_target() {
 fn a_client_cannot_shorten_the_time_of_its_request() {
     let target = Recorder::answering(|_, connection| {
         std::thread::sleep(Duration::from_millis(400));
-        connection.stream.write_all(OK)
+        connection.send(Recorder::OK)
     });
-    let proxy = Proxy::to(&target);
+    let proxy = proxy_to(&target);
     for name in [
         "x-envoy-upstream-rq-timeout-ms",
         "x-envoy-upstream-rq-per-try-timeout-ms",
@@ -95,9 +95,9 @@ fn a_client_cannot_shorten_the_time_of_its_request() {
 fn a_client_cannot_have_its_request_repeated() {
     let target = Recorder::answering(|_, connection| {
         let unavailable = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\nno";
-        connection.stream.write_all(unavailable)
+        connection.send(unavailable)
     });
-    let proxy = Proxy::to(&target);
+    let proxy = proxy_to(&target);
     let response = proxy.send(
         b"GET /a HTTP/1.1\r\nHost: x\r\nX-Envoy-Retry-On: 5xx,gateway-error\r\n\
           X-Envoy-Max-Retries: 3\r\nX-Envoy-Retriable-Status-Codes: 503\r\n\
@@ -109,29 +109,29 @@ fn a_client_cannot_have_its_request_repeated() {
 
 #[test]
 fn a_client_cannot_invent_metrics_or_traces() {
-    let target = Recorder::new();
-    let proxy = Proxy::to(&target);
+    let target = Recorder::start();
+    let proxy = proxy_to(&target);
     proxy.send(
         b"GET /a HTTP/1.1\r\nHost: x\r\nX-Envoy-Upstream-Alt-Stat-Name: invented\r\n\
           X-Envoy-Force-Trace: 1\r\nX-Envoy-Decorator-Operation: invented\r\n\r\n",
     );
     let metrics = proxy
-        .status(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        .send_to_status_port(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
         .text();
     assert!(metrics.contains("envoy_cluster_upstream_rq_total"));
     assert!(!metrics.contains("invented"));
-    assert_eq!(names_beside_the_token(&target.only_request()), ["host"]);
+    assert_eq!(target.only_request().header_names(), ["host"]);
 }
 
 #[test]
 fn a_target_cannot_steer_envoy_either() {
     let target = Recorder::answering(|_, connection| {
-        connection.stream.write_all(
+        connection.send(
             b"HTTP/1.1 503 Service Unavailable\r\nX-Envoy-Immediate-Health-Check-Fail: 1\r\n\
               X-Envoy-Degraded: 1\r\nX-Envoy-Overloaded: 1\r\nContent-Length: 2\r\n\r\nno",
         )
     });
-    let proxy = Proxy::to(&target);
+    let proxy = proxy_to(&target);
     for number in 1..=3 {
         let response = proxy.send(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
         assert_eq!((response.status(), response.text().as_str()), (503, "no"));

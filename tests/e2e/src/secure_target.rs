@@ -1,8 +1,8 @@
-//! A target by TLS: HTTP/2 or HTTP/1.1 as its ALPN says, with a certificate of its own authority.
+//! A target by TLS: HTTP/2 or HTTP/1.1 as its ALPN says, with a certificate of an authority of the
+//! test's.
 
 use std::convert::Infallible;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -10,23 +10,23 @@ use hyper::service::service_fn;
 use hyper::{HeaderMap, Request, Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SignatureAlgorithm,
-};
+use rcgen::{KeyPair, SignatureAlgorithm};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{ServerConfig, SupportedProtocolVersion};
+
+use crate::credentials::Authority;
 
 /// The headers that a target takes, in bytes: hyper's own bound is 16 KiB.
 const MAX_HEADERS: u32 = 1 << 20;
 
 /// Which TLS versions a target has.
-#[derive(Clone, Copy)]
-pub(crate) enum Tls {
+#[derive(Debug, Clone, Copy)]
+pub enum Tls {
     /// 1.2 and 1.3.
     Current,
     /// 1.2 only.
@@ -66,61 +66,44 @@ impl Tls {
 
 /// A request as the target saw it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Seen {
-    pub(crate) version: Version,
-    pub(crate) uri: String,
-    pub(crate) host: Option<String>,
-    pub(crate) server_name: Option<String>,
-    pub(crate) header_names: Vec<String>,
+pub struct Seen {
+    /// HTTP's version.
+    pub version: Version,
+    /// As on the wire: over HTTP/2 with scheme and authority.
+    pub uri: String,
+    /// `Host`, or `:authority`.
+    pub host: Option<String>,
+    /// The host that the TLS handshake names (SNI).
+    pub server_name: Option<String>,
+    /// The names of the headers, in order.
+    pub header_names: Vec<String>,
 }
 
 /// A running target.
-pub(crate) struct SecureTarget {
-    pub(crate) port: u16,
+#[derive(Debug)]
+pub struct SecureTarget {
+    port: u16,
     seen: Arc<Mutex<Vec<Seen>>>,
     // Dropped with the target, which ends it.
     _runtime: Runtime,
 }
 
-/// A certificate authority, whose certificate lies in a file.
-pub(crate) struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-    /// The PEM file.
-    pub(crate) file: PathBuf,
-}
-
-impl Authority {
-    /// A new one, with its file in this directory.
-    pub(crate) fn new(directory: &Path) -> Self {
-        Self::called("test authority", directory)
-    }
-
-    /// One of this name: a certificate tells who signed it by that.
-    pub(crate) fn called(name: &str, directory: &Path) -> Self {
-        let mut params = CertificateParams::default();
-        // A name other than the default of the certificates it signs: those would pass for
-        // self-signed ones.
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().expect("a key");
-        let issuer = CertifiedIssuer::self_signed(params, key).expect("a certificate");
-        let file = directory.join("authority.pem");
-        std::fs::write(&file, issuer.pem()).expect("the directory can be written to");
-        Self { issuer, file }
-    }
-
-    /// A target whose certificate names these hosts and which offers these protocols.
-    pub(crate) fn target(&self, names: &[&str], protocols: &[&str], tls: Tls) -> SecureTarget {
-        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+impl SecureTarget {
+    /// Starts one whose certificate, signed by `authority`, names these hosts, and which offers these
+    /// protocols.
+    ///
+    /// # Panics
+    /// When a name is invalid, or no port is free.
+    #[must_use]
+    pub fn start(authority: &Authority, names: &[&str], protocols: &[&str], tls: Tls) -> Self {
         let key = tls.key();
-        let params = CertificateParams::new(names).expect("valid names");
-        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
+        let certificate = authority.server_certificate(names, &key);
         let mut config = ServerConfig::builder_with_provider(tls.provider().into())
             .with_protocol_versions(&tls.versions())
             .expect("known versions")
             .with_no_client_auth()
             .with_single_cert(
-                vec![CertificateDer::from(certificate)],
+                vec![certificate],
                 PrivateKeyDer::try_from(key.serialize_der()).expect("a key"),
             )
             .expect("a certificate and its key");
@@ -128,12 +111,10 @@ impl Authority {
             .iter()
             .map(|name| name.as_bytes().to_vec())
             .collect();
-        SecureTarget::start(config)
+        Self::serving(config)
     }
-}
 
-impl SecureTarget {
-    fn start(config: ServerConfig) -> Self {
+    fn serving(config: ServerConfig) -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let listener = runtime
             .block_on(TcpListener::bind("127.0.0.1:0"))
@@ -149,13 +130,28 @@ impl SecureTarget {
         }
     }
 
+    /// Its port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Every request so far.
-    pub(crate) fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().expect("no test thread panicked").clone()
+    #[must_use]
+    pub fn seen(&self) -> Vec<Seen> {
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// The latest request.
-    pub(crate) fn last(&self) -> Seen {
+    ///
+    /// # Panics
+    /// When there was none.
+    #[must_use]
+    #[track_caller]
+    pub fn last(&self) -> Seen {
         self.seen().pop().expect("a request has come")
     }
 }
@@ -198,11 +194,13 @@ fn record(request: &Request<Incoming>, server_name: Option<String>, seen: &Mutex
         .get("host")
         .and_then(|value| value.to_str().ok());
     let authority = request.uri().authority().map(ToString::to_string);
-    seen.lock().expect("no test thread panicked").push(Seen {
-        version: request.version(),
-        uri: request.uri().to_string(),
-        host: host.map(str::to_owned).or(authority),
-        server_name,
-        header_names: request.headers().keys().map(ToString::to_string).collect(),
-    });
+    seen.lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(Seen {
+            version: request.version(),
+            uri: request.uri().to_string(),
+            host: host.map(str::to_owned).or(authority),
+            server_name,
+            header_names: request.headers().keys().map(ToString::to_string).collect(),
+        });
 }

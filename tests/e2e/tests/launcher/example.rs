@@ -4,15 +4,15 @@
 use std::path::Path;
 use std::process::Command;
 
+use e2e::credentials::Authority;
+use e2e::{stand_in, tools};
 use entra_auth_envoy::bootstrap;
 use entra_auth_envoy::machine::Machine;
 use entra_auth_envoy::settings;
 use entra_auth_envoy::settings::variables::Variables;
 use serde_json::Value;
 
-use crate::support::bootstrap::with_parsed_configurations;
-use crate::support::files;
-use crate::support::secure_target::Authority;
+use crate::bootstrap::with_parsed_configurations;
 
 /// Paths of the example that are other ones in a test.
 const MODULE: &str = "/opt/entra-auth/entra_auth_filter.wasm";
@@ -20,7 +20,7 @@ const TRUST_STORE: &str = "/etc/ssl/certs/ca-certificates.crt";
 const RUN_DIR: &str = "/run/entra-auth-envoy";
 
 fn example() -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/remote-write.yaml");
+    let path = tools::repository().join("envoy/examples/remote-write.yaml");
     std::fs::read_to_string(path).expect("the example is there")
 }
 
@@ -40,8 +40,11 @@ fn environment(example: &str) -> Vec<(String, String)> {
 fn the_example_is_what_the_launcher_renders() {
     let example = example();
     let directory = tempfile::tempdir().unwrap();
-    let module = files::module(directory.path()).display().to_string();
-    let store = Authority::new(directory.path()).file.display().to_string();
+    let module = stand_in::passive_module(directory.path())
+        .display()
+        .to_string();
+    let authority = Authority::new("trusted");
+    let store = authority.file().display().to_string();
     let mut variables = environment(&example);
     variables.push(("ENTRA_AUTH_MODULE".into(), module.clone()));
     variables.push(("SSL_CERT_FILE".into(), store.clone()));
@@ -69,14 +72,17 @@ fn the_example_is_what_the_launcher_renders() {
 #[test]
 fn envoy_accepts_the_example() {
     let directory = tempfile::tempdir().unwrap();
-    let module = files::module(directory.path()).display().to_string();
-    let store = Authority::new(directory.path()).file.display().to_string();
+    let module = stand_in::passive_module(directory.path())
+        .display()
+        .to_string();
+    let authority = Authority::new("trusted");
+    let store = authority.file().display().to_string();
     let file = directory.path().join("remote-write.yaml");
     let text = example()
         .replace(MODULE, &module)
         .replace(TRUST_STORE, &store);
     std::fs::write(&file, text).unwrap();
-    let validation = Command::new(files::envoy())
+    let validation = Command::new(tools::envoy())
         .args(["--mode", "validate", "--log-level", "warning", "-c"])
         .arg(&file)
         .output()
@@ -86,18 +92,18 @@ fn envoy_accepts_the_example() {
 }
 
 /// What `examples/many.yaml` needs beside it, and where it is in a test.
-fn environment_of_many(directory: &Path) -> Vec<(String, String)> {
+fn environment_of_many(directory: &Path, authority: &Authority) -> Vec<(String, String)> {
     let path = |name: &str| directory.join(name).display().to_string();
     std::fs::write(path("government-secret"), "s3cret").unwrap();
     std::fs::write(path("telemetry.pem"), "-----BEGIN …").unwrap();
     // `{"alg":"none"}.{}.`, in base64url.
     std::fs::write(path("token"), "eyJhbGciOiJub25lIn0.e30.").unwrap();
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/many.yaml");
+    let example = tools::repository().join("envoy/examples/many.yaml");
     let text = std::fs::read_to_string(example).expect("the example is there");
     let text = text.replace("/etc/entra-auth/", &path(""));
     std::fs::write(path("config.yaml"), text).unwrap();
     let id = "00000000-0000-0000-0000-000000000002";
-    let store = Authority::new(directory).file.display().to_string();
+    let store = authority.file().display().to_string();
     [
         ("ENTRA_AUTH_CONFIG", path("config.yaml")),
         ("WEST_API_KEY", "key-secret".to_owned()),
@@ -110,7 +116,7 @@ fn environment_of_many(directory: &Path) -> Vec<(String, String)> {
         ),
         (
             "ENTRA_AUTH_MODULE",
-            files::module(directory).display().to_string(),
+            stand_in::passive_module(directory).display().to_string(),
         ),
         ("SSL_CERT_FILE", store),
     ]
@@ -121,7 +127,9 @@ fn environment_of_many(directory: &Path) -> Vec<(String, String)> {
 #[test]
 fn the_example_for_many_is_read_without_a_warning_and_envoy_accepts_it() {
     let directory = tempfile::tempdir().unwrap();
-    let variables: Variables = environment_of_many(directory.path()).into_iter().collect();
+    let authority = Authority::new("trusted");
+    let variables = environment_of_many(directory.path(), &authority);
+    let variables: Variables = variables.into_iter().collect();
     let reading = settings::read(&variables, &Machine::default());
     assert_eq!(reading.warnings, [""; 0]);
     let settings = reading.outcome.unwrap_or_else(|wrong| panic!("{wrong:#?}"));
@@ -131,7 +139,7 @@ fn the_example_for_many_is_read_without_a_warning_and_envoy_accepts_it() {
     assert!(!rendered.contains("key-secret"));
     let file = directory.path().join("bootstrap.json");
     std::fs::write(&file, rendered).unwrap();
-    let validation = Command::new(files::envoy())
+    let validation = Command::new(tools::envoy())
         .args(["--mode", "validate", "--log-level", "warning", "-c"])
         .arg(&file)
         .output()
