@@ -1,5 +1,5 @@
 //! Token endpoints that take their time: IMDS promises no answer within some seconds. What takes
-//! longer yet is played in simulated time (`token-core/tests/many_vms.rs`).
+//! longer yet is played in simulated time (`token-core/tests/many_vms/`).
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -1,42 +1,17 @@
-//! A 401 or 403 of the target, in both placements: healed where a fresh token heals it, and kept
-//! from Prometheus where only a person can.
+//! A revoked token is replaced: once, and for the request that learnt of it where that can be.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use azure_sim::{
-    AZURE_MONITOR, CachedTokens, Fault, FaultKind, METRICS_PUBLISHER, Options, RoleAssignment,
-    Service,
-};
+use azure_sim::{CachedTokens, Fault, FaultKind, Options, Service};
 use e2e::azure::{Azure, ECHO};
 use e2e::raw::Connection;
-use e2e::{Envoy, Proxy, eventually, free_port, http};
+use e2e::{Envoy, eventually, free_port, http};
 
+use super::{istio_like, send, through};
 use crate::downstream;
-
-/// Sends a request as Prometheus' remote write does, or as another client.
-fn send(url: &str, host: &str, is_remote_write: bool) -> http::Response {
-    let mut request = http::Request::post(url).header("Host", host);
-    if is_remote_write {
-        request = request.header("X-Prometheus-Remote-Write-Version", "0.1.0");
-    }
-    http::send(request.body(b"body".to_vec()).expect("a request")).expect("an answer")
-}
-
-fn through(proxy: &Proxy, path: &str, is_remote_write: bool) -> http::Response {
-    send(&proxy.url(path), "x", is_remote_write)
-}
-
-fn remove_role(azure: &Azure) {
-    let object_id = azure.state().identities[0].object_id.clone();
-    azure.remove_role(RoleAssignment {
-        object_id,
-        audience: AZURE_MONITOR.into(),
-        role: METRICS_PUBLISHER.into(),
-    });
-}
 
 #[test]
 fn upstream_a_revoked_token_is_replaced_and_the_client_sees_one_success() {
@@ -108,74 +83,6 @@ fn upstream_a_401_in_the_middle_of_a_body_is_never_the_clients() {
     assert!(healed > 0, "no body was sent again");
 }
 
-#[test]
-fn upstream_a_target_that_always_refuses_costs_one_call_and_the_client_learns_it() {
-    let azure = Azure::start(Options::default());
-    let proxy = azure.proxy().start();
-    for _ in 0..20 {
-        // The status code is the target's own, whatever the token.
-        assert_eq!(through(&proxy, "/status/401", false).status, 401);
-    }
-    assert!(
-        azure.state().imds.calls <= 2,
-        "{} calls",
-        azure.state().imds.calls
-    );
-    let log = proxy.process().logs();
-    assert_eq!(
-        log.matches("Monitoring Metrics Publisher").count(),
-        1,
-        "{log}"
-    );
-}
-
-#[test]
-fn upstream_a_missing_role_is_503_for_remote_write_until_it_is_granted() {
-    let azure = Azure::start(Options::default());
-    remove_role(&azure);
-    let proxy = azure.proxy().start();
-    let answer = through(&proxy, ECHO, true);
-    assert_eq!(answer.status, 503, "{}", answer.text());
-    assert!(
-        answer.header("retry-after").is_some(),
-        "{:?}",
-        answer.headers
-    );
-    let body: serde_json::Value = answer.json().expect("JSON");
-    assert_eq!(body["error"]["code"], "target_refuses_identity");
-    assert_eq!(through(&proxy, ECHO, false).status, 403);
-    eventually(
-        Duration::from_secs(20),
-        "the missing role is in the log",
-        || {
-            let log = proxy.process().logs();
-            if log.contains("Monitoring Metrics Publisher") {
-                Ok(())
-            } else {
-                Err(log)
-            }
-        },
-    );
-
-    azure.grant_role(RoleAssignment {
-        object_id: azure.state().identities[0].object_id.clone(),
-        audience: AZURE_MONITOR.into(),
-        role: METRICS_PUBLISHER.into(),
-    });
-    assert_eq!(through(&proxy, ECHO, true).status, 200);
-}
-
-#[test]
-fn upstream_auth_errors_retryable_says_who_gets_503() {
-    for (value, remote_write, others) in [("always", 503, 503), ("never", 403, 403)] {
-        let azure = Azure::start(Options::default());
-        remove_role(&azure);
-        let proxy = azure.proxy().set("AUTH_ERRORS_RETRYABLE", value).start();
-        assert_eq!(through(&proxy, ECHO, true).status, remote_write, "{value}");
-        assert_eq!(through(&proxy, ECHO, false).status, others, "{value}");
-    }
-}
-
 /// The router keeps no such body, so that no second try tells of the refusal.
 #[test]
 fn upstream_a_token_that_is_refused_with_a_body_too_long_to_keep_is_replaced_all_the_same() {
@@ -212,34 +119,6 @@ fn upstream_a_revoked_token_that_imds_repeats_is_not_asked_for_again_at_once() {
     assert_eq!(azure.state().imds.calls, 2);
 }
 
-/// A body may be long, and a target that refuses may count what it is sent.
-#[test]
-fn upstream_a_401_that_nothing_heals_goes_to_the_target_once_and_its_healing_is_seen_at_once() {
-    let azure = Azure::start(Options::default());
-    let proxy = azure.proxy().start();
-    assert_eq!(through(&proxy, ECHO, false).status, 200);
-    // A target that refuses a token which it has just accepted, and will accept again: IMDS gives no
-    // other one.
-    let refusing = Fault::new(Service::Target, FaultKind::status(401));
-    let refusing = azure.inject(refusing).expect("a fault");
-    for sent in 1..=8 {
-        let is_remote_write = sent % 2 == 0;
-        let answer = through(&proxy, ECHO, is_remote_write);
-        let expected = if is_remote_write { 503 } else { 401 };
-        assert_eq!(answer.status, expected, "{}", answer.text());
-        let body: serde_json::Value = answer.json().expect("JSON");
-        assert_eq!(body["error"]["code"], "target_refuses_identity", "{body}");
-        let header = |name| answer.header(name).is_some();
-        let headers = (header("retry-after"), header("www-authenticate"));
-        assert_eq!(headers, (is_remote_write, !is_remote_write));
-        assert_eq!(azure.state().target.requests, 1 + sent);
-    }
-    azure.end_fault(refusing);
-    assert_eq!(through(&proxy, ECHO, false).status, 200);
-    assert_eq!(azure.state().target.requests, 10);
-    assert_eq!(azure.state().imds.tokens_issued, 1);
-}
-
 /// Twenty clients whose requests are refused with one and the same token.
 fn all_at_once(url: &str, host: &str) -> Vec<u16> {
     thread::scope(|scope| {
@@ -264,15 +143,6 @@ fn upstream_many_refusals_of_one_token_cost_one_call() {
     assert_eq!(azure.state().imds.calls, 2);
 }
 
-/// A plain Envoy with the plugin on its listener, and a URL there.
-fn istio_like(azure: &Azure, retryable: &str) -> (Envoy, String) {
-    let port = free_port();
-    let mut plugin = downstream::plugin(azure);
-    plugin["authErrorsRetryable"] = retryable.into();
-    let envoy = Envoy::start(&downstream::bootstrap(azure, port, &plugin), port);
-    (envoy, format!("http://127.0.0.1:{port}{ECHO}"))
-}
-
 #[test]
 fn downstream_a_revoked_token_is_503_once_and_the_next_request_has_a_fresh_one() {
     let azure = Azure::start(Options::default());
@@ -294,32 +164,6 @@ fn downstream_a_revoked_token_is_503_once_and_the_next_request_has_a_fresh_one()
             }
         });
         assert_eq!(azure.state().imds.calls, 2 + revoked);
-    }
-}
-
-#[test]
-fn downstream_what_no_token_heals_is_503_for_whom_the_user_says() {
-    for (value, remote_write, others) in [
-        ("remoteWrite", 503, 403),
-        ("always", 503, 503),
-        ("never", 403, 403),
-    ] {
-        let azure = Azure::start(Options::default());
-        remove_role(&azure);
-        let (_envoy, url) = istio_like(&azure, value);
-        let answer = send(&url, downstream::TARGET, true);
-        assert_eq!(answer.status, remote_write, "{value}");
-        assert_eq!(
-            answer.header("retry-after").is_some(),
-            remote_write == 503,
-            "{value}"
-        );
-        assert_eq!(
-            send(&url, downstream::TARGET, false).status,
-            others,
-            "{value}"
-        );
-        assert_eq!(azure.state().imds.calls, 1, "a 403 asks for no token");
     }
 }
 
@@ -385,24 +229,6 @@ fn downstream_a_revoked_token_that_imds_repeats_is_not_asked_for_again_at_once()
         assert_eq!(send(&url, downstream::TARGET, true).status, 503);
     }
     assert_eq!(azure.state().imds.calls, 2);
-}
-
-/// Some requests are allowed and some are not, for as long as the proxy runs.
-#[test]
-fn a_missing_role_for_some_requests_does_not_flood_the_log() {
-    let azure = Azure::start(Options::default());
-    let denied = Fault::new(Service::Target, FaultKind::status(403)).on_path("/denied");
-    azure.inject(denied).expect("a fault");
-    let proxy = azure.proxy().set("ENVOY_CONCURRENCY", "1").start();
-    for _ in 0..40 {
-        assert_eq!(through(&proxy, "/denied", false).status, 403);
-        assert_eq!(through(&proxy, ECHO, false).status, 200);
-        // The proxy looks at the answers of a token that is known to be good once a tick.
-        thread::sleep(Duration::from_millis(100));
-    }
-    let log = proxy.process().logs();
-    let told = log.matches("Monitoring Metrics Publisher").count();
-    assert_eq!(told, 1, "{log}");
 }
 
 /// A worker that was told of a refusal looks for the newer token in a hurry, and not a second later.

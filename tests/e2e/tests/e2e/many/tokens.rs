@@ -1,93 +1,19 @@
-//! Many identities and targets in one proxy, by a configuration file: whose token each request
-//! arrives with, what they share, and that one that is broken takes no other down.
+//! Each request carries the token of its target's identity and audience.
 
-use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use azure_sim::{
     AZURE_MONITOR, Application, AzureCloud, FederatedCredential, Identity, METRICS_PUBLISHER,
-    Options, TokenSummary,
+    Options,
 };
-use e2e::azure::{Azure, ECHO};
+use e2e::azure::Azure;
 use e2e::credentials::certificate;
-use e2e::{Proxy, ProxyBuilder, eventually, free_port, http};
-use serde_json::Value;
-use tempfile::TempDir;
+use e2e::{eventually, free_port};
 
+use super::{CLUSTER, Files, SECRET, answer, entra, slots, target, token_for, wait_for_all};
 use crate::identities::{kubernetes, shows_no_secret};
 
-const SECRET: &str = "Zx8Q~s3cret-of-the-tests_a.b";
 const QUERY: &str = "https://prometheus.monitor.azure.com";
-const CLUSTER: &str = "https://oidc.cluster.example/";
-
-/// The files of a proxy.
-struct Files(TempDir);
-
-impl Files {
-    fn new() -> Self {
-        Self(tempfile::tempdir().expect("a folder"))
-    }
-
-    /// Writes one, and gives its path.
-    fn add(&self, name: &str, content: &str) -> String {
-        let path = self.0.path().join(name);
-        fs::write(&path, content).expect("a file");
-        path.display().to_string()
-    }
-
-    /// A proxy with this configuration file.
-    fn proxy(&self, azure: &Azure, file: &str, port: u16) -> ProxyBuilder {
-        self.add("config.yaml", file);
-        Proxy::of_file(&self.0.path().join("config.yaml"), port)
-            .set(
-                "AZURE_POD_IDENTITY_AUTHORITY_HOST",
-                format!("http://{}", azure.addresses().imds),
-            )
-            .set("SSL_CERT_FILE", azure.authority())
-    }
-}
-
-/// What a request to this port, for this host, gets.
-fn answer(port: u16, host: &str) -> http::Response {
-    let request = http::Request::get(format!("http://127.0.0.1:{port}{ECHO}"))
-        .header("Host", host)
-        .body(Vec::new())
-        .expect("a request");
-    http::send(request).expect("an answer")
-}
-
-/// The token that such a request arrived with.
-fn token_for(port: u16, host: &str) -> TokenSummary {
-    let answer = answer(port, host);
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    let echo = answer.json::<azure_sim::EchoReport>().expect("an echo");
-    echo.token
-}
-
-fn target(azure: &Azure) -> String {
-    format!("https://localhost:{}", azure.addresses().target_tls.port())
-}
-
-fn entra(azure: &Azure) -> String {
-    format!("https://localhost:{}", azure.addresses().entra_tls.port())
-}
-
-fn slots(proxy: &Proxy) -> Vec<Value> {
-    let status = http::get(&proxy.status_url("/status")).expect("an answer");
-    let status: Value = status.json().expect("JSON");
-    status["slots"].as_array().expect("slots").clone()
-}
-
-/// Waits until every slot has a token.
-fn wait_for_all(proxy: &Proxy) {
-    eventually(Duration::from_secs(60), "every slot has a token", || {
-        let slots = slots(proxy);
-        match slots.iter().all(|slot| slot["state"] == "valid") {
-            true => Ok(()),
-            false => Err(format!("{slots:#?}")),
-        }
-    });
-}
 
 #[test]
 fn each_request_carries_the_token_of_its_targets_identity_and_audience() {
@@ -244,80 +170,6 @@ listeners: [{{ port: {one}, target: one }}, {{ port: {other}, target: other }}]
     }
 }
 
-/// A proxy with a machine's identity that works and an application whose secret is wrong, each with
-/// a port.
-fn half_broken(required: &str) -> (Azure, Files, Proxy, [u16; 2]) {
-    let application = Application::new("secret").with_secret(SECRET);
-    let azure = Azure::start(Options {
-        applications: vec![application.clone()],
-        ..Options::default()
-    });
-    let files = Files::new();
-    let (target, [good, broken]) = (target(&azure), [free_port(), free_port()]);
-    let text = format!(
-        "identities:
-- {{ name: machine, type: systemAssigned }}
-- {{ name: broken, type: clientSecret, tenantId: {}, clientId: {}, authority: '{}', secretFile: {} }}
-targets:
-- {{ name: good, url: '{target}', audience: '{AZURE_MONITOR}', identity: machine }}
-- {{ name: broken, url: '{target}', audience: '{AZURE_MONITOR}', identity: broken, hold: {{ timeout: 200ms }} {required} }}
-listeners: [{{ port: {good}, target: good }}, {{ port: {broken}, target: broken }}]
-",
-        azure.state().tenant_id,
-        application.client_id,
-        entra(&azure),
-        files.add("secret", "another~secret_that.is-none"),
-    );
-    let proxy = files.proxy(&azure, &text, good).start();
-    (azure, files, proxy, [good, broken])
-}
-
-#[test]
-fn a_broken_identity_takes_no_other_down() {
-    let (_azure, files, proxy, [good, broken]) = half_broken("");
-    proxy.wait_until_ready();
-    let machine = Identity::system_assigned().object_id;
-    assert_eq!(token_for(good, "x").oid, machine);
-
-    let before = Instant::now();
-    let refused = answer(broken, "x");
-    // By its own hold, not by the 10 s of the others.
-    assert!(
-        before.elapsed() < Duration::from_secs(8),
-        "{:?}",
-        before.elapsed()
-    );
-    assert_eq!(refused.status, 503);
-    let error: Value = refused.json().expect("JSON");
-    assert_eq!(error["error"]["code"], "token_unavailable");
-    // Who sends need not know of identities.
-    assert!(!refused.text().contains("broken"), "{error}");
-    assert!(refused.header("retry-after").is_some());
-    assert_eq!(proxy.ready().expect("an answer").status, 200);
-    assert_eq!(token_for(good, "x").oid, machine);
-
-    // Mended where it is wrong, without a restart.
-    e2e::credentials::replace(&files.0.path().join("secret"), SECRET);
-    wait_for_all(&proxy);
-    assert_ne!(token_for(broken, "x").oid, machine);
-}
-
-#[test]
-fn a_proxy_is_not_ready_without_a_token_that_is_required() {
-    let (_azure, files, proxy, [good, _]) = half_broken(", required: true");
-    eventually(
-        Duration::from_secs(30),
-        "the good one has its token",
-        || {
-            let answer = answer(good, "x");
-            (answer.status == 200).then_some(()).ok_or(answer.text())
-        },
-    );
-    assert_eq!(proxy.ready().expect("an answer").status, 503);
-    e2e::credentials::replace(&files.0.path().join("secret"), SECRET);
-    proxy.wait_until_ready();
-}
-
 #[test]
 fn identities_of_different_clouds_live_side_by_side() {
     let of = |cloud, audience: &str, exchange: &str| {
@@ -396,45 +248,5 @@ listeners: [{{ port: {first}, target: public }}, {{ port: {second}, target: gove
             (state.imds.calls, state.entra.token_endpoint.accepted),
             (1, 1)
         );
-    }
-}
-
-#[test]
-fn every_certificate_that_cannot_be_used_is_told_before_anything_starts() {
-    let azure = Azure::start(Options::default());
-    let files = Files::new();
-    let (pem, _) = certificate("proxy.example");
-    let (public, _) = pem.split_once("-----BEGIN PRIVATE").expect("a key");
-    let (first, second) = (
-        files.add("keyless.pem", public),
-        files.add("no.pem", "nothing"),
-    );
-    let ids = [
-        Application::new("one").client_id,
-        Application::new("two").client_id,
-    ];
-    let identity = |name: &str, id: &str, path: &str| {
-        format!(
-            "- {{ name: {name}, type: clientCertificate, tenantId: contoso.com, clientId: {id}, \
-             certificate: {{ path: {path} }} }}\n"
-        )
-    };
-    let file = format!(
-        "identities:\n{}{}targets:\n\
-         - {{ name: a, url: 'https://a.example', audience: 'api://a', identity: one }}\n\
-         - {{ name: b, url: 'https://b.example', audience: 'api://b', identity: two }}\n\
-         listeners:\n- {{ port: {}, targets: [a, b] }}\n",
-        identity("one", &ids[0], &first),
-        identity("two", &ids[1], &second),
-        free_port(),
-    );
-    for command in ["run", "check"] {
-        let settings = files.proxy(&azure, &file, free_port());
-        let output = settings.command(command).output().expect("a launcher");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(64), "{said}");
-        for part in [&first, &second, &ids[0], &ids[1]] {
-            assert!(said.contains(part.as_str()), "{part}: {said}");
-        }
     }
 }
