@@ -57,9 +57,9 @@ impl Projected {
 /// # Panics
 /// When it cannot be written.
 pub fn replace(path: &Path, content: impl AsRef<[u8]>) {
-    let beside = path.with_extension("new");
-    fs::write(&beside, content).expect("a file");
-    fs::rename(&beside, path).expect("a rename");
+    let new = path.with_extension("new");
+    fs::write(&new, content).expect("a file");
+    fs::rename(&new, path).expect("a rename");
 }
 
 /// A self-signed certificate with its key, PEM, and what is registered of it.

@@ -263,19 +263,12 @@ fn while_entra_fails_each_attempt_reaches_it_and_only_its_own_failure_is_told() 
     const SECRET: &str = "Zx8Q~s3cret-of-the-starts_a.b";
     const ATTEMPTS: f64 = 5.0;
     let application = Application::new("starts").with_secret(SECRET);
-    let azure = Azure::start(Options {
-        applications: vec![application.clone()],
-        ..Options::default()
-    });
+    let azure = Azure::knowing(&application);
     azure
         .inject(Fault::new(Service::Entra, FaultKind::status(503)))
         .expect("a fault");
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("secret");
-    std::fs::write(&file, SECRET).expect("a file");
     let proxy = azure
-        .proxy_as("aadApplication", &application)
-        .set("AAD_CLIENT_SECRET_FILE", &file)
+        .proxy_with_secret(&application, SECRET)
         .set("ENVOY_CONCURRENCY", "1")
         .start();
 

@@ -43,7 +43,7 @@ fn the_launcher_lists_every_mistake_at_once_and_exits_with_64() {
         .output()
         .expect("the launcher runs");
     assert_eq!(output.status.code(), Some(64));
-    let said = String::from_utf8_lossy(&output.stderr);
+    let stderr = String::from_utf8_lossy(&output.stderr);
     for variable in [
         "TARGET_HOST",
         "IDENTITY_TYPE",
@@ -52,6 +52,6 @@ fn the_launcher_lists_every_mistake_at_once_and_exits_with_64() {
         "OVERRIDE_REQUEST_HEADERS",
         "SSL_CERT_FILE",
     ] {
-        assert!(said.contains(variable), "no {variable} in {said}");
+        assert!(stderr.contains(variable), "no {variable} in {stderr}");
     }
 }

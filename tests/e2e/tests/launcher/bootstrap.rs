@@ -1,6 +1,22 @@
-//! Envoy's bootstrap in a form in which two of them can be compared.
+//! What a bootstrap is checked for: that it says the same as another one, and that Envoy accepts it.
 
+use std::path::Path;
+use std::process::Command;
+
+use e2e::tools;
 use serde_json::Value;
+
+/// Checks that Envoy accepts the bootstrap in this file, and finds nothing deprecated in it.
+pub(crate) fn assert_envoy_accepts(file: &Path) {
+    let validation = Command::new(tools::envoy())
+        .args(["--mode", "validate", "--log-level", "warning", "-c"])
+        .arg(file)
+        .output()
+        .expect("Envoy runs");
+    let stderr = String::from_utf8_lossy(&validation.stderr);
+    assert!(validation.status.success(), "{stderr}");
+    assert!(!stderr.to_lowercase().contains("deprecated"), "{stderr}");
+}
 
 /// The plugin configuration is JSON in a string: what it says counts, not how it is laid out. What the
 /// launcher's settings are called is left out: it depends on where they were set.

@@ -1,5 +1,4 @@
-//! The command line as a user meets it: output, messages and exit codes; and that Envoy takes every
-//! bootstrap that can come out.
+//! The command line as a user meets it: output, messages and exit codes.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::bootstrap::with_parsed_configurations;
 
-const ID: &str = "abcd1234-1243-abcd-9876-1234abcd5678";
+pub(crate) const ID: &str = "abcd1234-1243-abcd-9876-1234abcd5678";
 const TARGET: &str = "abc.eastus-1.metrics.ingest.monitor.azure.com";
 
 /// Runs the launcher with these variables and no others.
@@ -24,21 +23,21 @@ fn launcher(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
         .expect("the launcher runs")
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// A directory with a module, and a trust store.
-struct Place {
-    directory: TempDir,
+pub(crate) struct Place {
+    pub(crate) directory: TempDir,
     module: String,
-    store: String,
+    pub(crate) store: String,
     // Dropped with this: its file is the trust store.
     _authority: Authority,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let module = stand_in::passive_module(directory.path())
             .display()
@@ -52,7 +51,7 @@ impl Place {
         }
     }
 
-    fn render(&self, variables: &[(&str, &str)]) -> Output {
+    pub(crate) fn render(&self, variables: &[(&str, &str)]) -> Output {
         let mut all = vec![
             ("TARGET_HOST", TARGET),
             ("IDENTITY_TYPE", "systemAssigned"),
@@ -313,117 +312,4 @@ fn a_program_that_cannot_be_executed_is_told_by_name() {
     );
     assert_eq!(output.status.code(), Some(127));
     assert!(text(&output.stderr).contains("broken-envoy"));
-}
-
-#[test]
-fn envoy_accepts_what_every_kind_of_settings_renders() {
-    let place = Place::new();
-    let user = ("IDENTITY_TYPE", "userAssigned");
-    let resource = format!(
-        "/subscriptions/{ID}/resourceGroups/g/providers/Microsoft.ManagedIdentity/\
-         userAssignedIdentities/i"
-    );
-    let audience = ("AUDIENCE", "api://x");
-    let glued = place.directory.path().join("glued.pem");
-    let authority = std::fs::read_to_string(&place.store).unwrap();
-    std::fs::write(&glued, authority.trim_end().repeat(2)).unwrap();
-    let glued = glued.display().to_string();
-    let token = place.directory.path().join("to%k)en, \"ä\"");
-    // `{"alg":"none"}.{}.`, in base64url.
-    std::fs::write(&token, "eyJhbGciOiJub25lIn0.e30.").unwrap();
-    let token = token.to_str().unwrap();
-    let (client, tenant) = (("AAD_CLIENT_ID", ID), ("AAD_TENANT_ID", "contoso.com"));
-    let application = ("IDENTITY_TYPE", "aadApplication");
-    let tsiam = ("TSIAM_ENDPOINT", "https://tsiam.tail.ts.net");
-    let cases: &[&[(&str, &str)]] = &[
-        &[
-            application,
-            client,
-            tenant,
-            ("AAD_CLIENT_SECRET_FILE", token),
-        ],
-        &[
-            application,
-            client,
-            tenant,
-            ("AAD_CLIENT_CERTIFICATE_PATH", token),
-        ],
-        &[
-            application,
-            client,
-            tenant,
-            ("TOKEN_SIDECAR_SOCKET", "/run/t.sock"),
-        ],
-        &[
-            ("IDENTITY_TYPE", "workloadIdentity"),
-            client,
-            tenant,
-            ("AZURE_FEDERATED_TOKEN_FILE", token),
-            ("AZURE_AUTHORITY_HOST", "https://192.0.2.1:8443/"),
-        ],
-        &[
-            ("IDENTITY_TYPE", "serviceAccountToken"),
-            client,
-            tenant,
-            ("AZURE_FEDERATED_TOKEN_FILE", token),
-            ("AZURE_AUTHORITY_HOST", "http://127.0.0.1:8080"),
-        ],
-        &[
-            ("IDENTITY_TYPE", "managedIdentityFederated"),
-            client,
-            tenant,
-        ],
-        &[("IDENTITY_TYPE", "tsiam"), client, tenant, tsiam],
-        &[("IDENTITY_TYPE", "tsiam"), tsiam],
-        &[
-            ("IDENTITY_ENDPOINT", "http://127.0.0.1:41000/msi/token"),
-            ("IDENTITY_HEADER", "key-secret"),
-        ],
-        &[],
-        &[user, ("AAD_CLIENT_ID", ID)],
-        &[user, ("AAD_OBJECT_ID", ID)],
-        &[user, ("AAD_RESOURCE_ID", &resource)],
-        &[audience, ("TARGET_HOST", "192.0.2.1:8443")],
-        &[audience, ("TARGET_HOST", "[2001:db8::1]:8443")],
-        &[audience, ("TARGET_HOST", "http://localhost:9090/")],
-        &[audience, ("TARGET_HOST", "http://[::1]")],
-        &[(
-            "AZURE_POD_IDENTITY_AUTHORITY_HOST",
-            "http://imds.example:4040",
-        )],
-        &[("MEMORY_LIMIT", "128Mi")],
-        &[("MEMORY_LIMIT", "1Ti")],
-        &[("ACCESS_LOG", "errors")],
-        &[("ACCESS_LOG", "errors"), ("PROXY_HEALTH_PATHS", "off")],
-        &[("ACCESS_LOG", "off")],
-        &[("OVERRIDE_REQUEST_HEADERS", r#"{"X-A": "%%", "X-B": ""}"#)],
-        &[
-            ("LISTENING_ADDRESS", "127.0.0.1"),
-            ("STATUS_ADDRESS", "::1"),
-        ],
-        &[("SSL_CERT_FILE", &glued)],
-    ];
-    for variables in cases {
-        let output = place.render(variables);
-        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-        let file = place.directory.path().join("bootstrap.json");
-        // `run` makes the file with the key of App Service.
-        let directory = place.directory.path();
-        std::fs::write(directory.join("identity-header"), "key").unwrap();
-        let bootstrap =
-            text(&output.stdout).replace("/run/entra-auth-envoy", directory.to_str().unwrap());
-        assert!(!bootstrap.contains("key-secret"));
-        std::fs::write(&file, bootstrap).unwrap();
-        let validation = Command::new(tools::envoy())
-            .args(["--mode", "validate", "--log-level", "warning", "-c"])
-            .arg(&file)
-            .output()
-            .expect("Envoy runs");
-        let said = text(&validation.stderr);
-        assert!(validation.status.success(), "{variables:?}: {said}");
-        assert!(
-            !said.to_lowercase().contains("deprecated"),
-            "{variables:?}: {said}"
-        );
-    }
 }

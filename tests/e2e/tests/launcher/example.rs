@@ -2,7 +2,6 @@
 //! `examples/many.yaml` a file that it reads.
 
 use std::path::Path;
-use std::process::Command;
 
 use e2e::credentials::Authority;
 use e2e::{stand_in, tools};
@@ -12,7 +11,7 @@ use entra_auth_envoy::settings;
 use entra_auth_envoy::settings::variables::Variables;
 use serde_json::Value;
 
-use crate::bootstrap::with_parsed_configurations;
+use crate::bootstrap::{assert_envoy_accepts, with_parsed_configurations};
 
 /// Paths of the example that are other ones in a test.
 const MODULE: &str = "/opt/entra-auth/entra_auth_filter.wasm";
@@ -82,16 +81,10 @@ fn envoy_accepts_the_example() {
         .replace(MODULE, &module)
         .replace(TRUST_STORE, &store);
     std::fs::write(&file, text).unwrap();
-    let validation = Command::new(tools::envoy())
-        .args(["--mode", "validate", "--log-level", "warning", "-c"])
-        .arg(&file)
-        .output()
-        .expect("Envoy runs");
-    let said = String::from_utf8_lossy(&validation.stderr);
-    assert!(validation.status.success(), "{said}");
+    assert_envoy_accepts(&file);
 }
 
-/// What `examples/many.yaml` needs beside it, and where it is in a test.
+/// The files and variables that `examples/many.yaml` needs, with their places in a test.
 fn environment_of_many(directory: &Path, authority: &Authority) -> Vec<(String, String)> {
     let path = |name: &str| directory.join(name).display().to_string();
     std::fs::write(path("government-secret"), "s3cret").unwrap();
@@ -139,12 +132,5 @@ fn the_example_for_many_is_read_without_a_warning_and_envoy_accepts_it() {
     assert!(!rendered.contains("key-secret"));
     let file = directory.path().join("bootstrap.json");
     std::fs::write(&file, rendered).unwrap();
-    let validation = Command::new(tools::envoy())
-        .args(["--mode", "validate", "--log-level", "warning", "-c"])
-        .arg(&file)
-        .output()
-        .expect("Envoy runs");
-    let said = String::from_utf8_lossy(&validation.stderr);
-    assert!(validation.status.success(), "{said}");
-    assert!(!said.to_lowercase().contains("deprecated"), "{said}");
+    assert_envoy_accepts(&file);
 }

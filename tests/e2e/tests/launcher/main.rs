@@ -1,5 +1,6 @@
 //! The launcher and its bootstrap on a real Envoy: what a client and a target see on the wire.
 
+mod accepted;
 mod access_log;
 mod addresses;
 mod bootstrap;

@@ -198,7 +198,7 @@ listeners: [{{ port: {}, target: one }}, {{ port: {port}, target: one }}]
     );
     let mut proxy = launch_of_file(&text, port, &[]);
     assert_eq!(wait_for_end(&mut proxy).code(), Some(64));
-    let said = proxy.process().stderr();
+    let stderr = proxy.process().stderr();
     let expected = format!("listeners[1].port: is {port}, which cannot be listened on");
-    assert!(said.contains(&expected), "{said}");
+    assert!(stderr.contains(&expected), "{stderr}");
 }

@@ -69,7 +69,7 @@ fn a_name_with_addresses_of_ipv6_too_is_reached() {
 #[test]
 fn an_address_of_ipv6_is_refused_by_the_name_of_its_setting() {
     without_ipv6(|| {
-        for (variables, said) in [
+        for (variables, message) in [
             (
                 [
                     ("TARGET_HOST", "http://[::1]:8080"),
@@ -93,7 +93,7 @@ fn an_address_of_ipv6_is_refused_by_the_name_of_its_setting() {
                 proxy.process().stderr()
             );
             assert!(
-                proxy.process().stderr().contains(said),
+                proxy.process().stderr().contains(message),
                 "{}",
                 proxy.process().stderr()
             );

@@ -34,10 +34,7 @@ fn gets_the_token_of(azure: &Azure, settings: ProxyBuilder, oid: &str, appid: &s
 #[test]
 fn an_application_with_a_secret() {
     let application = Application::new("secret").with_secret(SECRET);
-    let azure = Azure::start(Options {
-        applications: vec![application.clone()],
-        ..Options::default()
-    });
+    let azure = Azure::knowing(&application);
     let folder = tempfile::tempdir().expect("a folder");
     // A name with all that Envoy's format string has a meaning for, and that it still reads.
     let secret = file(
@@ -57,10 +54,7 @@ fn an_application_with_a_secret() {
 fn an_application_with_a_certificate() {
     let (pem, registered) = certificate("proxy.example");
     let application = Application::new("certificate").with_certificate(registered);
-    let azure = Azure::start(Options {
-        applications: vec![application.clone()],
-        ..Options::default()
-    });
+    let azure = Azure::knowing(&application);
     let folder = tempfile::tempdir().expect("a folder");
     let pem = file(folder.path(), "certificate.pem", &pem);
     for algorithm in ["PS256", "RS256"] {
@@ -76,10 +70,7 @@ fn an_application_with_a_certificate() {
 #[test]
 fn a_workload_identity_with_the_variables_of_its_webhook() {
     let application = Application::new("workload");
-    let azure = Azure::start(Options {
-        applications: vec![application.clone()],
-        ..Options::default()
-    });
+    let azure = Azure::knowing(&application);
     let (token, trust) = kubernetes(&azure, CLUSTER);
     azure.change_application(&application.client_id, |it| {
         it.federated_credentials.push(trust);
@@ -186,10 +177,7 @@ fn each_cloud_has_an_exchange_audience_of_its_own() {
 fn a_node_that_tsiam_speaks_for() {
     let trust = trust_in(TSIAM_ISSUER, TSIAM_NODE);
     let application = Application::new("tsiam").with_federated_credential(trust);
-    let azure = Azure::start(Options {
-        applications: vec![application.clone()],
-        ..Options::default()
-    });
+    let azure = Azure::knowing(&application);
     let tsiam = azure.addresses().tsiam_tls.port();
     let settings = azure
         .proxy_as("tsiam", &application)
