@@ -1,5 +1,6 @@
-//! What every end-to-end test needs: the launcher, a plain Envoy and a Prometheus as real child
-//! processes, clients that send exactly what a test says, and patience with a time limit.
+//! What every test on a real Envoy needs: the launcher, a plain Envoy and a Prometheus as real child
+//! processes, clients that send and targets that answer exactly what a test says, and patience with a
+//! time limit.
 //!
 //! Everything blocks, and every child lives in a process group of its own that ends with the
 //! value that stands for it. A test that fails prints the last log lines of its children.

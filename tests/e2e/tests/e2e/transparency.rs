@@ -134,44 +134,6 @@ fn no_header_of_ours_or_of_envoy_reaches_the_target_or_the_client() {
 }
 
 #[test]
-fn the_host_that_the_target_sees_is_the_target_however_it_is_written() {
-    let azure = Azure::start(Options::default());
-    let addresses = azure.addresses();
-    let (tls, plain) = (addresses.target_tls.port(), addresses.target_plain.port());
-    for (target, host) in [
-        (format!("localhost:{tls}"), format!("localhost:{tls}")),
-        (
-            format!("https://localhost:{tls}"),
-            format!("localhost:{tls}"),
-        ),
-        (
-            format!("HTTPS://LOCALHOST:{tls}/"),
-            format!("localhost:{tls}"),
-        ),
-        (format!("127.0.0.1:{tls}"), format!("127.0.0.1:{tls}")),
-        (
-            format!("http://127.0.0.1:{plain}"),
-            format!("127.0.0.1:{plain}"),
-        ),
-        (
-            format!("http://localhost:{plain}/"),
-            format!("localhost:{plain}"),
-        ),
-    ] {
-        let proxy = azure.proxy().set("TARGET_HOST", target.as_str()).start();
-        let echo = echo(
-            &proxy,
-            "GET /echo HTTP/1.1\r\nHost: something.else:81\r\n\r\n",
-        );
-        let seen = echo
-            .authority
-            .as_deref()
-            .or(value(&echo, "host").first().copied());
-        assert_eq!(seen, Some(host.as_str()), "{target}");
-    }
-}
-
-#[test]
 fn an_ipv6_address_is_a_target_too() {
     let v6 = |port: u16| format!("[::1]:{port}").parse().expect("an address");
     let azure = Azure::start(Options {
@@ -185,19 +147,6 @@ fn an_ipv6_address_is_a_target_too() {
         .start();
     let echo = echo(&proxy, "GET /echo HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_eq!(echo.authority, Some(format!("[::1]:{port}")));
-}
-
-#[test]
-fn http_2_is_spoken_where_the_target_offers_it_and_http_1_where_not() {
-    for (http2, version) in [(true, "HTTP/2.0"), (false, "HTTP/1.1")] {
-        let azure = Azure::start(Options {
-            http2,
-            ..Options::default()
-        });
-        let proxy = azure.proxy().start();
-        let echo = echo(&proxy, "GET /echo HTTP/1.1\r\nHost: x\r\n\r\n");
-        assert_eq!(echo.request.version, version);
-    }
 }
 
 #[test]
@@ -239,26 +188,6 @@ fn a_response_is_streamed_and_may_take_its_time() {
 }
 
 #[test]
-fn a_header_that_the_user_overrides_arrives_with_the_users_value() {
-    let azure = Azure::start(Options::default());
-    let overrides = r#"{"X-Custom":"100%","X-Other":"new"}"#;
-    let proxy = azure
-        .proxy()
-        .set("OVERRIDE_REQUEST_HEADERS", overrides)
-        .start();
-    let echo = echo(
-        &proxy,
-        "GET /echo HTTP/1.1\r\nHost: x\r\nX-Custom: the-clients\r\n\r\n",
-    );
-    assert_eq!(value(&echo, "x-custom"), ["100%"]);
-    assert_eq!(value(&echo, "x-other"), ["new"]);
-    assert!(
-        !proxy.process().logs().contains("100%"),
-        "override values are in a log"
-    );
-}
-
-#[test]
 fn health_and_ready_of_the_target_can_be_reached_where_the_proxys_own_are_off() {
     let azure = Azure::start(Options::default());
     let proxy = azure.proxy().set("PROXY_HEALTH_PATHS", "off").start();
@@ -271,6 +200,8 @@ fn health_and_ready_of_the_target_can_be_reached_where_the_proxys_own_are_off() 
         );
     }
     assert_eq!(azure.state().target.probes.with_token, 2);
+    let health = http::get(&proxy.status_url("/health")).expect("an answer");
+    assert_eq!(health.status, 200);
 }
 
 #[test]

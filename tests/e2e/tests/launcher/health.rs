@@ -3,7 +3,7 @@
 
 use e2e::Recorder;
 
-use crate::setup::{proxy_to, proxy_with};
+use crate::setup::proxy_to;
 
 #[test]
 fn health_is_answered_on_both_ports_and_never_forwarded() {
@@ -60,26 +60,6 @@ fn only_the_exact_paths_and_methods_are_taken_from_the_target() {
         assert_eq!(proxy.send(bytes.as_bytes()).text(), "hello", "{request}");
         assert_eq!(target.last_request().start, request);
     }
-}
-
-#[test]
-fn the_probes_paths_on_the_proxy_port_can_be_given_up() {
-    let target = Recorder::start();
-    let proxy = proxy_with(&[
-        ("TARGET_HOST", &target.url()),
-        ("PROXY_HEALTH_PATHS", "off"),
-    ]);
-    for path in ["/health", "/ready"] {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
-        assert_eq!(proxy.send(request.as_bytes()).text(), "hello");
-        assert_eq!(target.last_request().start, format!("GET {path} HTTP/1.1"));
-    }
-    assert_eq!(
-        proxy
-            .send_to_status_port(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
-            .status(),
-        200
-    );
 }
 
 #[test]

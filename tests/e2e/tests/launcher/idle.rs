@@ -104,7 +104,7 @@ fn a_slow_answer_is_not_cut_while_it_moves() {
         connection.send(head)?;
         for byte in b"steady" {
             short_pause();
-            connection.send(&[*byte])?;
+            connection.send([*byte])?;
         }
         Ok(())
     });
@@ -125,7 +125,7 @@ fn a_slow_request_is_not_cut_while_it_moves() {
         .expect("the proxy takes it");
     for byte in b"steady" {
         short_pause();
-        client.send(&[*byte]).expect("the proxy takes it");
+        client.send([*byte]).expect("the proxy takes it");
     }
     assert_eq!(client.answer_to("POST").expect("an answer").status(), 200);
     assert_eq!(target.only_request().body, b"steady");

@@ -1,4 +1,5 @@
-//! The launcher and its bootstrap on a real Envoy: what a client and a target see on the wire.
+//! The launcher and its bootstrap on a real Envoy: what a client and a target see on the wire. No token is
+//! added here: a module that lets every request pass stands in for ours (see `setup`).
 
 mod accepted;
 mod access_log;
