@@ -124,7 +124,7 @@ fn its_calls_are_those_of_the_filter() {
 
 /// As `kubectl exec` does it: same variables, same ports, while the proxy serves.
 #[test]
-fn it_runs_beside_a_proxy_that_serves() {
+fn it_runs_while_a_proxy_serves() {
     let azure = Azure::start(Options::default());
     let settings = azure.proxy();
     let proxy = settings.clone().start();
