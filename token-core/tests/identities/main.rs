@@ -15,19 +15,19 @@ use entra_token_core::config;
 use entra_token_core::identity::Plan;
 use entra_token_core::slot::{CallId, Output, Slot};
 
-pub(crate) const TENANT: &str = "11111111-2222-3333-4444-555555555555";
-pub(crate) const APPLICATION: &str = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee";
+const TENANT: &str = "11111111-2222-3333-4444-555555555555";
+const APPLICATION: &str = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee";
 
 /// The fields that every application has.
-pub(crate) fn application(kind: &str, more: &str) -> String {
+fn application(kind: &str, more: &str) -> String {
     format!(
         r#""type":"{kind}","tenantId":"{TENANT}","clientId":"{APPLICATION}","entra":{{"cluster":"entra"}},{more}"#
     )
 }
 
-pub(crate) const FILE: &str = r#""credential":{"cluster":"files","path":"/secret"}"#;
+const FILE: &str = r#""credential":{"cluster":"files","path":"/secret"}"#;
 
-pub(crate) fn plan_for(fields: &str, audience: &str) -> Plan {
+fn plan_for(fields: &str, audience: &str) -> Plan {
     let json = format!(
         r#"{{"identities":[{{"name":"i",{fields}}}],
             "targets":[{{"hosts":["a.example.com"],"identity":"i","audience":"{audience}"}}]}}"#
@@ -36,15 +36,15 @@ pub(crate) fn plan_for(fields: &str, audience: &str) -> Plan {
     config::compile(&config).slots[0].plan.clone()
 }
 
-pub(crate) fn plan(fields: &str) -> Plan {
+fn plan(fields: &str) -> Plan {
     plan_for(fields, "https://monitor.azure.com")
 }
 
 /// A call as `cluster METHOD authority path`, its headers, and its body.
-pub(crate) type Asked = (String, Vec<(&'static str, String)>, String);
+type Asked = (String, Vec<(&'static str, String)>, String);
 
 /// Takes the call that the machine wants.
-pub(crate) fn asked(slot: &mut Slot) -> (CallId, Asked) {
+fn asked(slot: &mut Slot) -> (CallId, Asked) {
     match outputs(slot).as_slice() {
         [
             Output::Call {
@@ -66,7 +66,7 @@ pub(crate) fn asked(slot: &mut Slot) -> (CallId, Asked) {
 }
 
 /// An assertion that ends so many seconds after `START`.
-pub(crate) fn assertion(seconds: i64) -> String {
+fn assertion(seconds: i64) -> String {
     let exp = i64::try_from(START.wall.0 / 1000).expect("a moment") + seconds;
     let claims = URL_SAFE_NO_PAD.encode(format!(r#"{{"sub":"s","exp":{exp}}}"#));
     format!("eyJhbGciOiJSUzI1NiJ9.{claims}.c2ln")

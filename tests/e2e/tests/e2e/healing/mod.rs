@@ -4,12 +4,13 @@
 mod revoked;
 mod unhealed;
 
-use crate::downstream;
 use e2e::azure::{Azure, ECHO};
 use e2e::{Envoy, Proxy, free_port, http};
 
+use crate::downstream;
+
 /// Sends a request as Prometheus' remote write does, or as another client.
-pub(super) fn send(url: &str, host: &str, is_remote_write: bool) -> http::Response {
+fn send(url: &str, host: &str, is_remote_write: bool) -> http::Response {
     let mut request = http::Request::post(url).header("Host", host);
     if is_remote_write {
         request = request.header("X-Prometheus-Remote-Write-Version", "0.1.0");
@@ -17,12 +18,12 @@ pub(super) fn send(url: &str, host: &str, is_remote_write: bool) -> http::Respon
     http::send(request.body(b"body".to_vec()).expect("a request")).expect("an answer")
 }
 
-pub(super) fn through(proxy: &Proxy, path: &str, is_remote_write: bool) -> http::Response {
+fn through(proxy: &Proxy, path: &str, is_remote_write: bool) -> http::Response {
     send(&proxy.url(path), "x", is_remote_write)
 }
 
 /// A plain Envoy with the plugin on its listener, and a URL there.
-pub(super) fn istio_like(azure: &Azure, retryable: &str) -> (Envoy, String) {
+fn istio_like(azure: &Azure, retryable: &str) -> (Envoy, String) {
     let port = free_port();
     let mut plugin = downstream::plugin(azure);
     plugin["authErrorsRetryable"] = retryable.into();

@@ -3,17 +3,16 @@
 mod kinds;
 mod secrets;
 
-use azure_sim::{FederatedClaims, FederatedCredential, TokenSummary};
-use e2e::azure::{Azure, ECHO};
-use e2e::{Proxy, http};
 use std::fs;
 use std::path::Path;
 
-pub(super) const SECRET: &str = "Zx8Q~s3cret-of-the-tests_a.b";
+use azure_sim::{FederatedClaims, FederatedCredential, TokenSummary};
+use e2e::azure::{Azure, ECHO};
+use e2e::{Proxy, http};
 
-pub(super) const EXCHANGE: &str = "api://AzureADTokenExchange";
-
-pub(super) const CLUSTER: &str = "https://oidc.cluster.example/";
+const SECRET: &str = "Zx8Q~s3cret-of-the-tests_a.b";
+const EXCHANGE: &str = "api://AzureADTokenExchange";
+const CLUSTER: &str = "https://oidc.cluster.example/";
 
 /// The token that a request arrived with at the target.
 pub(crate) fn token(proxy: &Proxy) -> TokenSummary {

@@ -4,35 +4,35 @@
 mod broken;
 mod tokens;
 
+use std::fs;
+use std::time::Duration;
+
 use azure_sim::TokenSummary;
 use e2e::azure::{Azure, ECHO};
 use e2e::{Proxy, ProxyBuilder, eventually, http};
 use serde_json::Value;
-use std::fs;
-use std::time::Duration;
 use tempfile::TempDir;
 
-pub(super) const SECRET: &str = "Zx8Q~s3cret-of-the-tests_a.b";
-
-pub(super) const CLUSTER: &str = "https://oidc.cluster.example/";
+const SECRET: &str = "Zx8Q~s3cret-of-the-tests_a.b";
+const CLUSTER: &str = "https://oidc.cluster.example/";
 
 /// The files of a proxy.
-pub(super) struct Files(pub(super) TempDir);
+struct Files(TempDir);
 
 impl Files {
-    pub(super) fn new() -> Self {
+    fn new() -> Self {
         Self(tempfile::tempdir().expect("a folder"))
     }
 
     /// Writes one, and gives its path.
-    pub(super) fn add(&self, name: &str, content: &str) -> String {
+    fn add(&self, name: &str, content: &str) -> String {
         let path = self.0.path().join(name);
         fs::write(&path, content).expect("a file");
         path.display().to_string()
     }
 
     /// A proxy with this configuration file.
-    pub(super) fn proxy(&self, azure: &Azure, file: &str, port: u16) -> ProxyBuilder {
+    fn proxy(&self, azure: &Azure, file: &str, port: u16) -> ProxyBuilder {
         self.add("config.yaml", file);
         Proxy::of_file(&self.0.path().join("config.yaml"), port)
             .set(
@@ -44,7 +44,7 @@ impl Files {
 }
 
 /// What a request to this port, for this host, gets.
-pub(super) fn answer(port: u16, host: &str) -> http::Response {
+fn answer(port: u16, host: &str) -> http::Response {
     let request = http::Request::get(format!("http://127.0.0.1:{port}{ECHO}"))
         .header("Host", host)
         .body(Vec::new())
@@ -53,29 +53,29 @@ pub(super) fn answer(port: u16, host: &str) -> http::Response {
 }
 
 /// The token that such a request arrived with.
-pub(super) fn token_for(port: u16, host: &str) -> TokenSummary {
+fn token_for(port: u16, host: &str) -> TokenSummary {
     let answer = answer(port, host);
     assert_eq!(answer.status, 200, "{}", answer.text());
     let echo = answer.json::<azure_sim::EchoReport>().expect("an echo");
     echo.token
 }
 
-pub(super) fn target(azure: &Azure) -> String {
+fn target(azure: &Azure) -> String {
     format!("https://localhost:{}", azure.addresses().target_tls.port())
 }
 
-pub(super) fn entra(azure: &Azure) -> String {
+fn entra(azure: &Azure) -> String {
     format!("https://localhost:{}", azure.addresses().entra_tls.port())
 }
 
-pub(super) fn slots(proxy: &Proxy) -> Vec<Value> {
+fn slots(proxy: &Proxy) -> Vec<Value> {
     let status = http::get(&proxy.status_url("/status")).expect("an answer");
     let status: Value = status.json().expect("JSON");
     status["slots"].as_array().expect("slots").clone()
 }
 
 /// Waits until every slot has a token.
-pub(super) fn wait_for_all(proxy: &Proxy) {
+fn wait_for_all(proxy: &Proxy) {
     eventually(Duration::from_secs(60), "every slot has a token", || {
         let slots = slots(proxy);
         match slots.iter().all(|slot| slot["state"] == "valid") {
