@@ -145,7 +145,7 @@ soak: ## Starts as each kind of identity, then faults in random order for MINUTE
 	@$(CARGO) build --locked --package e2e --bin soak
 	@exec $(CARGO_TARGET_DIR)/debug/soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
-bench: ## Measures what a request costs, beside Envoy's own credential injector (about 15 minutes). RECORD=name keeps it; PEER='command' is measured, too.
+bench: ## Measures what a request costs, compared with Envoy's own credential injector (about 15 minutes). RECORD=name keeps it; PEER='command' is measured, too.
 bench-quick: ## The most important of it, in two minutes.
 bench bench-quick:
 	@scripts/setup rust envoy

@@ -111,7 +111,7 @@ pub struct Options {
     pub cloud: AzureCloud,
     /// The applications registered in the tenant at start.
     pub applications: Vec<Application>,
-    /// Tenants that exist beside ours.
+    /// Tenants that exist in addition to ours.
     pub other_tenants: Vec<OtherTenant>,
     /// The value of `IDENTITY_HEADER` that App Service gives to the app.
     pub identity_header: String,
@@ -121,7 +121,7 @@ pub struct Options {
     pub extra_audiences: Vec<String>,
     /// Audiences that the target accepts; each with and without one trailing slash.
     pub target_audiences: Vec<String>,
-    /// Whose tokens the target accepts beside Entra's: of these issuers, for these audiences and
+    /// Whose tokens the target accepts in addition to Entra's: of these issuers, for these audiences and
     /// subjects.
     pub target_trusts: Vec<FederatedCredential>,
     /// How many samples are remembered for each series, the newest first. What is older than

@@ -28,7 +28,7 @@ use crate::source::serve as serve_source;
 use crate::tsiam::Tsiam;
 use crate::{admin, entra, target};
 
-/// The most that a request header may take, in bytes: an 8 kB query beside a token fits well.
+/// The most that a request header may take, in bytes: an 8 kB query and a token fit well.
 const MAX_HEADER: u32 = 256 * 1024;
 
 /// What a listener serves.

@@ -44,7 +44,7 @@ impl AzureSim {
         self.cloud.issuers().add(url)
     }
 
-    /// Makes an issuer sign with a new key, and publish the old one beside it or not.
+    /// Makes an issuer sign with a new key, and publish the old one too or not.
     ///
     /// # Errors
     /// When there is no such issuer, or no key can be made.

@@ -1,4 +1,4 @@
-//! The filters that are put beside each other, as Envoy's configuration.
+//! The filters that are compared, as Envoy's configuration.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What is aimed at, beside what was measured. A goal that is missed is explained in the guide.
+//! What is aimed at, compared with what was measured. A goal that is missed is explained in the guide.
 
 use serde::Serialize;
 

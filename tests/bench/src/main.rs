@@ -1,5 +1,5 @@
 //! What a request costs: Envoy on one core, the load and the target on another, the time that the
-//! Envoy process has had on its core for each request, and our filter beside Envoy's own.
+//! Envoy process has had on its core for each request, and our filter compared with Envoy's own.
 //!
 //! `make bench` runs it; docs/guides/performance.md has a result and the method.
 

@@ -13,7 +13,7 @@ use crate::rounds::Plan;
 use crate::test_bed::Upstream;
 use crate::variants::Modules;
 
-/// Measures what a request costs, beside Envoy's own credential injector.
+/// Measures what a request costs, compared with Envoy's own credential injector.
 #[derive(Debug, Parser)]
 pub(crate) struct Arguments {
     /// The most important loads, with fewer and shorter rounds.
@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
     /// Only these loads, e.g. `get-16-plain,post-20k-tls`.
     #[arg(long, value_delimiter = ',', value_name = "LOAD", value_parser = load)]
     loads: Option<Vec<(Load, Upstream)>>,
-    /// Only these figures beside the loads; none with `--loads` alone.
+    /// Only these figures in addition to the loads; none with `--loads` alone.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "FIGURE")]
     figures: Option<Vec<Figure>>,
     /// How many rounds.
@@ -96,7 +96,7 @@ impl Arguments {
         }
     }
 
-    /// The figures beside the loads.
+    /// The figures in addition to the loads.
     pub(crate) fn figures(&self) -> Vec<Figure> {
         match (&self.figures, &self.loads, self.quick) {
             (Some(figures), ..) => figures.clone(),

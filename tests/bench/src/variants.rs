@@ -2,7 +2,7 @@
 //!
 //! All have the listener, connection manager, route and cluster that the launcher writes, with
 //! `ACCESS_LOG=off`: whatever that costs is in what the ratios are made to, which would make them
-//! look better. `minimal` is beside them, so that it is seen what the launcher's configuration costs.
+//! look better. `minimal` is measured too, so that it is seen what the launcher's configuration costs.
 
 use std::fs;
 use std::path::{Path, PathBuf};

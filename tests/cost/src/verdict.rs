@@ -11,7 +11,7 @@ pub const TOLERANCE: u64 = 10;
 /// What to do about a difference.
 const ADVICE: &str = "The request path is held to tests/cost/recorded.json. Where the change is meant, run `make cost-record`, read the diff and commit it.";
 
-/// What is wrong with `is` beside the record `was`; `None` where nothing is.
+/// What is wrong with `is`, compared with the record `was`; `None` where nothing is.
 #[must_use]
 pub fn differences(was: &Costs, is: &Costs) -> Option<String> {
     let kinds: BTreeSet<_> = was.keys().chain(is.keys()).collect();

@@ -48,7 +48,7 @@ pub struct Callback {
 }
 
 impl Vm {
-    /// Loads the module beside this Envoy.
+    /// Loads the module into a VM of this Envoy.
     ///
     /// # Errors
     /// When it imports what is no function.

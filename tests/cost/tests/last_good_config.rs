@@ -38,7 +38,7 @@ fn envoy(plugin: &str) -> Envoy {
     envoy
 }
 
-/// A new VM beside this Envoy.
+/// A new VM of this Envoy.
 fn vm(program: &Program, envoy: Envoy) -> Vm {
     let mut vm = Vm::new(program, envoy).unwrap();
     vm.callback("_initialize", &[]).unwrap();

@@ -1,4 +1,4 @@
-//! What passes beside a record, and what is said of that which does not.
+//! Which figures pass compared with a record, and the message about those that do not.
 
 use cost::figures::{Allocations, Cost, Costs};
 use cost::verdict::differences;

@@ -1,9 +1,9 @@
 //! The simulated Azure that a test or the demo talks to, and the settings of a proxy to it.
 
-use std::io;
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::{fs, io};
 
 use azure_sim::{AZURE_MONITOR, Application, AzureSim, KnownSecrets, Options, Settings};
 use tempfile::TempDir;
@@ -46,6 +46,19 @@ impl Azure {
     pub fn with(settings: Settings) -> Self {
         Self::start(Options {
             settings,
+            ..Options::default()
+        })
+    }
+
+    /// Starts one that knows this application.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    #[track_caller]
+    pub fn knowing(application: &Application) -> Self {
+        Self::start(Options {
+            applications: vec![application.clone()],
             ..Options::default()
         })
     }
@@ -103,6 +116,25 @@ impl Azure {
             .set("AAD_CLIENT_ID", &application.client_id)
             .set("AAD_TENANT_ID", self.sim.state().tenant_id)
             .set("AZURE_AUTHORITY_HOST", format!("https://localhost:{entra}"))
+    }
+
+    /// The same for an application that proves who it is by this secret, in [`Azure::secret_file`].
+    ///
+    /// # Panics
+    /// When the file cannot be written.
+    #[must_use]
+    pub fn proxy_with_secret(&self, application: &Application, secret: &str) -> ProxyBuilder {
+        let file = self.secret_file(application);
+        fs::write(&file, secret).expect("a file");
+        self.proxy_as("aadApplication", application)
+            .set("AAD_CLIENT_SECRET_FILE", file)
+    }
+
+    /// The file with an application's secret. It goes with this value.
+    #[must_use]
+    pub fn secret_file(&self, application: &Application) -> PathBuf {
+        let name = format!("secret-of-{}", application.client_id);
+        self.folder.path().join(name)
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use azure_sim::{AuthorityCertificate, RegisteredCertificate};
 use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
 use tempfile::TempDir;
+use tokio_rustls::rustls::pki_types::CertificateDer;
 
 /// A file in a folder that is laid out as Kubernetes does it: `token` → `..data/token`,
 /// `..data` → a folder of its own for each version, and a new version is one rename.
@@ -56,9 +57,9 @@ impl Projected {
 /// # Panics
 /// When it cannot be written.
 pub fn replace(path: &Path, content: impl AsRef<[u8]>) {
-    let beside = path.with_extension("new");
-    fs::write(&beside, content).expect("a file");
-    fs::rename(&beside, path).expect("a rename");
+    let new = path.with_extension("new");
+    fs::write(&new, content).expect("a file");
+    fs::rename(&new, path).expect("a rename");
 }
 
 /// A self-signed certificate with its key, PEM, and what is registered of it.
@@ -76,10 +77,11 @@ pub fn certificate(name: &str) -> (String, RegisteredCertificate) {
     (certificate.pem() + &key.serialize_pem(), registered)
 }
 
-/// A certificate authority of a company's own.
+/// A certificate authority of a company's own, whose certificate lies in a file.
 #[derive(Debug)]
 pub struct Authority {
     issuer: rcgen::CertifiedIssuer<'static, rcgen::KeyPair>,
+    folder: TempDir,
 }
 
 impl Authority {
@@ -93,7 +95,33 @@ impl Authority {
         parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let key = rcgen::KeyPair::generate().expect("a key");
         let issuer = rcgen::CertifiedIssuer::self_signed(parameters, key).expect("a certificate");
-        Self { issuer }
+        let folder = tempfile::tempdir().expect("a folder");
+        let authority = Self { issuer, folder };
+        fs::write(authority.file(), authority.issuer.pem()).expect("a file");
+        authority
+    }
+
+    /// The file with its certificate, PEM: a value of `SSL_CERT_FILE`. It goes with this value.
+    #[must_use]
+    pub fn file(&self) -> PathBuf {
+        self.folder.path().join("authority.pem")
+    }
+
+    /// A certificate for a server with these names and this key, DER.
+    ///
+    /// # Panics
+    /// When a name is invalid.
+    #[must_use]
+    pub fn server_certificate(
+        &self,
+        names: &[&str],
+        key: &rcgen::KeyPair,
+    ) -> CertificateDer<'static> {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let certificate = rcgen::CertificateParams::new(names)
+            .and_then(|parameters| parameters.signed_by(key, &self.issuer))
+            .expect("a certificate");
+        certificate.into()
     }
 
     /// What is registered of it.

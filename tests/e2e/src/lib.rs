@@ -1,5 +1,6 @@
-//! What every end-to-end test needs: the launcher, a plain Envoy and a Prometheus as real child
-//! processes, clients that send exactly what a test says, and patience with a time limit.
+//! What every test on a real Envoy needs: the launcher, a plain Envoy and a Prometheus as real child
+//! processes, clients that send and targets that answer exactly what a test says, and patience with a
+//! time limit.
 //!
 //! Everything blocks, and every child lives in a process group of its own that ends with the
 //! value that stands for it. A test that fails prints the last log lines of its children.
@@ -21,8 +22,11 @@ mod procfs;
 mod prometheus;
 mod proxy;
 pub mod raw;
+mod recorder;
 pub mod screen;
 mod secrecy;
+pub mod secure_target;
+pub mod stand_in;
 pub mod starts;
 mod stop;
 mod token_sidecar;
@@ -39,6 +43,7 @@ pub use process::Process;
 pub use procfs::{CpuTime, Memory, children, is_stopped};
 pub use prometheus::{Prometheus, PrometheusBuilder, Protocol, Release, RemoteWrite};
 pub use proxy::{Proxy, ProxyBuilder};
+pub use recorder::Recorder;
 pub use secrecy::Shown;
 pub use stop::stop_signal;
 pub use token_sidecar::token_sidecar;

@@ -193,9 +193,9 @@ mod tests {
             .spawn()
             .unwrap();
         let mut sleeper = Command::new("sleep").arg("60").spawn().unwrap();
-        let mut said = [0; 4];
+        let mut line = [0; 4];
         let output = worker.stdout.as_mut().unwrap();
-        std::io::Read::read_exact(output, &mut said).unwrap();
+        std::io::Read::read_exact(output, &mut line).unwrap();
         let worked = CpuTime::of_tree(worker.id()).unwrap().running;
         let slept = CpuTime::of_tree(sleeper.id()).unwrap().running;
         for child in [&mut worker, &mut sleeper] {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::Path;
+use std::fs;
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::thread;
@@ -13,6 +15,7 @@ use rustix::process::Pid;
 
 use crate::http::{self, Response};
 use crate::procfs::only_child;
+use crate::raw::{self, Message};
 use crate::secrecy::Shown;
 use crate::{
     Memory, Metrics, Process, eventually, eventually_ok, free_port, is_free, secrecy, tools,
@@ -56,7 +59,7 @@ impl ProxyBuilder {
         command
     }
 
-    /// Starts the launcher and waits until its status port answers, ready or not.
+    /// Starts the launcher and waits until both of its ports are open, ready or not.
     ///
     /// # Panics
     /// When it ends, or does not answer within a minute.
@@ -71,12 +74,23 @@ impl ProxyBuilder {
     /// # Errors
     /// When it ends, or does not answer within a minute.
     pub fn try_start(self) -> Result<Proxy, String> {
+        let mut proxy = self.launch()?;
+        proxy.wait_until_it_answers()?;
+        Ok(proxy)
+    }
+
+    /// Starts the launcher and waits for nothing: for one that is to end, or that does not answer on
+    /// the loopback address.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn launch(self) -> Result<Proxy, String> {
         let port = |name| {
             self.environment
                 .get(name)
                 .and_then(|value| value.to_str()?.parse().ok())
         };
-        let mut proxy = Proxy {
+        Ok(Proxy {
             port: self
                 .port_of_file
                 .or_else(|| port("LISTENING_PORT"))
@@ -85,16 +99,16 @@ impl ProxyBuilder {
             secrets: secrecy::known(),
             process: self.spawn()?,
             settings: self,
-        };
-        proxy.wait_until_it_answers()?;
-        Ok(proxy)
+        })
     }
 
     fn spawn(&self) -> Result<Process, String> {
         Process::spawn("entra-auth-envoy", |folder| {
             let mut command = self.command("run");
-            // What a killed launcher leaves behind goes with the folder.
-            command.env("TMPDIR", folder);
+            if !self.environment.contains_key("TMPDIR") {
+                // What a killed launcher leaves behind goes with the folder.
+                command.env("TMPDIR", folder);
+            }
             Ok(command)
         })
     }
@@ -159,8 +173,13 @@ impl Proxy {
 
     fn wait_until_it_answers(&mut self) -> Result<(), String> {
         let health = self.status_url("/health");
-        self.process
-            .wait_ready(START, || http::get(&health).map(drop))
+        let port = self.port;
+        self.process.wait_ready(START, || {
+            http::get(&health)?;
+            TcpStream::connect((Ipv4Addr::LOCALHOST, port))
+                .map(drop)
+                .map_err(|error| format!("port {port}: {error}"))
+        })
     }
 
     /// The launcher's Envoy.
@@ -169,6 +188,34 @@ impl Proxy {
     /// When it does not run.
     pub fn envoy(&self) -> Result<Pid, String> {
         only_child(self.process.id())
+    }
+
+    /// What a client gets that sends these bytes to the proxy port, on a connection of its own.
+    ///
+    /// # Panics
+    /// When it gets no whole answer.
+    #[track_caller]
+    pub fn send(&self, request: impl AsRef<[u8]>) -> Message {
+        raw::exchange(self.port, request).expect("an answer")
+    }
+
+    /// The same for the status port.
+    ///
+    /// # Panics
+    /// When it gets no whole answer.
+    #[track_caller]
+    pub fn send_to_status_port(&self, request: impl AsRef<[u8]>) -> Message {
+        raw::exchange(self.status_port, request).expect("an answer")
+    }
+
+    /// The launcher's private folder, with the bootstrap and the socket of Envoy's admin interface.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    #[track_caller]
+    pub fn run_folder(&self) -> PathBuf {
+        run_folder(self.process.folder()).expect("a folder of the launcher's")
     }
 
     /// Where clients send their requests.
@@ -253,8 +300,16 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         // A test that fails has something to say already.
-        if !thread::panicking() {
+        if !thread::panicking() && !self.secrets.is_empty() {
             self.shows_no_secret();
         }
     }
+}
+
+/// The folder that a launcher has made for itself in its folder for temporary files, if it has.
+pub(crate) fn run_folder(temporary: &Path) -> Option<PathBuf> {
+    let entries = fs::read_dir(temporary).ok()?;
+    entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.is_dir())
 }

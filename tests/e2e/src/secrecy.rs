@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use azure_sim::KnownSecrets;
 
+use crate::proxy::run_folder;
 use crate::{Proxy, http, procfs};
 
 /// Of the simulated Azures that run.
@@ -99,11 +100,8 @@ fn proc(process: u32, file: &str) -> String {
 /// What Envoy's admin interface answers, on its socket in the launcher's private directory.
 fn admin(folder: &Path, path: &str) -> Result<String, String> {
     let ask = || {
-        let socket = fs::read_dir(folder)?
-            .filter_map(|entry| Some(entry.ok()?.path().join("admin.sock")))
-            .find(|socket| socket.exists())
-            .ok_or(std::io::ErrorKind::NotFound)?;
-        let mut stream = UnixStream::connect(socket)?;
+        let folder = run_folder(folder).ok_or(std::io::ErrorKind::NotFound)?;
+        let mut stream = UnixStream::connect(folder.join("admin.sock"))?;
         stream.set_read_timeout(Some(PATIENCE))?;
         let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes())?;

@@ -90,10 +90,7 @@ impl Setup {
             fs::write(&path, content).expect("a file");
             path
         };
-        let with_secret = || {
-            let settings = azure.proxy_as("aadApplication", &application);
-            settings.set("AAD_CLIENT_SECRET_FILE", file(SECRET))
-        };
+        let with_secret = || azure.proxy_with_secret(&application, SECRET);
         let mut forward_proxy = None;
         let settings = match kind {
             Kind::WorkloadIdentity => azure.proxy_as("workloadIdentity", &application).set(

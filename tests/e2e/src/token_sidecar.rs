@@ -1,4 +1,4 @@
-//! A token-sidecar beside the proxy, as in a container of its own.
+//! A token-sidecar that the test starts itself, as in a container of its own.
 
 use std::ffi::OsString;
 use std::path::Path;

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use e2e::faults::{
-    CATALOG, FaultInjection, Place, Setup, TestBed, mixed, one_by_one, schedule, seed,
+    CATALOG, FaultInjection, Place, RunOptions, TestBed, mixed, one_by_one, schedule, seed,
 };
 use e2e::screen::summary;
 use e2e::{Look, Protocol, Release};
@@ -16,23 +16,26 @@ use e2e::{Look, Protocol, Release};
 const MIX: Duration = Duration::from_secs(75);
 
 /// Each of these faults in turn, and samples flow again after it.
-fn in_turn(setup: Setup, wanted: fn(&FaultInjection) -> bool) -> Result<(), String> {
+fn in_turn(options: RunOptions, wanted: fn(&FaultInjection) -> bool) -> Result<(), String> {
     let injections = CATALOG.iter().filter(|injection| wanted(injection));
-    run(setup, |test_bed| one_by_one(test_bed, injections))
+    run(options, |test_bed| one_by_one(test_bed, injections))
 }
 
 /// The faults mixed.
-fn at_random(setup: Setup, seed: u64) -> Result<(), String> {
+fn at_random(options: RunOptions, seed: u64) -> Result<(), String> {
     let acts = schedule(seed, MIX, |_| true);
-    run(setup, |test_bed| mixed(test_bed, &acts, |_| Ok(())))
+    run(options, |test_bed| mixed(test_bed, &acts, |_| Ok(())))
         .map_err(|reason| format!("{reason}\nFAULT_SEED={seed} repeats the schedule"))
 }
 
-fn run(setup: Setup, play: impl FnOnce(&mut TestBed) -> Result<(), String>) -> Result<(), String> {
-    let mut test_bed = TestBed::start(setup)?;
+fn run(
+    options: RunOptions,
+    play: impl FnOnce(&mut TestBed) -> Result<(), String>,
+) -> Result<(), String> {
+    let mut test_bed = TestBed::start(options)?;
     let title = test_bed.prometheus().title();
     let judged = play(&mut test_bed).and_then(|()| test_bed.judge());
-    match judged.and_then(|look| check_protocol(setup, &look).map(|()| look)) {
+    match judged.and_then(|look| check_protocol(options, &look).map(|()| look)) {
         Ok(look) => {
             let faults: u64 = test_bed.played().values().sum();
             println!("{title}: {faults} faults; {}", summary(&look));
@@ -42,14 +45,18 @@ fn run(setup: Setup, play: impl FnOnce(&mut TestBed) -> Result<(), String>) -> R
     }
 }
 
-/// Checks that the samples came by the setup's version of remote write and of HTTP.
-fn check_protocol(setup: Setup, look: &Look) -> Result<(), String> {
+/// Checks that the samples came by the run's version of remote write and of HTTP.
+fn check_protocol(options: RunOptions, look: &Look) -> Result<(), String> {
     let target = &look.state.target;
-    let (wanted, other) = match setup.protocol {
+    let (wanted, other) = match options.protocol {
         Protocol::One => (target.writes.v1, target.writes.v2),
         Protocol::Two => (target.writes.v2, target.writes.v1),
     };
-    let version = if setup.http2 { "HTTP/2.0" } else { "HTTP/1.1" };
+    let version = if options.http2 {
+        "HTTP/2.0"
+    } else {
+        "HTTP/1.1"
+    };
     if wanted > 0 && other == 0 && target.versions.keys().eq([version]) {
         Ok(())
     } else {
@@ -73,23 +80,23 @@ fn side_by_side<const N: usize>(runs: [&(dyn Fn() -> Result<(), String> + Sync);
 fn prometheus_2_loses_no_sample_while_faults_come_one_by_one_and_mixed() {
     let seed = seed().expect("a seed");
     println!("FAULT_SEED={seed}");
-    let setup = |http2| Setup {
+    let options = |http2| RunOptions {
         release: Release::Packaged,
         protocol: Protocol::One,
         http2,
     };
     side_by_side([
         &|| {
-            in_turn(setup(true), |injection| {
+            in_turn(options(true), |injection| {
                 injection.place == Place::TokenEndpoint
             })
         },
         &|| {
-            in_turn(setup(true), |injection| {
+            in_turn(options(true), |injection| {
                 injection.place != Place::TokenEndpoint
             })
         },
-        &|| at_random(setup(false), seed),
+        &|| at_random(options(false), seed),
     ]);
 }
 
@@ -101,12 +108,12 @@ fn prometheus_2_loses_no_sample_while_faults_come_one_by_one_and_mixed() {
 fn prometheus_3_loses_no_sample_with_remote_write_1_and_2_while_faults_come_mixed() {
     let seed = seed().expect("a seed");
     println!("FAULT_SEED={seed}");
-    let setup = |protocol, http2| Setup {
+    let options = |protocol, http2| RunOptions {
         release: Release::Three,
         protocol,
         http2,
     };
-    side_by_side([&|| at_random(setup(Protocol::One, false), seed), &|| {
-        at_random(setup(Protocol::Two, true), seed.wrapping_add(1))
+    side_by_side([&|| at_random(options(Protocol::One, false), seed), &|| {
+        at_random(options(Protocol::Two, true), seed.wrapping_add(1))
     }]);
 }

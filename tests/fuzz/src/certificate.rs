@@ -1,4 +1,4 @@
-//! Certificate files of the token-sidecar: PEM and PFX, with a key beside them and a password.
+//! Certificate files of the token-sidecar: PEM and PFX, with a key and a password.
 
 use std::path::PathBuf;
 

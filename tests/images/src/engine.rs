@@ -61,8 +61,8 @@ impl Drop for Volume {
 #[must_use]
 #[track_caller]
 pub fn ask(arguments: &[&str]) -> String {
-    let said = docker(arguments).unwrap_or_else(|why| panic!("{why}"));
-    String::from_utf8_lossy(&said).trim().to_owned()
+    let printed = docker(arguments).unwrap_or_else(|why| panic!("{why}"));
+    String::from_utf8_lossy(&printed).trim().to_owned()
 }
 
 /// The name and the tag of each image by its short name: loaded once, as `make images` has written
@@ -81,10 +81,10 @@ pub(crate) static IMAGES: LazyLock<BTreeMap<&str, (String, String)>> = LazyLock:
     let load = |image| {
         let file = format!("{image}-{arch}.tar");
         let reference = list[&file]["reference"].as_str().expect("a reference");
-        let said = ask(&["load", "--input", &folder.join(&file).to_string_lossy()]);
+        let printed = ask(&["load", "--input", &folder.join(&file).to_string_lossy()]);
         assert!(
-            said.contains(reference),
-            "docker load: {said}, and not {reference}"
+            printed.contains(reference),
+            "docker load: {printed}, and not {reference}"
         );
         let (name, tag) = reference.rsplit_once(':').expect("a tag");
         (image, (name.to_owned(), tag.to_owned()))

@@ -1,4 +1,4 @@
-//! What is measured beside the requests: one file for each figure.
+//! What is measured in addition to the cost of requests: one file for each figure.
 
 mod first;
 mod idle;

@@ -33,7 +33,7 @@ struct Case {
     /// What is in the Secrets and CSI volumes that the values name: text by file by name.
     #[serde(default)]
     files: BTreeMap<String, BTreeMap<String, String>>,
-    /// What is made beside a Deployment and two Services.
+    /// What is made in addition to a Deployment and two Services.
     #[serde(default)]
     beside: Vec<String>,
     /// Variables that the container must have.
@@ -93,7 +93,7 @@ fn with_an_image(values: &mut Value) {
 }
 
 /// How the values begin that docs/guides/deploy-with-helm.md tells to write down, and what is made of
-/// them beside a Deployment and two Services.
+/// them in addition to a Deployment and two Services.
 const OF_THE_GUIDE: [(&str, &[&str]); 2] = [
     (
         "# values.yaml\n",

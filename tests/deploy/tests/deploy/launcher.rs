@@ -17,12 +17,12 @@ pub(crate) struct Rendered {
 pub(crate) fn render(environment: &BTreeMap<String, String>) -> Result<Rendered, String> {
     let mut launcher = tools::program("dist/entra-auth-envoy", "make build")?;
     let output = tools::run(launcher.arg("render").env_clear().envs(environment))?;
-    let said = String::from_utf8_lossy(&output.stderr);
+    let stderr = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() {
-        return Err(format!("the launcher refuses {environment:#?}\n{said}"));
+        return Err(format!("the launcher refuses {environment:#?}\n{stderr}"));
     }
     let bootstrap = serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?;
-    let warnings = said.lines().filter(|line| line.contains("warning: "));
+    let warnings = stderr.lines().filter(|line| line.contains("warning: "));
     Ok(Rendered {
         bootstrap,
         warnings: warnings.map(str::to_owned).collect(),

@@ -237,7 +237,7 @@ pub(crate) fn notices_every_damage(manifests: &Manifests) -> Result<(), String> 
             }
         }
         match check(&Manifests::of(objects)) {
-            Err(said) if said.contains(expected) => {}
+            Err(message) if message.contains(expected) => {}
             other => return Err(format!("{expected}: {other:?}")),
         }
     }

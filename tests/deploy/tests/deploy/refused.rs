@@ -51,19 +51,19 @@ pub(crate) fn trials() -> Result<Vec<Trial>, String> {
 fn check(taken: &Value, refused: &Refused) -> Result<(), String> {
     let (taken, changed) = (ValuesFile::of(taken)?, ValuesFile::of(&refused.values)?);
     let output = tools::run(&mut template(KUBERNETES[1], &[&taken, &changed])?)?;
-    let said = String::from_utf8_lossy(&output.stderr);
+    let stderr = String::from_utf8_lossy(&output.stderr);
     if output.status.success() {
         return Err("these values are taken".to_owned());
     }
-    if said.contains(BY_SCHEMA) == refused.by_template {
-        return Err(format!("refused by the wrong one: {said}"));
+    if stderr.contains(BY_SCHEMA) == refused.by_template {
+        return Err(format!("refused by the wrong one: {stderr}"));
     }
     match refused
         .says
         .iter()
-        .find(|part| !said.contains(part.as_str()))
+        .find(|part| !stderr.contains(part.as_str()))
     {
         None => Ok(()),
-        Some(part) => Err(format!("the message does not say {part:?}: {said}")),
+        Some(part) => Err(format!("the message does not say {part:?}: {stderr}")),
     }
 }

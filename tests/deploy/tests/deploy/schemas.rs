@@ -33,11 +33,11 @@ const WRONG: [(&str, &str); 5] = [
 ];
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let trial = |(wrong, said): (&'static str, &'static str)| {
+    let trial = |(wrong, message): (&'static str, &'static str)| {
         crate::trial(
-            format!("schemas::{said}"),
+            format!("schemas::{message}"),
             move || match tools::meets_its_schemas(&Manifests::parse(wrong)?) {
-                Err(why) if why.contains(said) => Ok(()),
+                Err(why) if why.contains(message) => Ok(()),
                 other => Err(format!("{other:?}")),
             },
         )

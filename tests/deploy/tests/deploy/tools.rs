@@ -69,9 +69,9 @@ pub(crate) fn meets_its_schemas(manifests: &Manifests) -> Result<(), String> {
     }
     let output = checker.wait_with_output();
     let output = output.map_err(|error| format!("schemas.py: {error}"))?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    match output.status.success() && said.is_empty() {
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    match output.status.success() && stdout.is_empty() {
         true => Ok(()),
-        false => Err(format!("{}\n{said}", output.status)),
+        false => Err(format!("{}\n{stdout}", output.status)),
     }
 }

@@ -36,8 +36,8 @@ fn changed_to(path: &str) -> Option<Value> {
     })
 }
 
-/// What some values need beside them to show.
-fn beside(path: &str) -> Value {
+/// The other values that must be set for this one to have an effect.
+fn companions(path: &str) -> Value {
     let (first, rest) = path.split_once('.').unwrap_or((path, ""));
     match (first, rest) {
         ("identityType", _) => json!({ "tsiamEndpoint": "https://tsiam.example" }),
@@ -90,16 +90,16 @@ fn collect(value: &Value, path: &[String], leaves: &mut Vec<(Vec<String>, Value)
 
 fn check(path: &[String], default: &Value) -> Result<(), String> {
     let name = path.join(".");
-    let beside = beside(&name);
+    let companions = companions(&name);
     let new = changed_to(&name).unwrap_or_else(|| other(default));
     let change = path.iter().rev().fold(new, |inner, name| {
         Value::Object(Map::from_iter([(name.clone(), inner)]))
     });
-    let before = match beside.as_object().is_some_and(Map::is_empty) {
+    let before = match companions.as_object().is_some_and(Map::is_empty) {
         true => plain()?,
-        false => &render(&[&beside])?,
+        false => &render(&[&companions])?,
     };
-    match render(&[&beside, &change])? == *before {
+    match render(&[&companions, &change])? == *before {
         true => Err(format!("{change} changes nothing")),
         false => Ok(()),
     }

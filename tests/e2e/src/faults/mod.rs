@@ -15,4 +15,4 @@ mod test_bed;
 pub use catalog::{CATALOG, FaultAction, FaultInjection, Place};
 pub use play::{mixed, one_by_one};
 pub use schedule::{Act, schedule, seed};
-pub use test_bed::{Setup, TestBed};
+pub use test_bed::{RunOptions, TestBed};

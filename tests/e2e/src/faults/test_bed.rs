@@ -34,7 +34,7 @@ const SETTLE: Duration = Duration::from_secs(120);
 
 /// Which clients and protocols a run has.
 #[derive(Debug, Clone, Copy)]
-pub struct Setup {
+pub struct RunOptions {
     /// Which Prometheus.
     pub release: Release,
     /// Which message it sends.
@@ -85,9 +85,9 @@ impl TestBed {
     ///
     /// # Errors
     /// When something does not start, or no sample arrives.
-    pub fn start(setup: Setup) -> Result<Self, String> {
+    pub fn start(options: RunOptions) -> Result<Self, String> {
         let azure = Azure::try_start(Options {
-            http2: setup.http2,
+            http2: options.http2,
             // Ten minutes of samples, more than the longest fault: hours must fit into memory.
             samples_kept_per_series: 600,
             settings: Settings {
@@ -106,8 +106,8 @@ impl TestBed {
             .set("ACCESS_LOG", "errors")
             .try_start()?;
         let prometheus = Prometheus::writing_to(&proxy.url(WRITE))
-            .release(setup.release)
-            .protocol(setup.protocol)
+            .release(options.release)
+            .protocol(options.protocol)
             .remote_timeout(REMOTE_TIMEOUT)
             .shards(SHARDS)
             .scrape("proxy", proxy.status_port())

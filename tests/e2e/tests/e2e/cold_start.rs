@@ -48,7 +48,7 @@ fn three_hundred_requests_wait_for_a_first_token_that_takes_two_seconds() {
     for connection in &mut waiting {
         let answer = connection.answer().expect("an answer");
         assert_eq!(
-            answer.head.status,
+            answer.status(),
             200,
             "{}",
             String::from_utf8_lossy(&answer.body)
@@ -86,7 +86,7 @@ fn one_call_serves_one_two_and_eight_workers() {
         // Enough connections for every worker to get some.
         let mut waiting: Vec<_> = (0..64).map(|_| ask(&proxy)).collect();
         for connection in &mut waiting {
-            assert_eq!(connection.answer().expect("an answer").head.status, 200);
+            assert_eq!(connection.answer().expect("an answer").status(), 200);
         }
         let imds = azure.state().imds;
         assert_eq!(
@@ -189,13 +189,9 @@ fn of_ten_thousand_requests_that_would_wait_those_beyond_the_limit_are_answered_
     let mut codes = Vec::new();
     let mut code = |connection: &mut Connection| {
         let answer = connection.answer().expect("an answer");
-        assert_eq!(answer.head.status, 503);
-        let retry_after = answer
-            .head
-            .headers
-            .iter()
-            .any(|(name, _)| name == "retry-after");
-        assert!(retry_after, "{:?}", answer.head.headers);
+        assert_eq!(answer.status(), 503);
+        let retry_after = answer.headers.iter().any(|(name, _)| name == "retry-after");
+        assert!(retry_after, "{:?}", answer.headers);
         let body: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");
         codes.push(body["error"]["code"].as_str().expect("a code").to_owned());
     };
@@ -243,7 +239,7 @@ fn a_body_that_comes_before_the_token_arrives_whole() {
                 .into_bytes();
                 request.extend(body);
                 let answer = raw::exchange(proxy.port(), request).expect("an answer");
-                assert_eq!(answer.head.status, 200, "{} bytes", body.len());
+                assert_eq!(answer.status(), 200, "{} bytes", body.len());
                 let echo: azure_sim::EchoReport =
                     serde_json::from_slice(&answer.body).expect("an echo");
                 assert_eq!(echo.body_length, body.len() as u64);
@@ -267,19 +263,12 @@ fn while_entra_fails_each_attempt_reaches_it_and_only_its_own_failure_is_told() 
     const SECRET: &str = "Zx8Q~s3cret-of-the-starts_a.b";
     const ATTEMPTS: f64 = 5.0;
     let application = Application::new("starts").with_secret(SECRET);
-    let azure = Azure::start(Options {
-        applications: vec![application.clone()],
-        ..Options::default()
-    });
+    let azure = Azure::knowing(&application);
     azure
         .inject(Fault::new(Service::Entra, FaultKind::status(503)))
         .expect("a fault");
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("secret");
-    std::fs::write(&file, SECRET).expect("a file");
     let proxy = azure
-        .proxy_as("aadApplication", &application)
-        .set("AAD_CLIENT_SECRET_FILE", &file)
+        .proxy_with_secret(&application, SECRET)
         .set("ENVOY_CONCURRENCY", "1")
         .start();
 

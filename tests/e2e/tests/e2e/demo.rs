@@ -8,7 +8,7 @@ fn the_demo_ends_by_itself_and_says_that_every_sample_has_arrived() {
         .args(["--seconds", "15"])
         .output()
         .expect("the demo runs");
-    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    assert!(said.contains("Every sample has arrived"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{printed}");
+    assert!(printed.contains("Every sample has arrived"), "{printed}");
 }

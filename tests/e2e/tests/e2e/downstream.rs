@@ -202,7 +202,7 @@ fn a_steady_stream_of_requests_does_not_prolong_the_wait_of_any() {
             }
         });
         let waits = sent.iter().map(|(since, mut connection)| {
-            assert_eq!(connection.answer().expect("an answer").head.status, 503);
+            assert_eq!(connection.answer().expect("an answer").status(), 503);
             since.elapsed()
         });
         waits.max().expect("answers")
@@ -242,7 +242,7 @@ fn a_thousand_requests_that_are_held_too_long_at_one_instant_are_all_answered() 
     for connection in &mut connections {
         let answer = connection.answer().expect("an answer");
         let text = answer.text();
-        assert_eq!(answer.head.status, 503, "{text}");
+        assert_eq!(answer.status(), 503, "{text}");
         assert!(text.contains("token_unavailable"), "{text}");
     }
     let log = envoy.process().logs();

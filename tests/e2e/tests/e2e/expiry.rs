@@ -84,7 +84,7 @@ fn a_stalled_envoy_does_not_send_the_token_that_expired_meanwhile() {
 
     let statuses: Vec<_> = queued
         .iter_mut()
-        .map(|connection| connection.answer().expect("an answer").head.status)
+        .map(|connection| connection.answer().expect("an answer").status())
         .collect();
     let target = azure.state().target;
     assert!(target.refused.is_empty(), "{:?}", target.refused);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use azure_sim::{CachedTokens, Fault, FaultKind, Options, Service};
 use e2e::azure::{Azure, ECHO};
-use e2e::raw::{Answer, Connection};
+use e2e::raw::{Connection, Message};
 use e2e::{Proxy, eventually, http, raw};
 
 /// `MEMORY_LIMIT`, which is held against all memory of the launcher and its Envoy, the programs'
@@ -54,9 +54,9 @@ fn post(port: u16, body: &[u8]) -> io::Result<End> {
     Ok(end(&answer))
 }
 
-fn end(answer: &Answer) -> End {
-    let status = answer.head.status;
-    match (status, answer.head.header("retry-after")) {
+fn end(answer: &Message) -> End {
+    let status = answer.status();
+    match (status, answer.header("retry-after")) {
         (200, _) => End::Served,
         (503, Some(_)) => {
             let body: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");
@@ -201,7 +201,7 @@ fn clients_beyond_the_connection_limit_are_turned_away_and_the_probes_still_answ
     for path in ["/health", "/ready", "/metrics"] {
         let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
         let answer = raw::exchange(proxy.status_port(), request).expect("an answer");
-        assert_eq!(answer.head.status, 200, "{path}");
+        assert_eq!(answer.status(), 200, "{path}");
     }
     assert!(ask(&proxy).and_then(|mut client| client.answer()).is_err());
     // Those that are in are served.

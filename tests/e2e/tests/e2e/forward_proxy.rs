@@ -1,7 +1,6 @@
 //! Through a corporate proxy, a real squid: the hosts of these tests are known to it alone.
 
 use std::fs;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use azure_sim::{Application, FederatedCredential, Identity, Options, Service};
@@ -40,17 +39,12 @@ impl Setup {
             ..Options::default()
         });
         let folder = tempfile::tempdir().expect("a folder");
-        fs::write(folder.path().join("secret"), SECRET).expect("a file");
         Self {
             azure,
             application,
             machine,
             folder,
         }
-    }
-
-    fn secret(&self) -> PathBuf {
-        self.folder.path().join("secret")
     }
 
     fn target(&self) -> String {
@@ -65,8 +59,7 @@ impl Setup {
     /// A proxy to the target by its name, as an application that asks Entra by its name.
     fn settings(&self, forward_proxy: &str) -> ProxyBuilder {
         self.azure
-            .proxy_as("aadApplication", &self.application)
-            .set("AAD_CLIENT_SECRET_FILE", self.secret())
+            .proxy_with_secret(&self.application, SECRET)
             .set("TARGET_HOST", self.target())
             .set("AZURE_AUTHORITY_HOST", format!("https://{}", self.entra()))
             .set("HTTPS_PROXY", forward_proxy)
@@ -119,9 +112,9 @@ fn comes_back(answer: &http::Response, code: &str) -> String {
     let text = answer.text();
     assert_eq!(answer.status, 503, "{text}");
     assert!(answer.header("retry-after").is_some());
-    let said: serde_json::Value = answer.json().expect("JSON");
-    assert_eq!(said["error"]["code"], code, "{text}");
-    said["error"]["message"]
+    let body: serde_json::Value = answer.json().expect("JSON");
+    assert_eq!(body["error"]["code"], code, "{text}");
+    body["error"]["message"]
         .as_str()
         .expect("a text")
         .to_owned()

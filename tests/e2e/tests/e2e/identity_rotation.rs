@@ -58,7 +58,7 @@ fn more_tokens(azure: &Azure, count: u64) {
     });
 }
 
-/// Rotates a credential under load: `publish` registers the next one beside the old, `swap`
+/// Rotates a credential under load: `publish` registers the next one in addition to the old, `swap`
 /// replaces the file, `withdraw` ends the old one.
 fn rotates(
     azure: &Azure,
@@ -163,7 +163,7 @@ fn a_pfx_is_replaced_without_a_restart() {
 
 const PASSWORD: &str = "pass~word.of-the_rotation";
 
-/// Rotates a certificate in a file of this form, beside which lies a password where it has one.
+/// Rotates a certificate in a file of this form, with a file for its password where it has one.
 fn a_certificate_rotates(name: &str, form: impl Fn(&str) -> Vec<u8>) {
     let (old, registered) = certificate("old.example");
     let application = Application::new("certificate").with_certificate(registered.clone());
@@ -227,10 +227,10 @@ fn a_token_sidecar_that_dies_is_started_again_and_no_request_notices() {
         );
         more_tokens(&azure, 2);
     });
-    let said = proxy.process().stderr();
+    let stderr = proxy.process().stderr();
     assert!(
-        said.contains(" ended with code 137; it is started again"),
-        "{said}"
+        stderr.contains(" ended with code 137; it is started again"),
+        "{stderr}"
     );
 
     let second = sidecar().expect("a token-sidecar");

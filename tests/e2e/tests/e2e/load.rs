@@ -30,7 +30,7 @@ fn client(port: u16, end: Instant) -> BTreeMap<u16, usize> {
         }
         connection.send(request).expect("sent");
         let answer = connection.answer().expect("an answer");
-        *statuses.entry(answer.head.status).or_default() += 1;
+        *statuses.entry(answer.status()).or_default() += 1;
         thread::sleep(PAUSE);
     }
     statuses

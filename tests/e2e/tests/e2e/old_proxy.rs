@@ -58,7 +58,7 @@ fn send(proxy: &Proxy, number: usize) {
          Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
     );
     let answer = raw::exchange(proxy.port(), request.into_bytes()).expect("an answer");
-    assert_eq!(answer.head.status, 200);
+    assert_eq!(answer.status(), 200);
 }
 
 /// The old proxy's labels held the path and the user agent as the client had sent them, and a

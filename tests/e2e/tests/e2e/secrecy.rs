@@ -79,10 +79,10 @@ fn a_proxy_that_shows_a_secret_fails_its_test() {
         .start();
 
     let panic = catch_unwind(AssertUnwindSafe(|| drop(proxy))).expect_err("a panic");
-    let said = panic.downcast_ref::<String>().expect("a message");
+    let message = panic.downcast_ref::<String>().expect("a message");
     assert!(
-        said.contains("environ of envoy shows federated_token"),
-        "{said}"
+        message.contains("environ of envoy shows federated_token"),
+        "{message}"
     );
-    assert!(!said.contains(JWT), "the message holds a token");
+    assert!(!message.contains(JWT), "the message holds a token");
 }

@@ -19,7 +19,7 @@ fn on_sigterm_ready_is_503_at_once_and_requests_are_served_until_all_have_finish
     let mut slow = Connection::open(proxy.port()).expect("a connection");
     slow.send("GET /drip?chunks=14&interval_ms=500&bytes=10 HTTP/1.1\r\nHost: x\r\n\r\n")
         .expect("sent");
-    assert_eq!(slow.head().expect("headers").status, 200);
+    assert_eq!(slow.head().expect("headers").status(), 200);
 
     let told = Instant::now();
     proxy.process().signal(Signal::TERM);
@@ -70,7 +70,7 @@ fn a_request_that_never_ends_does_not_hold_the_end_up_beyond_drain_seconds() {
     endless
         .send("GET /drip?chunks=1000&interval_ms=500&bytes=10 HTTP/1.1\r\nHost: x\r\n\r\n")
         .expect("sent");
-    assert_eq!(endless.head().expect("headers").status, 200);
+    assert_eq!(endless.head().expect("headers").status(), 200);
     let told = Instant::now();
     proxy.process().signal(Signal::TERM);
     let ended = proxy

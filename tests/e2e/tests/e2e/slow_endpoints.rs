@@ -1,5 +1,5 @@
 //! Token endpoints that take their time: IMDS promises no answer within some seconds. What takes
-//! longer yet is played in simulated time (`token-core/tests/many_vms.rs`).
+//! longer yet is played in simulated time (`token-core/tests/many_vms/`).
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use azure_sim::{Application, Fault, FaultKind, Options, Service, TSIAM_ISSUER, T
 use e2e::azure::Azure;
 use e2e::{ProxyBuilder, http};
 
-use crate::identities::{file, token, trust_in};
+use crate::identities::{token, trust_in};
 
 const SECRET: &str = "Zx8Q~s3cret-of-the-tests_a.b";
 
@@ -53,25 +53,15 @@ fn an_answer_that_takes_five_seconds_gives_the_token_whoever_is_asked() {
         });
         scope.spawn(|| {
             let application = Application::new("secret").with_secret(SECRET);
-            let azure = Azure::start(Options {
-                applications: vec![application.clone()],
-                ..Options::default()
-            });
-            let folder = tempfile::tempdir().expect("a folder");
-            let settings = azure.proxy_as("aadApplication", &application).set(
-                "AAD_CLIENT_SECRET_FILE",
-                file(folder.path(), "secret", SECRET),
-            );
+            let azure = Azure::knowing(&application);
+            let settings = azure.proxy_with_secret(&application, SECRET);
             is_served_late(&azure, settings, &[Service::Entra]);
         });
         // One call after the other, each of them slow: by then the first request has its 503.
         scope.spawn(|| {
             let trust = trust_in(TSIAM_ISSUER, TSIAM_NODE);
             let application = Application::new("tsiam").with_federated_credential(trust);
-            let azure = Azure::start(Options {
-                applications: vec![application.clone()],
-                ..Options::default()
-            });
+            let azure = Azure::knowing(&application);
             let tsiam = azure.addresses().tsiam_tls.port();
             let settings = azure
                 .proxy_as("tsiam", &application)

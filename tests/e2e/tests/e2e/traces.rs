@@ -130,10 +130,7 @@ fn entras_ids_of_each_failed_exchange_are_shown_and_the_failure_is_logged_once()
 fn where_a_proxy_answers_in_entras_place_the_requests_own_id_is_shown() {
     const SECRET: &str = "Zx8Q~s3cret-of-the-tests_a.b";
     let application = Application::new("secret").with_secret(SECRET);
-    let azure = Azure::start(Options {
-        applications: vec![application.clone()],
-        ..Options::default()
-    });
+    let azure = Azure::knowing(&application);
     let page = FaultKind::Status {
         code: 502,
         headers: BTreeMap::from([("content-type".to_owned(), "text/html".to_owned())]),
@@ -142,13 +139,7 @@ fn where_a_proxy_answers_in_entras_place_the_requests_own_id_is_shown() {
     azure
         .inject(Fault::new(Service::Entra, page))
         .expect("a fault");
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("secret");
-    std::fs::write(&file, SECRET).expect("a file");
-    let proxy = azure
-        .proxy_as("aadApplication", &application)
-        .set("AAD_CLIENT_SECRET_FILE", &file)
-        .start();
+    let proxy = azure.proxy_with_secret(&application, SECRET).start();
 
     let (error, sent) = eventually(PATIENCE, "two failures in /status", || {
         let error = status(&proxy)?;

@@ -11,7 +11,7 @@ use e2e::{Proxy, http};
 fn echo(proxy: &Proxy, request: &str) -> EchoReport {
     let answer = raw::exchange(proxy.port(), request).expect("an answer");
     let text = String::from_utf8_lossy(&answer.body);
-    assert_eq!(answer.head.status, 200, "{request}: {text}");
+    assert_eq!(answer.status(), 200, "{request}: {text}");
     serde_json::from_str(&text).expect("an echo")
 }
 
@@ -109,7 +109,7 @@ fn no_header_of_ours_or_of_envoy_reaches_the_target_or_the_client() {
         x-envoy-max-retries: 9\r\nx-envoy-retry-on: 5xx\r\nx-envoy-original-path: /a\r\n\
         x-envoy-decorator-operation: o\r\nX-Custom: kept\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n";
     let answer = raw::exchange(proxy.port(), sent).expect("an answer");
-    assert_eq!(answer.head.status, 200);
+    assert_eq!(answer.status(), 200);
     let echo: EchoReport = serde_json::from_slice(&answer.body).expect("an echo");
     let names: Vec<_> = echo
         .request
@@ -127,48 +127,10 @@ fn no_header_of_ours_or_of_envoy_reaches_the_target_or_the_client() {
     assert_eq!(names, ["authorization", "x-custom", "x-forwarded-for"]);
     assert_eq!(value(&echo, "x-forwarded-for"), ["1.2.3.4"]);
 
-    let ours = answer.head.headers.iter().filter(|(name, value)| {
+    let ours = answer.headers.iter().filter(|(name, value)| {
         name.to_lowercase().starts_with("x-envoy") || value.eq_ignore_ascii_case("envoy")
     });
     assert_eq!(ours.collect::<Vec<_>>(), Vec::<&(String, String)>::new());
-}
-
-#[test]
-fn the_host_that_the_target_sees_is_the_target_however_it_is_written() {
-    let azure = Azure::start(Options::default());
-    let addresses = azure.addresses();
-    let (tls, plain) = (addresses.target_tls.port(), addresses.target_plain.port());
-    for (target, host) in [
-        (format!("localhost:{tls}"), format!("localhost:{tls}")),
-        (
-            format!("https://localhost:{tls}"),
-            format!("localhost:{tls}"),
-        ),
-        (
-            format!("HTTPS://LOCALHOST:{tls}/"),
-            format!("localhost:{tls}"),
-        ),
-        (format!("127.0.0.1:{tls}"), format!("127.0.0.1:{tls}")),
-        (
-            format!("http://127.0.0.1:{plain}"),
-            format!("127.0.0.1:{plain}"),
-        ),
-        (
-            format!("http://localhost:{plain}/"),
-            format!("localhost:{plain}"),
-        ),
-    ] {
-        let proxy = azure.proxy().set("TARGET_HOST", target.as_str()).start();
-        let echo = echo(
-            &proxy,
-            "GET /echo HTTP/1.1\r\nHost: something.else:81\r\n\r\n",
-        );
-        let seen = echo
-            .authority
-            .as_deref()
-            .or(value(&echo, "host").first().copied());
-        assert_eq!(seen, Some(host.as_str()), "{target}");
-    }
 }
 
 #[test]
@@ -188,19 +150,6 @@ fn an_ipv6_address_is_a_target_too() {
 }
 
 #[test]
-fn http_2_is_spoken_where_the_target_offers_it_and_http_1_where_not() {
-    for (http2, version) in [(true, "HTTP/2.0"), (false, "HTTP/1.1")] {
-        let azure = Azure::start(Options {
-            http2,
-            ..Options::default()
-        });
-        let proxy = azure.proxy().start();
-        let echo = echo(&proxy, "GET /echo HTTP/1.1\r\nHost: x\r\n\r\n");
-        assert_eq!(echo.request.version, version);
-    }
-}
-
-#[test]
 fn a_body_is_streamed_to_the_target_while_it_still_comes() {
     let azure = Azure::start(Options::default());
     let proxy = azure.proxy().start();
@@ -212,7 +161,7 @@ fn a_body_is_streamed_to_the_target_while_it_still_comes() {
         connection
             .head()
             .expect("headers before the body is complete")
-            .status,
+            .status(),
         200
     );
     let progress = connection.next_bytes().expect("progress");
@@ -230,31 +179,11 @@ fn a_response_is_streamed_and_may_take_its_time() {
     connection
         .send("GET /drip?chunks=20&interval_ms=700&bytes=10 HTTP/1.1\r\nHost: x\r\n\r\n")
         .expect("sent");
-    assert_eq!(connection.head().expect("headers").status, 200);
+    assert_eq!(connection.head().expect("headers").status(), 200);
     connection.next_bytes().expect("a first piece");
     assert!(
         asked.elapsed() < Duration::from_secs(10),
         "the first piece was kept back"
-    );
-}
-
-#[test]
-fn a_header_that_the_user_overrides_arrives_with_the_users_value() {
-    let azure = Azure::start(Options::default());
-    let overrides = r#"{"X-Custom":"100%","X-Other":"new"}"#;
-    let proxy = azure
-        .proxy()
-        .set("OVERRIDE_REQUEST_HEADERS", overrides)
-        .start();
-    let echo = echo(
-        &proxy,
-        "GET /echo HTTP/1.1\r\nHost: x\r\nX-Custom: the-clients\r\n\r\n",
-    );
-    assert_eq!(value(&echo, "x-custom"), ["100%"]);
-    assert_eq!(value(&echo, "x-other"), ["new"]);
-    assert!(
-        !proxy.process().logs().contains("100%"),
-        "override values are in a log"
     );
 }
 
@@ -271,6 +200,8 @@ fn health_and_ready_of_the_target_can_be_reached_where_the_proxys_own_are_off() 
         );
     }
     assert_eq!(azure.state().target.probes.with_token, 2);
+    let health = http::get(&proxy.status_url("/health")).expect("an answer");
+    assert_eq!(health.status, 200);
 }
 
 #[test]

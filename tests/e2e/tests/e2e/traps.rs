@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use azure_sim::{EchoReport, Fault, FaultKind, Options, Service, Settings};
 use e2e::azure::{Azure, ECHO};
-use e2e::raw::{Answer, Connection};
+use e2e::raw::{Connection, Message};
 use e2e::{Envoy, Process, Proxy, eventually, free_port, http, raw, tools};
 use serde_json::{Value, json};
 
@@ -73,7 +73,7 @@ impl Product {
     }
 
     /// Sends a request that kills the VM it comes to.
-    fn kill_vm(&self, how: &str) -> Answer {
+    fn kill_vm(&self, how: &str) -> Message {
         let request = format!("GET {ECHO} HTTP/1.1\r\nHost: {TARGET}\r\n{SWITCH}: {how}\r\n\r\n");
         raw::exchange(self.port(), request).expect("an answer")
     }
@@ -88,7 +88,7 @@ const WAYS_TO_DIE: [&str; 2] = ["panic", "unreachable"];
 fn wait_until_served(product: &Product) {
     eventually(Duration::from_secs(60), "a request is served", || {
         let answer = product.ask(ECHO).answer().map_err(|e| e.to_string())?;
-        match answer.head.status {
+        match answer.status() {
             200 => Ok(()),
             status => Err(format!("{status}: {}", answer.text())),
         }
@@ -98,11 +98,11 @@ fn wait_until_served(product: &Product) {
 /// The launcher tells every client when to come back. Under Istio an answer of ours goes back
 /// through the dead filter, where Envoy makes a bare 503 of it.
 #[track_caller]
-fn assert_may_come_back(product: &Product, answer: &Answer) {
-    assert_eq!(answer.head.status, 503, "{}", answer.text());
-    let retry_after = answer.head.header("retry-after");
+fn assert_may_come_back(product: &Product, answer: &Message) {
+    assert_eq!(answer.status(), 503, "{}", answer.text());
+    let retry_after = answer.header("retry-after");
     if let Product::Launcher(_) = product {
-        assert!(retry_after.is_some(), "{:?}", answer.head);
+        assert!(retry_after.is_some(), "{answer:?}");
     }
 }
 
@@ -219,7 +219,7 @@ fn when_owners_die_of_the_tokens_answer_others_take_over_and_go_on_refreshing() 
 
         eventually(Duration::from_secs(60), "three more tokens", || {
             let answer = product.ask(ECHO).answer().expect("an answer");
-            assert_eq!(answer.head.status, 200, "{}", answer.text());
+            assert_eq!(answer.status(), 200, "{}", answer.text());
             let echo: EchoReport = serde_json::from_slice(&answer.body).expect("an echo");
             match echo.token.generation {
                 Some(4..) => Ok(()),

@@ -22,10 +22,7 @@ fn trusting(authority: &Authority) -> (Azure, Application) {
         subject: format!("CN={SUBJECT}"),
         authority: authority.registered(),
     });
-    let azure = Azure::start(Options {
-        applications: vec![application.clone()],
-        ..Options::default()
-    });
+    let azure = Azure::knowing(&application);
     (azure, application)
 }
 

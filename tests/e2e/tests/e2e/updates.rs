@@ -124,12 +124,8 @@ fn requests_that_wait_under_the_old_configuration_are_answered_in_time() {
     istio.update(&plugin);
     for connection in &mut waiting {
         let answer = connection.answer().expect("an answer");
-        assert_eq!(answer.head.status, 503);
-        assert!(
-            answer.head.header("retry-after").is_some(),
-            "{:?}",
-            answer.head
-        );
+        assert_eq!(answer.status(), 503);
+        assert!(answer.header("retry-after").is_some(), "{answer:?}");
     }
     let waited = asked.elapsed();
     // Far less than under the new configuration; the update itself takes its time, too.
@@ -283,7 +279,7 @@ fn what_an_update_replaces_leaves_the_metrics_of_its_successor_true() {
         istio.update_at(&plugin(identity), version);
         istio.echo();
         let answer = last_of_the_old.answer().expect("an answer");
-        assert_eq!(answer.head.status, 200);
+        assert_eq!(answer.status(), 200);
         let newest = azure.state().tokens.last().map(|token| token.expires_at);
         let newest = newest.and_then(|expiry| u64::try_from(expiry).ok());
         let newest = newest.expect("a token");

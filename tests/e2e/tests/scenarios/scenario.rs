@@ -1,4 +1,4 @@
-//! A scenario as its folder tells it: `scenario.toml`, and the bodies of replies beside it.
+//! A scenario as its folder tells it: `scenario.toml`, and the bodies of replies in the same folder.
 //!
 //! Every field stands here with what it means; an unknown or contradictory one is an error that
 //! names the file and the field.

@@ -36,7 +36,7 @@ fn docker_stop_drains_and_not_one_sample_is_lost_when_another_container_takes_ov
     let mut slow = Connection::open(port).expect("a connection");
     slow.send("GET /drip?chunks=8&interval_ms=500&bytes=10 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         .expect("sent");
-    assert_eq!(slow.head().expect("headers").status, 200);
+    assert_eq!(slow.head().expect("headers").status(), 200);
     let told = Instant::now();
     let code = thread::scope(|scope| {
         let stopped = scope.spawn(|| first.stop(Duration::from_secs(30)));
@@ -77,7 +77,7 @@ fn post(port: u16, body: &[u8]) -> io::Result<u16> {
     connection.send(head)?;
     let sent = connection.send(body);
     let answer = connection.answer().or_else(|error| sent.and(Err(error)))?;
-    Ok(answer.head.status)
+    Ok(answer.status())
 }
 
 #[test]

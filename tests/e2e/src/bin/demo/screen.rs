@@ -1,4 +1,4 @@
-//! What a person sees beside the table.
+//! What a person sees in addition to the table.
 
 use anstream::{eprintln, println};
 use e2e::Look;

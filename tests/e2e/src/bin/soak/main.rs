@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anstream::{eprintln, println};
 use clap::Parser;
-use e2e::faults::{Setup, TestBed, mixed, schedule, seed};
+use e2e::faults::{RunOptions, TestBed, mixed, schedule, seed};
 use e2e::screen::{BAD, BOLD, DIM, GOOD, Table, summary};
 use e2e::{Look, Protocol, Release, starts, stop_signal, tools};
 
@@ -58,7 +58,7 @@ fn soak(arguments: &Arguments) -> Result<(), String> {
         println!("{count} starts as each identity, {workers} workers");
         starts::all_are_silent(count, workers)?;
     }
-    let mut test_bed = TestBed::start(setup())?;
+    let mut test_bed = TestBed::start(options())?;
     run(&mut test_bed, &stop, seed, time).map_err(|reason| {
         format!(
             "{}{reason}\nSEED={seed} repeats the schedule",
@@ -68,14 +68,14 @@ fn soak(arguments: &Arguments) -> Result<(), String> {
 }
 
 /// The newest that is there.
-fn setup() -> Setup {
+fn options() -> RunOptions {
     let (release, protocol) = if tools::has_prometheus3() {
         (Release::Three, Protocol::Two)
     } else {
         println!("Prometheus 3 is not there (scripts/setup prometheus3 builds it with Go)");
         (Release::Packaged, Protocol::One)
     };
-    Setup {
+    RunOptions {
         release,
         protocol,
         http2: true,

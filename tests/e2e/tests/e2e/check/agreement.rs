@@ -97,10 +97,7 @@ fn the_filter_says_of_an_endpoint_that_is_not_reached_what_check_says() {
 #[test]
 fn a_workload_identity_whose_authority_does_not_resolve_says_so_at_once() {
     let application = Application::new("workload");
-    let azure = Azure::start(Options {
-        applications: vec![application.clone()],
-        ..Options::default()
-    });
+    let azure = Azure::knowing(&application);
     let (token, _) = kubernetes(&azure, "https://oidc.cluster.example/");
     let folder = tempfile::tempdir().expect("a folder");
     let settings = azure

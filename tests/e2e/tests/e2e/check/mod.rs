@@ -13,8 +13,6 @@ use e2e::ProxyBuilder;
 use e2e::azure::Azure;
 use tempfile::TempDir;
 
-use crate::identities::file;
-
 const SECRET: &str = "Zx8Q~s3cret-of-the-check_a.b";
 const CLUSTER: &str = "https://oidc.check.example/";
 
@@ -82,9 +80,6 @@ fn with_secret(change: impl FnOnce(&mut Application)) -> (Azure, TempDir, ProxyB
     let mut application = Application::new("checked").with_secret(SECRET);
     change(&mut application);
     let (azure, folder) = azure(vec![application.clone()]);
-    let settings = azure.proxy_as("aadApplication", &application).set(
-        "AAD_CLIENT_SECRET_FILE",
-        file(folder.path(), "secret", SECRET),
-    );
+    let settings = azure.proxy_with_secret(&application, SECRET);
     (azure, folder, settings)
 }

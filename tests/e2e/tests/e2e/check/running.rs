@@ -1,4 +1,4 @@
-//! How it runs: beside others, within limits, to its end.
+//! How it runs: while others run, within limits, to its end.
 
 use std::fs;
 use std::io::Read;
@@ -50,13 +50,7 @@ fn no_credential_is_shown_at_debug_or_trace_level() {
     let endpoint = format!("http://{}/msi/token", azure.addresses().app_service);
     let wrong = file(folder.path(), "wrong", "another~secret_that.is-none");
     let cases = [
-        (
-            TOKEN,
-            azure.proxy_as("aadApplication", &secret).set(
-                "AAD_CLIENT_SECRET_FILE",
-                file(folder.path(), "secret", SECRET),
-            ),
-        ),
+        (TOKEN, azure.proxy_with_secret(&secret, SECRET)),
         (
             REFUSED,
             azure
@@ -130,7 +124,7 @@ fn its_calls_are_those_of_the_filter() {
 
 /// As `kubectl exec` does it: same variables, same ports, while the proxy serves.
 #[test]
-fn it_runs_beside_a_proxy_that_serves() {
+fn it_runs_while_a_proxy_serves() {
     let azure = Azure::start(Options::default());
     let settings = azure.proxy();
     let proxy = settings.clone().start();
@@ -164,8 +158,8 @@ fn it_takes_no_port_and_writes_nowhere_but_to_the_directory_for_temporary_files(
             confined.join().expect("no panic")
         });
         let output = output.expect("the launcher runs");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(TOKEN), "{said}");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(TOKEN), "{stderr}");
     }
 }
 

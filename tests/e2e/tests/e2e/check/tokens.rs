@@ -67,9 +67,7 @@ fn every_kind_of_identity_gets_a_token_and_its_claims_are_shown() {
         (
             "secret",
             by(secret),
-            azure
-                .proxy_as("aadApplication", secret)
-                .set("AAD_CLIENT_SECRET_FILE", path("secret", SECRET)),
+            azure.proxy_with_secret(secret, SECRET),
         ),
         (
             "certificate",

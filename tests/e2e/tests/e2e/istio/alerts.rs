@@ -36,8 +36,9 @@ fn the_guides_alert_sees_each_failure_to_pull_for_an_hour() {
         .current_dir(folder.path())
         .output()
         .expect("promtool, which comes with Prometheus");
-    let said = [output.stdout, output.stderr].map(|it| String::from_utf8_lossy(&it).into_owned());
-    assert!(output.status.success(), "{}", said.concat());
+    let printed =
+        [output.stdout, output.stderr].map(|it| String::from_utf8_lossy(&it).into_owned());
+    assert!(output.status.success(), "{}", printed.concat());
 }
 
 #[test]

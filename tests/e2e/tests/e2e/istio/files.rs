@@ -1,5 +1,5 @@
 //! `istio/`: what its files say to the plugin is without a mistake, and the clusters that they name are
-//! those that Istio makes of the ServiceEntries beside them.
+//! those that Istio makes of the ServiceEntries in the same folder.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -42,7 +42,7 @@ fn kustomizations() -> Vec<PathBuf> {
     found
 }
 
-/// What can be applied and has a plugin: neither a part for others nor what stands beside one.
+/// What can be applied and has a plugin: neither a part for others nor an object without one.
 pub(crate) fn ways_in() -> Vec<(String, Vec<Value>)> {
     let all = kustomizations().into_iter();
     let named = all.map(|folder_of_it| {

@@ -254,7 +254,7 @@ pub(crate) fn ask_at(port: u16, path: &str) -> Connection {
 #[track_caller]
 pub(crate) fn echo_of(mut connection: Connection) -> EchoReport {
     let answer = connection.answer().expect("an answer");
-    assert_eq!(answer.head.status, 200, "{}", answer.text());
+    assert_eq!(answer.status(), 200, "{}", answer.text());
     serde_json::from_slice(&answer.body).expect("an echo")
 }
 

@@ -21,7 +21,7 @@ pub(super) fn denial() -> Value {
     json!({"@type": RBAC, "rules": {}, "rules_stat_prefix": "wasm-default-deny"})
 }
 
-/// Which types of filter the listener takes with the EnvoyFilter beside the WasmPlugin.
+/// Which types of filter the listener takes with both the EnvoyFilter and the WasmPlugin.
 const WITH_KEEP_FILTER: &[&str] = &[WASM];
 
 /// The statuses of a request to the target and of one to anybody else.
