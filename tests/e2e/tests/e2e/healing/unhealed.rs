@@ -1,6 +1,5 @@
 //! What no fresh token heals: a role that is missing, or a target that refuses every token.
 
-use std::thread;
 use std::time::Duration;
 
 use azure_sim::{Fault, FaultKind, Options, Service};
