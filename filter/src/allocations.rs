@@ -1,5 +1,5 @@
 //! Counts how often this VM asks for memory, for the test of what a request costs (`tests/cost`).
-//! It is in no module that ships; `make traps` builds the one that tests load.
+//! It is not in the shipped module; `make traps` builds the test module that has it.
 
 #![expect(unsafe_code, reason = "an allocator is made of raw pointers")]
 

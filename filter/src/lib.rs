@@ -1,15 +1,19 @@
 //! The proxy-wasm plugin: adapters between Envoy's callbacks and `entra-token-core`.
 //!
-//! One module serves as the bootstrap singleton service, as the HTTP filter of workers and as
-//! the filter that answers `/ready`. Nothing about tokens is decided here: [`root`] turns ticks and answers
-//! into inputs of the core, [`streams`] is where requests come in, [`request`] puts the token on
-//! one or parks it where [`clusters`] lets it, [`status`] answers for the proxy with what [`process`] knows of Envoy, [`invalid_config`] for a
-//! configuration that is wrong, [`local_slot`] holds what all contexts of one VM share, [`active`] is a configuration in use,
-//! [`last_good_config`] tells whether a wrong one can be refused, [`responses`] are our own responses, [`target_counts`] counts those of the targets, and
-//! [`host`] is the only file that calls Envoy.
+//! The same module is the bootstrap singleton service, the HTTP filter and the filter that answers `/ready`.
+//! It decides nothing about tokens. From the outside in:
 //!
-//! A panic kills the VM and every request in it, so nothing here may panic. Should it happen all
-//! the same, [`panic_response`] answers those that would wait for ever.
+//! - [`root`]: ticks and call responses become inputs of the core.
+//! - [`streams`]: where requests enter. [`request`] puts the token on one, or parks it; [`clusters`] tells
+//!   whether its cluster may have the token.
+//! - [`active`]: a configuration in use. [`local_slot`]: what all contexts of one VM share.
+//! - [`status`]: `/ready` and `/status`. [`process`]: facts about the Envoy process.
+//! - [`invalid_config`], [`last_good_config`]: what happens with an invalid configuration.
+//! - [`responses`]: sends the filter's own responses. [`target_counts`]: counts the targets' responses.
+//! - [`host`]: the only file that calls Envoy.
+//!
+//! Nothing here may panic: a panic kills the VM and every request in it. If one does occur, [`panic_response`]
+//! answers the requests that would otherwise wait forever.
 
 #![deny(
     clippy::unwrap_used,

@@ -1,9 +1,9 @@
-//! What is still done when the filter panics.
+//! What the filter still does when it panics.
 //!
-//! A panic becomes a trap, after which Envoy runs nothing of this VM any more and knows no end for
-//! the requests that are parked here. The panic hook runs before the trap, while host calls still
-//! work: it answers them. Envoy sends these answers after the trap. Downstream they pass back
-//! through the filter that has just failed, and Envoy makes a bare 503 of each.
+//! A panic becomes a trap; afterwards Envoy runs nothing in this VM and never ends the requests parked
+//! here. The panic hook runs before the trap, when host calls still work, and answers them. Envoy sends these
+//! answers after the trap. Downstream they pass back through the filter that has just failed, so the client
+//! gets a bare 503.
 
 use std::panic::{self, PanicHookInfo};
 

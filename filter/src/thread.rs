@@ -1,13 +1,12 @@
-//! Which of Envoy's threads this VM runs on. Nothing in the ABI tells, but Envoy's main thread can
-//! make no connection to an internal listener, so it must not ask for a token by way of one.
+//! Which Envoy thread this VM runs on. The ABI does not say, but Envoy's main thread cannot connect to an
+//! internal listener, so it must not call for a token through one.
 //!
-//! Envoy runs a singleton service on the main thread, in the VM that all root contexts of that
-//! thread share, and configures it before its first timer runs. So that VM is told for sure, and
-//! every other VM of the same id is a worker's, from the first tick on. (A temporary VM in which
-//! Envoy tries a configuration does not tick.) That holds where the service and the filters have one
-//! and the same `vm_config`: with two, the main thread has two VMs, and the filters' takes itself for a
-//! worker's. It then fails now and then, and the workers get the token nevertheless. Where there is no
-//! service, a VM that gets requests is a worker's.
+//! Envoy runs the singleton service on the main thread, in the VM that all root contexts of that thread
+//! share, and configures it before the first tick. So this VM knows that it is on the main thread; all other
+//! VMs with this id are on workers. (Temporary VMs for trying a configuration never tick.) This requires
+//! the service and the filters to have the same `vm_config`. Otherwise the main thread has a second VM,
+//! which treats itself as a worker's: some of its calls fail, and the workers get the token anyway.
+//! Without a service, a VM that gets requests is on a worker.
 
 use std::cell::Cell;
 

@@ -1,5 +1,5 @@
-//! A switch for tests that kills this VM as a bug would: a header on what the VM handles. It is
-//! in no module that ships; `make traps` builds the one that tests load.
+//! A switch for tests that kills this VM as a bug would: a header on what the VM handles. It is not in the
+//! shipped module; `make traps` builds the test module that has it.
 
 use proxy_wasm::types::MapType;
 

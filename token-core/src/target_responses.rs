@@ -1,8 +1,8 @@
 //! How a target has responded lately, and since when it refuses the proxy's identity.
 //!
 //! Each VM counts the responses that it sees in a [`Tally`]. At its tick it adds the tally to the
-//! [`TargetResponses`] in shared data, which all VMs of the process share, and starts a new tally. So a response
-//! costs a request no look at the clock and no shared data; in return its time is that of the tick.
+//! [`TargetResponses`] in shared data, which all VMs of the process share, and starts a new tally. A response
+//! thus needs neither a clock reading nor shared data; its time is that of the tick.
 
 use core::time::Duration;
 

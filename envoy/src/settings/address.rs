@@ -1,6 +1,6 @@
 //! `LISTENING_ADDRESS`, `STATUS_ADDRESS` and `address` of a listener in the file: on which of the
-//! machine's addresses a port is open. Whoever reaches the proxy's port sends with its identity, so
-//! beside its client it should be a loopback address.
+//! machine's addresses a port is open. Everybody who can reach the proxy port sends with the proxy's
+//! identity, so it should be a loopback address if the client is on the same host.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -1,5 +1,5 @@
-//! `AUDIENCE`: whom the token is for. Without the variable, the target host and the clouds' table
-//! decide; what a client sends never does.
+//! `AUDIENCE`: the audience of the token. If it is unset, it follows from the target host and the table of
+//! clouds, never from anything a client sends.
 
 use entra_auth_settings_input::{Host, Problem};
 use entra_token_core::Audience;

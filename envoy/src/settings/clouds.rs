@@ -1,5 +1,5 @@
-//! Which cloud is meant, and for each service of the clouds that clients reach through this proxy
-//! the audience of its tokens. This table is the one place that knows them.
+//! Selects the cloud, and has the token audience of each Azure service that clients reach through this
+//! proxy.
 
 use entra_auth_settings_input::{ConfigError, Host, Place, Problem};
 use entra_token_core::cloud::Cloud;

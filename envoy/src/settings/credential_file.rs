@@ -1,6 +1,5 @@
-//! Files with a secret, an assertion, a certificate or a key, looked into before Envoy starts:
-//! Envoy would not start without one that is missing, and serves an empty one or a directory as
-//! nothing.
+//! Checks files with a secret, assertion, certificate or key before Envoy starts. Envoy does not start if
+//! one is missing, and serves an empty file or a directory as empty content.
 
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Everything that the settings say to connect to, with what says it.
+//! All endpoints that the settings name, each with the setting that names it.
 
 use entra_auth_settings_input::{Endpoint, Place};
 

@@ -1,5 +1,5 @@
-//! The files that the environment names or that are searched for: the filter and the programs. Each is looked into before Envoy starts, because Envoy's own message would come
-//! late and with the whole bootstrap in it.
+//! Files that the environment names or that are searched for: the filter and the programs. They are checked
+//! before Envoy starts, because Envoy's own message comes late and includes the whole bootstrap.
 
 use std::fs;
 use std::io::Read;

@@ -1,7 +1,6 @@
-//! The environment and, where it names one, the configuration file, read and checked in one go
-//! before anything starts: a map of variables goes in, and either typed [`Settings`] come out, or
-//! every mistake at once. What identities, targets and listeners there are says one of the two; the
-//! environment is a shorthand for a file with one of each.
+//! Reads and checks the environment and, if it names one, the configuration file, before anything starts.
+//! The result is typed [`Settings`], or all mistakes at once. Identities, targets and listeners come either
+//! from the file or from the environment, which is a shorthand for a file with one of each.
 
 mod address;
 pub mod audience;

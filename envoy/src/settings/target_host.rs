@@ -1,5 +1,5 @@
-//! `TARGET_HOST`: where requests go, and whether by TLS. A token is sent in clear to this machine
-//! only, so `http://` means https for every other host, as it did in aad-auth-proxy.
+//! `TARGET_HOST`: the target's host, port and scheme. A token is sent without TLS only to loopback hosts,
+//! so `http://` for any other host means https, as in aad-auth-proxy.
 
 use entra_auth_settings_input::{Authority, Endpoint, Problem, Scheme};
 

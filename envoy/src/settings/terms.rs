@@ -1,6 +1,6 @@
-//! What people call a setting where they set it: a variable of the environment, a place in the
-//! configuration file, a value of the Helm chart. The filter's messages and those of `check` use
-//! these names; the rules themselves speak of no place.
+//! The name of each setting where the user set it: an environment variable, a path in the configuration
+//! file or a value of the Helm chart. The messages of the filter and of `check` use these names; the rules
+//! in token-core do not know them.
 
 use std::collections::{BTreeSet, HashSet};
 

@@ -1,4 +1,4 @@
-//! Variables that carry a prefix of ours and that nobody reads: misspelt ones, most of them.
+//! Warns about variables that have one of our prefixes but no meaning: most are misspelt.
 
 use std::net::IpAddr;
 

@@ -1,5 +1,5 @@
-//! Values of the file that are written as text or as a number, each read by the same function as
-//! the variable of the environment that means the same.
+//! Field values that are text or numbers. Each is parsed by the function that parses the corresponding
+//! environment variable.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! The environment variables that the launcher knows: one table for `--help`, for the search of
-//! misspelt names and for those that are known but not served yet.
+//! The environment variables that the launcher knows: one table for `--help`, for suggestions on
+//! misspelt names, and for those of aad-auth-proxy that have no effect yet.
 
 use entra_auth_settings_input::Variables;
 

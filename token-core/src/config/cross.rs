@@ -1,5 +1,5 @@
-//! Mistakes that lie between fields. They are looked for in the JSON itself, so that they are
-//! reported even where single fields are wrong too.
+//! Mistakes that involve several fields. They are searched for in the JSON itself, so they are reported
+//! even if single fields are invalid.
 
 use std::collections::HashSet;
 

@@ -1,6 +1,6 @@
-//! Reads an object whose fields depend on one another, which deserr's derive has no words for: a
-//! `type` that says which others there are, and groups of which exactly one is given. The
-//! launcher's configuration file is read by the same means.
+//! Reads objects whose fields depend on each other, which deserr's derive cannot express: a `type` that
+//! determines the other fields, and groups of which exactly one must be given. The launcher uses it for its
+//! file, too.
 
 use deserr::{
     DeserializeError, Deserr, ErrorKind, IntoValue, Map, Value, ValueKind, ValuePointerRef,

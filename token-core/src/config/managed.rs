@@ -1,4 +1,4 @@
-//! Managed identities in a plugin configuration: which one, and who gives its tokens.
+//! Managed identities in a plugin configuration: which identity, and which service issues its tokens.
 
 use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
 use serde::Serialize;

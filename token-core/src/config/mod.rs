@@ -1,9 +1,8 @@
 //! The plugin configuration: the JSON that users write, as types.
 //!
-//! The types hold parsed values, so that one which exists is right in itself; [`read`] lists
-//! every mistake of a text at once, [`compile()`] makes the working form of it, and [`salvage()`]
-//! finds what a text with mistakes was meant for. The JSON Schema under `docs/` is generated from
-//! these types.
+//! The types hold parsed values, so every value is valid. [`read`] reports all mistakes at once,
+//! [`compile()`] makes the working form, and [`salvage()`] finds the hosts that a configuration with
+//! mistakes is for. The JSON Schema under `docs/` is generated from these types.
 
 mod application;
 mod compile;

@@ -1,5 +1,5 @@
-//! Checks of JSON that has no type yet: what lies between objects is reported even where single
-//! fields are wrong, too. The launcher's file is checked by the same means.
+//! Checks of untyped JSON, so that mistakes across objects are reported even if single fields are invalid.
+//! The launcher uses them for its file, too.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! What an identity asks for tokens and credentials, and by which Envoy cluster.
+//! The services from which an identity gets tokens and credentials, each with its Envoy cluster.
 
 use deserr::Deserr;
 use serde::Serialize;

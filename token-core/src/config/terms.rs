@@ -1,5 +1,5 @@
-//! What people call the settings of a slot: by their places in this configuration, or as whoever
-//! wrote it says that they are called where they were really set.
+//! The names of a slot's settings in messages: their places in the plugin configuration, or the names that
+//! the program which wrote the configuration gives for them (the launcher's variables, for example).
 
 use core::fmt;
 

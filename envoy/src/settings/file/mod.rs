@@ -1,8 +1,6 @@
-//! `ENTRA_AUTH_CONFIG`: the file for more than one identity, target or port. It is read strictly,
-//! every mistake is told at once with its place in the file, and unknown fields are refused.
-//!
-//! What belongs to the machine and not to the proxy's task stays in the environment: ports of
-//! operators, limits, logs, programs, where the metadata service is.
+//! `ENTRA_AUTH_CONFIG`: the file for several identities, targets or ports. Unknown fields are refused, and
+//! all mistakes are reported at once with their paths. Settings of the machine stay in the environment:
+//! the status port, limits, logs, programs and the address of the metadata service.
 
 mod cross;
 mod lower;

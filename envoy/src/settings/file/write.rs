@@ -1,5 +1,5 @@
-//! Settings as the file that says the same. No secret is in it: the value of a header is referred
-//! to by a variable of the environment, and the key of App Service stays there.
+//! Writes settings as an equivalent configuration file. It contains no secrets: header values are
+//! references to environment variables, and App Service's key stays in the environment.
 
 use std::collections::BTreeMap;
 

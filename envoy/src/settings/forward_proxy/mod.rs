@@ -2,8 +2,8 @@
 //! reached by CONNECT. Names and rules are those of aad-auth-proxy, which is those of Go
 //! (<https://pkg.go.dev/golang.org/x/net/http/httpproxy>): https hosts only, never this machine.
 //!
-//! Metadata services, credential files and the token-sidecar are no such hosts: whoever builds
-//! their clusters does not ask here.
+//! Metadata services, credential files and the token-sidecar are never reached through the proxy; their
+//! clusters do not use this module.
 
 mod no_proxy;
 

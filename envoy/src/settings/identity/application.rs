@@ -1,4 +1,4 @@
-//! Applications: who they are at Entra, where that is, and how they prove it.
+//! Applications: their ids, their Entra endpoint and their credentials.
 
 use entra_token_core::cloud::{Cloud, canonical_authority};
 use entra_token_core::config::{Tenant, Uuid};

@@ -1,5 +1,5 @@
-//! `IDENTITY_TYPE` and what belongs to it. A type that does not exist is a mistake: silently
-//! becoming another identity is what aad-auth-proxy did.
+//! `IDENTITY_TYPE` and the variables that belong to it. An unknown type is an error; aad-auth-proxy
+//! silently used another identity.
 
 use super::Identity;
 use super::application::{SERVICE_ACCOUNT_TOKEN, SecretOrCertificate};

@@ -1,5 +1,5 @@
-//! Identities of the configuration file. What a field leaves out the environment says, so that
-//! what is read is complete.
+//! Identities in the configuration file. Fields that are left out come from the environment, so the
+//! result is complete.
 
 use deserr::{DeserializeError, Deserr, IntoValue, Value, ValuePointerRef};
 use entra_token_core::config::{ConfigErrors, Fields, IdentityType, Selector};

@@ -1,6 +1,5 @@
-//! Whom a managed identity's tokens are asked of: the instance metadata service (IMDS) of a
-//! virtual machine, or the service of App Service, Functions and Container Apps. Both are http by
-//! nature: addresses inside the host.
+//! The service that issues a managed identity's tokens: IMDS on a virtual machine, or the service of App
+//! Service, Functions and Container Apps. Both use plain http, because their addresses are inside the host.
 
 use entra_auth_settings_input::{Endpoint, Problem, Scheme, Variables, quoted};
 use entra_token_core::Secret;

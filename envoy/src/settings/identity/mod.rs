@@ -1,5 +1,5 @@
-//! Who asks for tokens, and how it proves who it is: one type for what the environment says
-//! (`IDENTITY_TYPE`), for what the configuration file says, and for the file that is written.
+//! Identities: who requests tokens, and how it authenticates. One type holds what the environment or the
+//! configuration file says, and is what `render --config` writes.
 
 mod application;
 mod certificate;

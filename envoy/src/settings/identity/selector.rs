@@ -1,4 +1,4 @@
-//! Which of the machine's managed identities is meant, by the environment.
+//! Which of the machine's managed identities the environment variables select.
 
 use entra_auth_settings_input::Problem;
 use entra_token_core::config::{Selector, Uuid};

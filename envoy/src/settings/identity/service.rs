@@ -1,4 +1,4 @@
-//! Services that are asked for tokens, and `TSIAM_ENDPOINT`.
+//! The services that issue tokens, and `TSIAM_ENDPOINT`.
 
 use std::path::Path;
 

@@ -1,7 +1,7 @@
-//! `SSL_CERT_FILE`, or the system's file of authorities: read here so that most of what Envoy would
-//! refuse late, or take and then trust nobody, is a mistake with the block's number; and what it would
-//! not find but everybody can see is mended. What only BoringSSL reads of a certificate, such as its
-//! dates, is left to Envoy (`crate::refusal`).
+//! `SSL_CERT_FILE`, or the system's CA file. It is read before Envoy starts, because Envoy reports most
+//! mistakes in it late, or accepts the file and then trusts nobody. A mistake is reported with the number
+//! of its PEM block. Formatting mistakes that Envoy would trip over are repaired. What only BoringSSL
+//! checks, such as dates, is left to Envoy (`crate::refusal`).
 
 mod pem;
 

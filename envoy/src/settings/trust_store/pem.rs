@@ -1,10 +1,10 @@
-//! The blocks of a PEM file (RFC 7468), found more forgivingly than Envoy finds them, and whether
-//! Envoy would find the same.
+//! Finds the blocks of a PEM file (RFC 7468) more leniently than Envoy does, and tells whether Envoy would
+//! find the same ones.
 //!
-//! BoringSSL (`PEM_read_bio`) reads line by line: a line must begin with `-----BEGIN`, and a block
-//! ends with a line that is nothing but its `-----END`. A line that does not fit is skipped as text
-//! where a block could begin, and ends all reading inside one. So a certificate behind a byte-order
-//! mark is lost without a word, and one whose predecessor has no line break after it refuses the file.
+//! BoringSSL (`PEM_read_bio`) reads line by line: a line must begin with `-----BEGIN`, and a block ends with
+//! a line that is exactly its `-----END`. Outside a block, a line that does not fit is skipped as text; inside
+//! one, it ends the reading. So a certificate after a byte-order mark is silently lost, and one without a line
+//! break before it makes Envoy refuse the file.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
