@@ -8,9 +8,9 @@ CARGO_TARGET_DIR ?= target
 CARGO := cargo --quiet
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
-# Prometheus 3, Helm and kustomize are built by Go, which not everybody has.
 # The tests in a browser need Chromium and npm, which not everybody has.
 IF_BROWSER = $(if $(and $(shell command -v chromium),$(shell command -v npm)),browser)
+# Prometheus 3, Helm and kustomize are built by Go, which not everybody has.
 IF_GO = $(if $(shell scripts/setup go 2>/dev/null && echo yes),prometheus3)
 
 # Not the launcher's: 1.36 knows no `tcp_keepalive` of a listener, and no files that Envoy serves to the
@@ -45,7 +45,7 @@ endif
 # What ships takes minutes to optimize. For a first look the same code does without.
 DEMO = $(CARGO_TARGET_DIR)/demo
 demo:
-	@echo 'building the demo: about 2 minutes on two cores, once' >&2
+	@echo 'building the demo: the first time about 2 minutes on two cores' >&2
 	@cargo build --locked --package e2e --bin demo --package entra-auth-envoy --bin entra-auth-envoy --package entra-auth-link --bin entra-auth-link
 	@cargo build --locked --package entra-auth-module --target wasm32-wasip1
 	@mkdir -p $(DEMO)
@@ -101,7 +101,7 @@ release-check: ## What must hold for a release, beside .ci/run: the same bytes f
 
 test: PROMETHEUS3 = $(IF_GO)
 test: BROWSER = $(IF_BROWSER)
-test: ## Runs every test: native, wasm, and end to end on a real Envoy and real Prometheuses. Without Go not on Prometheus 3.
+test: ## Runs every test: native, wasm, and end to end on a real Envoy and real Prometheuses. Without Go not on Prometheus 3, without Chromium and npm not in a browser.
 test-all: PROMETHEUS3 = prometheus3
 test-all: BROWSER = browser
 test-all: ## The same, and fails where a part cannot run.
@@ -175,7 +175,7 @@ audit: ## Checks dependencies against the RustSec advisory database (fetched fro
 	cargo deny --locked check advisories
 
 setup: ## Installs every tool at once; the other targets install what they need by themselves.
-	@scripts/setup rust envoy envoy-oldest prometheus $(if $(IF_GO),$(IF_GO) helm kustomize schemas) squid node wasm-bindgen deny shellcheck
+	@scripts/setup rust envoy envoy-oldest prometheus $(if $(IF_GO),$(IF_GO) helm kustomize schemas) $(IF_BROWSER) squid node wasm-bindgen deny shellcheck
 
 clean: ## Removes what was built; .tools/ stays.
 	cargo clean

@@ -1,10 +1,11 @@
 //! A configuration in use, with the state that its requests share.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use entra_token_core::Now;
 use entra_token_core::config::{self, Plugin, SlotSpec, TargetSpec};
-use entra_token_core::state::State;
+use entra_token_core::state::{Denials, State};
 use entra_token_core::status::{Readiness, refusal_warning};
 use entra_token_core::target_responses::{Refused, TargetResponses};
 
@@ -43,6 +44,7 @@ pub(crate) enum Mode {
 struct TargetState {
     metrics: RequestMetrics,
     counts: TargetCounts,
+    denials: RefCell<Denials>,
     clusters: Clusters,
 }
 
@@ -53,13 +55,18 @@ pub(crate) struct ActiveTarget<'a> {
     slot_spec: &'a SlotSpec,
     pub(crate) metrics: &'a RequestMetrics,
     pub(crate) counts: &'a TargetCounts,
+    denials: &'a RefCell<Denials>,
     pub(crate) clusters: &'a Clusters,
 }
 
 impl ActiveTarget<'_> {
     /// Counts a refusal of the identity that no newer token heals, and tells people of it now and then.
     pub(crate) fn denied(&self, refused: Refused, now: Now) {
-        if self.slot.should_report(refused, now.mono) {
+        if self
+            .denials
+            .borrow_mut()
+            .should_report(refused.status(), now.mono)
+        {
             let participant = self.slot.participant();
             let warning = refusal_warning(
                 self.spec,
@@ -96,6 +103,7 @@ impl Active {
                     Some(TargetState {
                         metrics: RequestMetrics::new(&target.name),
                         counts: TargetCounts::new(&slot.key, &target.name),
+                        denials: RefCell::default(),
                         clusters: Clusters::default(),
                     })
                 })
@@ -132,7 +140,7 @@ impl Active {
         for target in &self.targets {
             target.clusters.forget();
             target.metrics.flush();
-            target.counts.publish(now.wall);
+            target.counts.publish(now);
         }
         match &self.mode {
             Mode::Authorize => {}
@@ -153,12 +161,17 @@ impl Active {
         use_them(&slots)
     }
 
-    /// How each target responds, as all VMs have counted it.
+    /// How each target responds, as all VMs have counted it. Two targets of one host and slot are counted as one.
     pub(crate) fn responses(&self) -> Vec<(&TargetSpec, TargetResponses)> {
         let targets = self.plugin.targets.iter().zip(&self.targets);
-        targets
-            .map(|(spec, state)| (spec, state.counts.of_all_vms()))
-            .collect()
+        let mut responses: Vec<(&TargetSpec, TargetResponses)> = Vec::new();
+        for (spec, state) in targets {
+            let is_same = |other: &TargetSpec| (other.slot, &other.name) == (spec.slot, &spec.name);
+            if !responses.iter().any(|(other, _)| is_same(other)) {
+                responses.push((spec, state.counts.of_all_vms()));
+            }
+        }
+        responses
     }
 
     /// The index of the target that this `:authority` leads to.
@@ -177,6 +190,7 @@ impl Active {
             slot_spec: self.plugin.slots.get(spec.slot)?,
             metrics: &state.metrics,
             counts: &state.counts,
+            denials: &state.denials,
             clusters: &state.clusters,
         })
     }

@@ -16,9 +16,8 @@ use entra_token_core::http::Response;
 use entra_token_core::lease::{Call, LeaseParticipant, Outcome};
 use entra_token_core::record::{OwnerId, SlotKey};
 use entra_token_core::slot::{CallId, Event};
-use entra_token_core::state::{Denials, Refusal};
+use entra_token_core::state::Refusal;
 use entra_token_core::status::meanwhile;
-use entra_token_core::target_responses::Refused;
 use entra_token_core::{Audience, Generation, Mono, Now, Wall};
 
 use crate::host::{self, Shared};
@@ -65,7 +64,6 @@ pub(crate) struct LocalSlot {
     clock_is_off: Cell<bool>,
     /// Whether the log has said that the endpoint sends impossible lifetimes.
     lifetime_is_ignored: Cell<bool>,
-    denials: RefCell<Denials>,
     /// The newest generation that a target was seen to refuse with 401.
     seen_refused: Cell<Generation>,
     /// Until when shared data is read at every [`HURRIED_TICK`], because the target has refused the current
@@ -106,7 +104,6 @@ pub(crate) fn get_or_create(spec: &SlotSpec) -> Rc<LocalSlot> {
             metrics: TokenMetrics::new(&spec.identity, &spec.plan.audience),
             clock_is_off: Cell::new(false),
             lifetime_is_ignored: Cell::new(false),
-            denials: RefCell::default(),
             seen_refused: Cell::default(),
             looked_for_until: Cell::default(),
         });
@@ -291,12 +288,6 @@ impl LocalSlot {
             let mut participant = self.participant.borrow_mut();
             participant.accepted(host::now(), generation, &Shared);
         }
-    }
-
-    /// Whether to report a refusal with this status, which then counts as reported.
-    pub(crate) fn should_report(&self, refused: Refused, now: Mono) -> bool {
-        let mut denials = self.denials.borrow_mut();
-        denials.should_report(refused.status(), now)
     }
 
     fn settle(&self, now: Now, outcome: Outcome) -> Option<Call> {

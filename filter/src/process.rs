@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use entra_token_core::Wall;
+use entra_token_core::Mono;
 use entra_token_core::lease::SharedData;
 use entra_token_core::status::Process;
 
@@ -16,7 +16,7 @@ thread_local! {
 }
 
 /// Notes that the process runs; called at each tick.
-pub(crate) fn runs(now: Wall) {
+pub(crate) fn runs(now: Mono) {
     if !IS_NOTED.replace(true) {
         // Fails where another VM has written it.
         Shared.write(STARTED, &now.0.to_le_bytes(), None);
@@ -30,7 +30,7 @@ pub(crate) fn known() -> Process {
     Process {
         version: env!("CARGO_PKG_VERSION"),
         envoy: envoy_version(),
-        started: started.map(|bytes| Wall(u64::from_le_bytes(bytes))),
+        started: started.map(|bytes| Mono(u64::from_le_bytes(bytes))),
     }
 }
 

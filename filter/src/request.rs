@@ -119,9 +119,10 @@ impl Request {
             Placement::Upstream => self.on_response_of_try(&target, status),
             Placement::Downstream => {
                 // Envoy's own responses come here, too.
-                if status < 400 || was_answered() {
-                    target.counts.responded(status);
+                if status >= 400 && !was_answered() {
+                    return Action::Continue;
                 }
+                target.counts.responded(status);
                 match status {
                     200..=299 => target.slot.accepted(self.sent),
                     401 => self.judge(&target, Refused::Unauthorized),

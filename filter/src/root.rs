@@ -229,7 +229,7 @@ impl RootContext for Root {
             return;
         };
         let now = host::now();
-        process::runs(now.wall);
+        process::runs(now.mono);
         if let Some(last_good) = &active.last_good {
             last_good.publish(active.errors(), now.mono);
         }

@@ -1,15 +1,19 @@
 //! How one target responds, as this VM counts it until its next tick: for the metric, and for `/status`, whose VM
 //! learns it through shared data.
 
-use std::cell::RefCell;
+use core::time::Duration;
+use std::cell::{Cell, RefCell};
 
-use entra_token_core::Wall;
 use entra_token_core::lease::{Cas, SharedData};
 use entra_token_core::record::SlotKey;
 use entra_token_core::target_responses::{Refused, Tally, TargetResponses};
+use entra_token_core::{Mono, Now, Wall};
 
 use crate::host::{self, Shared};
 use crate::metrics::Counter;
+
+/// How often the counts go to the other VMs. Envoy gets them at each tick.
+const EVERY: Duration = Duration::from_secs(1);
 
 /// How many status codes of one target have a time series of their own. A target chooses its codes, and each
 /// series costs memory for as long as Envoy runs.
@@ -20,7 +24,7 @@ const OTHER_CODES: &str = "other";
 
 /// How often the record is written again when another VM writes it at the same moment. After that, the counts
 /// wait for the next tick.
-const WRITE_ATTEMPTS: usize = 4;
+const WRITE_ATTEMPTS: usize = 8;
 
 pub(crate) struct TargetCounts {
     target: String,
@@ -28,6 +32,8 @@ pub(crate) struct TargetCounts {
     key: String,
     /// What the record in shared data does not have yet.
     tally: RefCell<Tally>,
+    /// When the record is written next.
+    next: Cell<Mono>,
     /// A counter for each status code that the target has sent. A number below 100 stands for all further codes
     /// of its hundred.
     by_code: RefCell<Vec<(u16, Counter)>>,
@@ -39,6 +45,7 @@ impl TargetCounts {
             target: target.to_owned(),
             key: slot.of_target(target),
             tally: RefCell::default(),
+            next: Cell::default(),
             by_code: RefCell::default(),
         }
     }
@@ -76,16 +83,27 @@ impl TargetCounts {
         self.tally.borrow_mut().refused(refused);
     }
 
-    /// Hands the counts to Envoy, and to the other VMs.
-    pub(crate) fn publish(&self, now: Wall) {
+    /// Hands the counts to Envoy, and now and then to the other VMs.
+    pub(crate) fn publish(&self, now: Now) {
+        self.flush();
+        if now.mono >= self.next.get() && !self.tally.borrow().is_empty() {
+            self.next.set(now.mono.after(EVERY));
+            self.share(now.wall);
+        }
+    }
+
+    /// Hands the counts to Envoy.
+    fn flush(&self) {
         let mut tally = self.tally.borrow_mut();
         for (code, counter) in self.by_code.borrow().iter() {
             let status = if *code < 100 { code * 100 } else { *code };
             tally.responded(status, counter.flush());
         }
-        if tally.is_empty() {
-            return;
-        }
+    }
+
+    /// Adds the counts to the record of all VMs.
+    fn share(&self, now: Wall) {
+        let mut tally = self.tally.borrow_mut();
         for _ in 0..WRITE_ATTEMPTS {
             let (mut responses, cas) = read(&self.key);
             responses.add(&tally, now);
@@ -105,7 +123,10 @@ impl TargetCounts {
 impl Drop for TargetCounts {
     /// Another configuration has replaced the one that this belongs to.
     fn drop(&mut self) {
-        self.publish(host::wall());
+        self.flush();
+        if !self.tally.borrow().is_empty() {
+            self.share(host::wall());
+        }
     }
 }
 

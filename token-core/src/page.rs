@@ -8,7 +8,6 @@ use core::fmt::{Display, Write};
 
 use crate::status::{
     LastError, RefusalStatus, SlotStatus, Status, Subject, TargetStatus, TokenState, Verdict, span,
-    time,
 };
 use crate::target_responses::Classes;
 
@@ -130,10 +129,9 @@ impl Page {
         self.fact("Audience", &slot.audience);
         if let (Some(end), Some(left)) = (&slot.expires_on, slot.expires_in_seconds) {
             match slot.state {
-                TokenState::Valid => self.fact(
-                    "Token ends",
-                    format_args!("{} ({end}), in {}", time(Some(end)), span(left)),
-                ),
+                TokenState::Valid => {
+                    self.fact("Token ends", format_args!("{end}, in {}", span(left)));
+                }
                 TokenState::Waiting | TokenState::Expired => self.fact("Token ended", end),
             }
         }
@@ -199,8 +197,11 @@ impl Page {
         self.fact(
             &name,
             format_args!(
-                "{} with success, {} with 4xx, {} with 5xx",
-                recent.classes.success, recent.classes.client_error, recent.classes.server_error
+                "{} with 2xx, {} with 3xx, {} with 4xx, {} with 5xx",
+                recent.classes.success,
+                recent.classes.redirect,
+                recent.classes.client_error,
+                recent.classes.server_error
             ),
         );
         if let Some(refusals) = &target.refusals {
@@ -237,14 +238,14 @@ impl Page {
             self.text(format_args!(", Envoy {envoy}"));
         }
         if let Some(uptime) = status.uptime_seconds {
-            self.text(format_args!(", up for {}", span(uptime)));
+            self.text(format_args!(", filter up for {}", span(uptime)));
         }
         if let Some(time) = &status.time {
             self.text(format_args!(". As of {time}"));
         }
         self.raw(
-            ".</p><p><a href=\"/status\">Reload</a>, <a href=\"/status?format=json\">this page as JSON</a>, \
-             <a href=\"/ready\">ready</a>, <a href=\"/metrics\">metrics</a></p></footer>",
+            ".</p><p><a href=\"status\">Reload</a>, <a href=\"status?format=json\">this page as JSON</a>, \
+             <a href=\"ready\">ready</a>, <a href=\"metrics\">metrics</a></p></footer>",
         );
     }
 }

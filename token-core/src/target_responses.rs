@@ -25,8 +25,10 @@ const VERSION: u8 = 1;
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Classes {
-    /// 1xx, 2xx and 3xx.
+    /// 2xx.
     pub success: u64,
+    /// 1xx and 3xx.
+    pub redirect: u64,
     /// 4xx.
     pub client_error: u64,
     /// 5xx and above.
@@ -36,7 +38,8 @@ pub struct Classes {
 impl Classes {
     fn of(&mut self, status: u16) -> &mut u64 {
         match status {
-            ..=399 => &mut self.success,
+            200..=299 => &mut self.success,
+            ..=399 => &mut self.redirect,
             400..=499 => &mut self.client_error,
             500.. => &mut self.server_error,
         }
@@ -45,6 +48,7 @@ impl Classes {
     fn add(&mut self, other: &Self) {
         for (count, more) in [
             (&mut self.success, other.success),
+            (&mut self.redirect, other.redirect),
             (&mut self.client_error, other.client_error),
             (&mut self.server_error, other.server_error),
         ] {
@@ -156,6 +160,12 @@ impl TargetResponses {
                 }),
             }
         }
+        // The same for these moments.
+        self.accepted = self.accepted.map(|at| at.min(now));
+        if let Some(refusals) = &mut self.refusals {
+            refusals.since = refusals.since.min(now);
+            refusals.last = refusals.last.min(now);
+        }
         if tally.classes.success > 0 {
             self.accepted = Some(now);
         }
@@ -243,7 +253,8 @@ mod tests {
         responses.add(&saw(&[204, 204, 304, 429, 500, 503]), at(0));
         responses.add(&saw(&[204]), at(60));
         let all = Classes {
-            success: 4,
+            success: 3,
+            redirect: 1,
             client_error: 1,
             server_error: 2,
         };
@@ -299,6 +310,21 @@ mod tests {
                 ..Classes::default()
             }
         );
+        // A refusal from ahead ends as any other does.
+        let mut responses = TargetResponses::default();
+        responses.add(&saw(&[403]), at(3600));
+        responses.add(&saw(&[204]), at(0));
+        responses.add(&saw(&[204]), at(1));
+        assert!(responses.refusals(at(1)).is_some());
+        assert_eq!(responses.refusals(at(300)), None);
+    }
+
+    #[test]
+    fn a_redirect_is_no_acceptance() {
+        let mut responses = TargetResponses::default();
+        responses.add(&saw(&[403]), at(0));
+        responses.add(&saw(&[302]), at(10));
+        assert!(responses.refusals(at(3600)).is_some());
     }
 
     proptest! {

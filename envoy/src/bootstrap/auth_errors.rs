@@ -14,6 +14,15 @@ const TYPE: &str = "envoy.extensions.filters.http.custom_response.v3.CustomRespo
 /// Seconds until a client may retry: somebody may be granting the role right now.
 const RETRY_AFTER: &str = "30";
 
+/// The statuses by which a target refuses the identity, with what each means.
+const REFUSALS: [(&str, &str); 2] = [
+    ("401", "the target does not accept the proxy's token (401)"),
+    (
+        "403",
+        "the target refuses the proxy's identity (403); it probably lacks a role there",
+    ),
+];
+
 /// The header by which a remote-write request is recognized.
 const REMOTE_WRITE: &str = "x-prometheus-remote-write-version";
 
@@ -46,10 +55,10 @@ fn matchers(retryable: AuthErrorsRetryable) -> Option<Value> {
             |refused| json!({ "and_matcher": { "predicate": [refused, remote_write()] } })
         }
     };
-    let matchers = ["401", "403"].map(|code| {
+    let matchers = REFUSALS.map(|(code, message)| {
         json!({
             "predicate": applies(status(code)),
-            "on_match": { "action": service_unavailable(code) },
+            "on_match": { "action": service_unavailable(code, message) },
         })
     });
     Some(json!({ "custom_response_matcher": { "matcher_list": { "matchers": matchers } } }))
@@ -78,12 +87,10 @@ fn remote_write() -> Value {
 }
 
 /// The response policy in place of a response with this status.
-fn service_unavailable(code: &str) -> Value {
+fn service_unavailable(code: &str, message: &str) -> Value {
     let body = json!({ "error": {
         "code": "target_refuses_identity",
-        "message": format!(
-            "the target refuses the proxy's identity ({code}); it probably lacks a role there"
-        ),
+        "message": message,
     } });
     let header = |name: &str, value: &str| {
         json!({

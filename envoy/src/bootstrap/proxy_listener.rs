@@ -106,7 +106,13 @@ fn health_routes(settings: &Settings) -> Vec<Value> {
 fn virtual_host(target: &Target, hosts: &Value, health: &[Value]) -> Value {
     let mut routes = health.to_vec();
     routes.extend(to(target));
-    json!({ "name": target.name.to_string(), "domains": hosts, "routes": routes })
+    json!({
+        "name": target.name.to_string(),
+        "domains": hosts,
+        "routes": routes,
+        // Only our own responses have it.
+        "response_headers_to_remove": [access_log::REASON],
+    })
 }
 
 /// A virtual host for each target, and one that answers all other hosts with 421 Misdirected Request

@@ -27,8 +27,6 @@ pub struct Kind {
     pub is_target: bool,
     /// In how many pieces its body comes; none: a GET.
     pub body_chunks: u32,
-    /// Whether a tick comes before each request, so that the status of its answer is looked at.
-    pub after_a_tick: bool,
 }
 
 const UPSTREAM: Kind = Kind {
@@ -37,7 +35,6 @@ const UPSTREAM: Kind = Kind {
     targets: 1,
     is_target: true,
     body_chunks: 0,
-    after_a_tick: false,
 };
 
 const DOWNSTREAM: Kind = Kind {
@@ -47,16 +44,11 @@ const DOWNSTREAM: Kind = Kind {
 };
 
 /// All of them.
-pub const KINDS: [Kind; 6] = [
+pub const KINDS: [Kind; 5] = [
     UPSTREAM,
     Kind {
         name: "upstream-post",
         body_chunks: 3,
-        ..UPSTREAM
-    },
-    Kind {
-        name: "upstream-sample",
-        after_a_tick: true,
         ..UPSTREAM
     },
     DOWNSTREAM,

@@ -152,9 +152,6 @@ impl Life {
 
     /// One request, with all that Envoy tells the module of it.
     fn request(&mut self) -> Result<Cost> {
-        if self.kind.after_a_tick {
-            self.tick()?;
-        }
         self.contexts += 1;
         let context = self.contexts;
         let chunks = self.kind.body_chunks;

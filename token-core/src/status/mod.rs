@@ -11,13 +11,13 @@ use crate::config::{SlotSpec, TargetSpec};
 use crate::failure::Failure;
 use crate::state::State;
 use crate::target_responses::TargetResponses;
-use crate::{Now, Wall, calendar};
+use crate::{Mono, Now, calendar};
 
 pub use slot::{LastError, SlotStatus, Subject, TokenState, meanwhile};
 pub use target::{RecentResponses, RefusalStatus, TargetStatus, refusal_warning};
 pub use unavailable::{IDENTITY_REFUSED, NoToken, Unavailable};
 pub use verdict::Verdict;
-pub(crate) use verdict::{span, time};
+pub(crate) use verdict::span;
 
 /// The path at which the status listener answers with [`Ready`]. The proxy port forwards its own
 /// `/ready` to this path, because its clients are not trusted with details.
@@ -31,7 +31,7 @@ pub struct Process {
     /// Envoy's version; `None` if Envoy does not provide it.
     pub envoy: Option<String>,
     /// When the filter started in this process.
-    pub started: Option<Wall>,
+    pub started: Option<Mono>,
 }
 
 /// The body of `/status`: whether the proxy is ready, and the state of every slot and target.
@@ -85,6 +85,18 @@ pub struct Readiness<'a> {
     pub failure: Option<&'a Failure>,
 }
 
+/// Whether any slot is required. If so, the proxy's readiness depends on the required ones alone.
+fn any_required(slots: &[(&SlotSpec, &State)]) -> bool {
+    slots.iter().any(|(spec, _)| spec.required == Some(true))
+}
+
+impl SlotSpec {
+    /// Whether the proxy's readiness depends on this slot.
+    fn counts_for_readiness(&self, any_required: bool) -> bool {
+        self.required.unwrap_or(!any_required)
+    }
+}
+
 impl<'a> Readiness<'a> {
     /// The readiness of all slots at `now`.
     ///
@@ -93,11 +105,11 @@ impl<'a> Readiness<'a> {
     /// take the others down.
     #[must_use]
     pub fn of(slots: &[(&SlotSpec, &'a State)], now: Now) -> Self {
-        let any_required = slots.iter().any(|(spec, _)| spec.required == Some(true));
+        let any_required = any_required(slots);
         let counted = || {
             let counted = slots
                 .iter()
-                .filter(move |(spec, _)| spec.required.unwrap_or(!any_required));
+                .filter(move |(spec, _)| spec.counts_for_readiness(any_required));
             counted.map(|(_, state)| *state)
         };
         let is_valid = |state: &State| state.token.as_ref().is_some_and(|it| it.is_valid(now));
@@ -125,9 +137,10 @@ impl Status {
         process: &Process,
         now: Now,
     ) -> Self {
+        let any_required = any_required(slots);
         let statuses: Vec<_> = slots
             .iter()
-            .map(|(spec, state)| SlotStatus::of(spec, state, now))
+            .map(|(spec, state)| SlotStatus::of(spec, state, any_required, now))
             .collect();
         let Readiness { ready, failure } = Readiness::of(slots, now);
         let targets: Vec<_> = targets
@@ -138,16 +151,17 @@ impl Status {
             })
             .collect();
         let verdict = Verdict::of(ready, &statuses, &targets);
+        let time = calendar::rfc3339(now.wall);
         Self {
             ready,
             verdict,
-            summary: verdict.summary(&statuses, &targets),
-            time: calendar::rfc3339(now.wall),
+            summary: verdict.summary(&statuses, &targets, time.as_deref()),
+            time,
             version: process.version,
             envoy_version: process.envoy.clone(),
             uptime_seconds: process
                 .started
-                .map(|started| now.wall.since(started).as_secs()),
+                .map(|started| now.mono.since(started).as_secs()),
             slots: statuses,
             targets,
             failure: failure.map(|failure| failure.code.to_string()),

@@ -50,6 +50,9 @@ pub struct SlotStatus {
     pub last_error: Option<LastError>,
     /// The seconds until the next attempt.
     pub next_attempt_in_seconds: u64,
+    /// Whether the proxy's readiness depends on it.
+    #[serde(skip)]
+    pub(super) counts: bool,
 }
 
 /// Whether a slot has a token that may be sent.
@@ -211,7 +214,7 @@ pub fn meanwhile(token: Option<&Token>, now: Now) -> Option<String> {
 }
 
 impl SlotStatus {
-    pub(super) fn of(spec: &SlotSpec, state: &State, now: Now) -> Self {
+    pub(super) fn of(spec: &SlotSpec, state: &State, any_required: bool, now: Now) -> Self {
         let token = state.token.as_ref();
         let valid = token.filter(|token| token.is_valid(now));
         Self {
@@ -237,6 +240,7 @@ impl SlotStatus {
                 .as_ref()
                 .map(|failure| LastError::of(failure, spec, meanwhile(token, now))),
             next_attempt_in_seconds: state.next_attempt.since(now.mono).as_secs(),
+            counts: spec.counts_for_readiness(any_required),
         }
     }
 }

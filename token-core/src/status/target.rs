@@ -2,8 +2,7 @@
 
 use serde::Serialize;
 
-use super::verdict::time;
-use crate::config::{SlotSpec, TargetSpec};
+use crate::config::{SlotSpec, TargetSpec, Uuid};
 use crate::state::State;
 use crate::target_responses::{Classes, RECENT_MINUTES, Refusals, Refused, TargetResponses};
 use crate::{Audience, Now, calendar};
@@ -82,7 +81,7 @@ pub fn refusal_warning(
         0 => String::new(),
         1.. => format!(
             " It has refused {earlier} requests since {}.",
-            time(calendar::rfc3339(refusals.since).as_deref())
+            calendar::rfc3339(refusals.since).unwrap_or_default()
         ),
     };
     match refused {
@@ -121,6 +120,8 @@ impl RefusalStatus {
             command: audience.role().filter(|_| lacks_role).map(|role| {
                 let token = state.token.as_ref();
                 let object_id = token.and_then(|token| token.claim("oid"));
+                // It stands in a command that people copy, and nobody has verified the token.
+                let object_id = object_id.filter(|id| id.parse::<Uuid>().is_ok());
                 role.grant(object_id.as_deref())
             }),
         }

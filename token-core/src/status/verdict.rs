@@ -16,7 +16,7 @@ pub enum Verdict {
     OnBorrowedTime,
     /// One identity has no token, or one target refuses its identity, while others work.
     Degraded,
-    /// No request gets a token that it needs.
+    /// The proxy is not ready: a token that it must have is missing.
     NotServing,
 }
 
@@ -47,13 +47,18 @@ impl Verdict {
         }
     }
 
-    /// One sentence for a person, with the consequence for requests.
-    pub(super) fn summary(self, slots: &[SlotStatus], targets: &[TargetStatus]) -> String {
+    /// One sentence for a person, with the consequence for requests. `now` is in RFC 3339.
+    pub(super) fn summary(
+        self,
+        slots: &[SlotStatus],
+        targets: &[TargetStatus],
+        now: Option<&str>,
+    ) -> String {
         match self {
             Self::Serving => match first_to_end(slots) {
                 Some(slot) => format!(
                     "Serving: requests get a token that is good until {} and is renewed before.",
-                    until(slot)
+                    until(slot, now)
                 ),
                 None => "Serving: no target needs a token.".into(),
             },
@@ -63,76 +68,82 @@ impl Verdict {
                     Some(slot) => format!(
                         "Serving, but {} is not renewed: requests go on until {}, then they get 503.",
                         token_of(slot, slots),
-                        until(slot)
+                        until(slot, now)
                     ),
                     None => self.title().into(),
                 }
             }
-            Self::Degraded => degraded(slots, targets).unwrap_or_else(|| self.title().into()),
-            Self::NotServing => not_serving(slots),
+            Self::Degraded => {
+                let without = without_token(slots.iter(), now);
+                let without = without.map(|it| format!("{it}, the others go on"));
+                let refusal = refusal(targets, now);
+                let reasons: Vec<_> = without.into_iter().chain(refusal).collect();
+                format!("Degraded: {}.", reasons.join("; and "))
+            }
+            Self::NotServing => {
+                // The others do not decide.
+                let counted = slots.iter().filter(|slot| slot.counts);
+                match without_token(counted, now) {
+                    Some(reason) => format!("Not serving: {reason}."),
+                    None => self.title().into(),
+                }
+            }
         }
     }
 }
 
-fn degraded(slots: &[SlotStatus], targets: &[TargetStatus]) -> Option<String> {
-    let refusing = targets
-        .iter()
-        .find_map(|target| Some((target, target.refusals.as_ref()?)));
-    if let Some((target, refusals)) = refusing {
-        let status = match (refusals.unauthorized, refusals.forbidden) {
-            (_, 0) => "401",
-            (0, _) => "403",
-            _ => "401 or 403",
-        };
-        let count = refusals.unauthorized.saturating_add(refusals.forbidden);
-        let requests = if count == 1 { "request" } else { "requests" };
-        return Some(format!(
-            "Degraded: the target {} refuses the identity `{}`. {count} {requests} got {status} since {}.",
-            target.target,
-            target.identity,
-            time(refusals.since.as_deref()),
-        ));
-    }
-    let slot = slots.iter().find(|slot| slot.state != TokenState::Valid)?;
-    Some(format!(
-        "Degraded: {}; its requests get 503, the others go on.",
-        without_token(slot)
-    ))
-}
-
-fn not_serving(slots: &[SlotStatus]) -> String {
-    let without = || slots.iter().filter(|slot| slot.state != TokenState::Valid);
-    let failing = without().find(|slot| slot.last_error.is_some());
-    match failing.or_else(|| without().next()) {
-        Some(slot) if slot.last_error.is_some() => {
-            format!(
-                "Not serving: {}; its requests get 503.",
-                without_token(slot)
-            )
-        }
-        Some(slot) if slot.state == TokenState::Expired => format!(
-            "Not serving: the token of the identity `{}` has ended, and the next one is asked for; its requests wait.",
-            slot.identity
+/// Which identity has no token, why, and what becomes of its requests. One that has failed comes first.
+fn without_token<'a>(
+    slots: impl Iterator<Item = &'a SlotStatus>,
+    now: Option<&str>,
+) -> Option<String> {
+    let mut without = slots.filter(|slot| slot.state != TokenState::Valid);
+    let first = without.next()?;
+    let mut failing = core::iter::once(first)
+        .chain(without)
+        .filter(|slot| slot.failing_since.is_some());
+    let slot = failing.next().unwrap_or(first);
+    let identity = &slot.identity;
+    Some(match (&slot.failing_since, slot.state) {
+        (Some(since), _) => format!(
+            "the identity `{identity}` has no token, because every attempt since {} has failed; its requests get \
+             503",
+            time(Some(since), now)
         ),
-        _ => "Not serving yet: the first token is asked for, and requests wait for it.".into(),
-    }
+        (None, TokenState::Expired) => format!(
+            "the token of the identity `{identity}` has expired, and the next one is requested; its requests wait"
+        ),
+        (None, _) => format!(
+            "the first token of the identity `{identity}` is requested; its requests wait for it"
+        ),
+    })
+}
+
+/// Which target refuses which identity, how often and since when.
+fn refusal(targets: &[TargetStatus], now: Option<&str>) -> Option<String> {
+    let mut refusing = targets
+        .iter()
+        .filter_map(|target| Some((target, target.refusals.as_ref()?)));
+    let (target, refusals) = refusing.next()?;
+    let status = match (refusals.unauthorized, refusals.forbidden) {
+        (_, 0) => "401",
+        (0, _) => "403",
+        _ => "401 or 403",
+    };
+    let count = refusals.unauthorized.saturating_add(refusals.forbidden);
+    let requests = if count == 1 { "request" } else { "requests" };
+    Some(format!(
+        "the target {} refuses the identity `{}`: {count} {requests} got {status} since {}",
+        target.target,
+        target.identity,
+        time(refusals.since.as_deref(), now),
+    ))
 }
 
 /// The slot whose token ends first.
 fn first_to_end<'a>(slots: impl IntoIterator<Item = &'a SlotStatus>) -> Option<&'a SlotStatus> {
     let valid = slots.into_iter().filter(|slot| slot.sent_until.is_some());
     valid.min_by_key(|slot| slot.expires_in_seconds)
-}
-
-fn without_token(slot: &SlotStatus) -> String {
-    let identity = &slot.identity;
-    match &slot.failing_since {
-        Some(since) => format!(
-            "the identity `{identity}` has no token, because every attempt since {} has failed",
-            time(Some(since))
-        ),
-        None => format!("the identity `{identity}` has no token yet"),
-    }
 }
 
 /// The token of this slot, of the only slot without the identity's name.
@@ -144,9 +155,9 @@ fn token_of(slot: &SlotStatus, slots: &[SlotStatus]) -> String {
 }
 
 /// Until when requests get the token, as `21:42 UTC (in 56 min)`.
-fn until(slot: &SlotStatus) -> String {
+fn until(slot: &SlotStatus, now: Option<&str>) -> String {
     let left = span(slot.expires_in_seconds.unwrap_or_default());
-    format!("{} (in {left})", time(slot.sent_until.as_deref()))
+    format!("{} (in {left})", time(slot.sent_until.as_deref(), now))
 }
 
 /// A span of time for people, in its largest unit of which there are two or more.
@@ -159,8 +170,15 @@ pub(crate) fn span(seconds: u64) -> String {
     }
 }
 
-/// The time of day of a moment in RFC 3339, to the minute. The page and the JSON have the date.
-pub(crate) fn time(moment: Option<&str>) -> String {
-    let clock = moment.and_then(|moment| moment.get(11..16));
-    clock.map_or_else(|| "an unknown time".into(), |clock| format!("{clock} UTC"))
+/// A moment for people, to the minute: the time of day, with the date if it is not that of `now`. Both moments are
+/// in RFC 3339.
+pub(crate) fn time(moment: Option<&str>, now: Option<&str>) -> String {
+    let part = |range| moment.and_then(|moment| moment.get::<core::ops::Range<usize>>(range));
+    match (part(0..10), part(11..16)) {
+        (Some(date), Some(clock)) if now.is_some_and(|now| now.starts_with(date)) => {
+            format!("{clock} UTC")
+        }
+        (Some(date), Some(clock)) => format!("{date} {clock} UTC"),
+        _ => "an unknown time".into(),
+    }
 }

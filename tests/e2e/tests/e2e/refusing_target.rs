@@ -41,7 +41,7 @@ fn a_missing_role_is_told_by_status_ready_metrics_and_access_log() {
     assert_eq!(told["verdict"], "degraded", "{told}");
     let summary = told["summary"].as_str().unwrap_or_default();
     assert!(
-        summary.contains("refuses the identity `default`. 3 requests got 403 since"),
+        summary.contains("refuses the identity `default`: 3 requests got 403 since"),
         "{summary}"
     );
     let target = &told["targets"][0];
@@ -125,7 +125,7 @@ fn downstream_the_targets_own_responses_are_counted_and_envoys_are_not() {
         json!({"address": {"socket_address": {"address": "127.0.0.1", "port_value": admin}}});
     let label = |name| json!({"tag_name": name, "regex": format!("({name}=\\.=(.*?);\\.;)")});
     bootstrap["stats_config"] = json!({"stats_tags": [label("target"), label("status_code")]});
-    let _envoy = Envoy::start(&bootstrap.to_string(), port);
+    let _envoy = Envoy::start_with(&bootstrap.to_string(), port, &["--concurrency", "1"]);
     let url = format!("http://127.0.0.1:{port}{ECHO}");
     let host = downstream::TARGET;
     assert_eq!(send(&url, host, true).status, 200);
@@ -137,12 +137,14 @@ fn downstream_the_targets_own_responses_are_counted_and_envoys_are_not() {
         .inject(Fault::new(Service::Target, FaultKind::ResetBefore).times(1))
         .expect("a fault");
     assert_eq!(send(&url, host, true).status, 503);
+    // Once this one is counted, the one before would be, too.
+    assert_eq!(send(&url, host, true).status, 200);
     eventually(Duration::from_secs(20), "the responses are counted", || {
         let page = http::get(&format!("http://127.0.0.1:{admin}/stats/prometheus"))?;
         let metrics = Metrics::parse(&page.text());
         let of = |code| metrics.sum_with(RESPONSES, &[("status_code", code)]);
         match (of("200"), of("500"), of("503")) {
-            (Some(1.0), Some(1.0), None) => Ok(()),
+            (Some(2.0), Some(1.0), None) => Ok(()),
             other => Err(format!("{other:?}")),
         }
     });

@@ -71,6 +71,14 @@ fn a_proxy_that_serves_says_until_when_and_how_its_target_responds() {
     let azure = Azure::start(Options::default());
     let proxy = azure.proxy().start();
     assert_eq!(through(&proxy, ECHO, false).status, 200);
+    let url = proxy.status_url("/status");
+    eventually(Duration::from_secs(20), "the response is counted", || {
+        let told: Value = http::get(&url)?.json()?;
+        match told["targets"][0]["responses"]["success"] == 1 {
+            true => Ok(()),
+            false => Err(told.to_string()),
+        }
+    });
     for page in pages(&proxy, "serving") {
         assert_eq!(page.title, "Serving: Entra Auth");
         shows(
@@ -86,7 +94,7 @@ fn a_proxy_that_serves_says_until_when_and_how_its_target_responds() {
                 "this machine's own identity",
                 "no refusal",
                 "Envoy 1.",
-                "up for",
+                "filter up for",
             ],
         );
         assert_eq!(page.headings[..2], ["H1 Serving", "H2 Identities"]);
@@ -147,7 +155,7 @@ fn a_target_that_refuses_is_told_with_the_command_that_grants_the_role() {
         assert_eq!(page.title, "Degraded: Entra Auth");
         shows(
             &page,
-            &["refuses the identity `default`. 1 request got 403 since"],
+            &["refuses the identity `default`: 1 request got 403 since"],
         );
         shows(
             &page,
