@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::Path;
 
+use entra_auth_settings_input::Scheme;
+
 use super::identity::{Identity, MetadataService};
 use super::trust_store::tests::certificate;
 use super::*;
 use crate::limits::Limits;
-use entra_auth_settings_input::Scheme;
 
 mod network;
 

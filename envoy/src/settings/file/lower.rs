@@ -1,6 +1,7 @@
 //! Turns the file's targets and listeners into settings. A `None` here means that [`super::cross`] or a
 //! field's own type let a mistake through; [`crate::exit::refuse`] calls that an internal error.
 
+use entra_auth_settings_input::Scheme;
 use entra_token_core::config::{AuthErrorsRetryable, Hold};
 
 use super::listener_place;
@@ -10,7 +11,6 @@ use crate::settings::target::{Listener, Routing, Target};
 use crate::settings::terms::Terms;
 use crate::settings::values::Name;
 use crate::settings::{Topology, addressed_to, audience};
-use entra_auth_settings_input::Scheme;
 
 impl Topology {
     /// Whether a target or a token endpoint has TLS, so that a trust store is needed.

@@ -1,5 +1,6 @@
 //! Applications: their ids, their Entra endpoint and their credentials.
 
+use entra_auth_settings_input::{Authority, Endpoint, Problem, Scheme, quoted};
 use entra_token_core::cloud::{Cloud, canonical_authority};
 use entra_token_core::config::{Tenant, Uuid};
 use entra_token_core::identity::CredentialKind;
@@ -16,7 +17,6 @@ use crate::settings::Reader;
 use crate::settings::clouds::CloudHint;
 use crate::settings::credential_file;
 use crate::settings::values::{CloudName, EntraUrl, SecretFile, TokenFile};
-use entra_auth_settings_input::{Authority, Endpoint, Problem, Scheme, quoted};
 
 pub(in crate::settings) const AUTHORITY_HOST: &str = "AZURE_AUTHORITY_HOST";
 

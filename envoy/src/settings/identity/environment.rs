@@ -1,11 +1,12 @@
 //! `IDENTITY_TYPE` and the variables that belong to it. An unknown type is an error; aad-auth-proxy
 //! silently used another identity.
 
+use entra_auth_settings_input::{Problem, quoted};
+
 use super::Identity;
 use super::application::{SERVICE_ACCOUNT_TOKEN, SecretOrCertificate};
 use crate::settings::Reader;
 use crate::settings::clouds::CloudHint;
-use entra_auth_settings_input::{Problem, quoted};
 
 const TYPE: &str = "IDENTITY_TYPE";
 pub(super) const CLIENT_ID: &str = "AAD_CLIENT_ID";

@@ -2,6 +2,7 @@
 //! result is complete.
 
 use deserr::{DeserializeError, Deserr, IntoValue, Value, ValuePointerRef};
+use entra_auth_settings_input::Place;
 use entra_token_core::config::{ConfigErrors, Fields, IdentityType, Selector};
 use entra_token_core::identity::CredentialKind;
 
@@ -12,7 +13,6 @@ use super::{
 use crate::settings::clouds::CloudHint;
 use crate::settings::values::{CloudName, EntraUrl, ImdsUrl, TokenFile};
 use crate::settings::{Reader, credential_file};
-use entra_auth_settings_input::Place;
 
 /// What an identity is read with.
 pub(in crate::settings) struct Context<'a, 'b> {

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
+use entra_auth_settings_input::{Authority, Endpoint, Problem, Scheme, quoted};
 use entra_token_core::config::{self, UrlPath};
 
 use super::environment::TSIAM_ENDPOINT;
 use super::{AUTHORITY_HOST, Application, Certificate, Sidecar, metadata_service};
 use crate::settings::values::TsiamUrl;
 use crate::settings::{Reader, addressed_to};
-use entra_auth_settings_input::{Authority, Endpoint, Problem, Scheme, quoted};
 
 /// Something to ask, and what the request is addressed to.
 #[derive(Debug, Clone, PartialEq, Eq)]
