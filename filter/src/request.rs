@@ -119,14 +119,14 @@ impl Request {
             Placement::Upstream => self.on_response_of_try(&target, status),
             Placement::Downstream => {
                 // Envoy's own responses come here, too.
-                if status >= 400 && !was_answered() {
-                    return Action::Continue;
+                let is_targets = status < 400 || was_answered();
+                if is_targets {
+                    target.counts.responded(status);
                 }
-                target.counts.responded(status);
                 match status {
                     200..=299 => target.slot.accepted(self.sent),
-                    401 => self.judge(&target, Refused::Unauthorized),
-                    403 => self.judge(&target, Refused::Forbidden),
+                    401 => self.judge(&target, Refused::Unauthorized, is_targets),
+                    403 => self.judge(&target, Refused::Forbidden, is_targets),
                     _ => {}
                 }
             }
@@ -272,8 +272,9 @@ impl Request {
         active.target(target?)
     }
 
-    /// Turns a 401 or 403 into 503 if the client should retry.
-    fn judge(&self, target: &ActiveTarget<'_>, refused: Refused) {
+    /// Turns a 401 or 403 into 503 if the client should retry, also if it is Envoy's own: Prometheus would drop the
+    /// batch. Only the target's own is told as a refusal of the identity.
+    fn judge(&self, target: &ActiveTarget<'_>, refused: Refused, is_targets: bool) {
         let refusal = match refused {
             Refused::Unauthorized => target.slot.refused_generation(self.sent, host::now()),
             Refused::Forbidden => Refusal::Final,
@@ -283,7 +284,7 @@ impl Request {
         let retryable = healing || retryable.applies_to(self.is_remote_write);
         if healing {
             target.metrics.unauthorized_refreshed.count();
-        } else {
+        } else if is_targets {
             target.denied(refused, host::now());
         }
         if retryable {

@@ -62,7 +62,7 @@ impl Classes {
 }
 
 /// A refusal of the identity, which no newer token heals.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
     /// 401: the target does not accept the token.
     Unauthorized,

@@ -1,6 +1,6 @@
 //! A real browser, which looks at a page (`tests/browser/look.mjs`).
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use serde::Deserialize;
@@ -60,13 +60,7 @@ pub struct Violation {
 /// When the browser or its packages are missing, or fail.
 #[must_use]
 pub fn look(url: &str, width: u32, scheme: Scheme, picture: Option<&Path>) -> Page {
-    let node = tools::repository().join(".tools/bin/node");
-    let node = if node.exists() {
-        node
-    } else {
-        PathBuf::from("node")
-    };
-    let mut command = Command::new(node);
+    let mut command = Command::new(tools::node());
     command
         .arg(tools::repository().join("tests/browser/look.mjs"))
         .arg(tools::browser_packages())

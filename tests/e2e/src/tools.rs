@@ -87,6 +87,20 @@ pub fn squid() -> PathBuf {
     on_path("squid", &["/usr/sbin"])
 }
 
+/// Node.js: the one that `scripts/setup` brings where there is none, or none that is new enough, on PATH.
+///
+/// # Panics
+/// When it is missing.
+#[must_use]
+pub fn node() -> PathBuf {
+    let own = repository().join(".tools/bin/node");
+    if own.is_file() {
+        own
+    } else {
+        on_path("node", &[])
+    }
+}
+
 /// Chromium, from PATH.
 ///
 /// # Panics

@@ -186,3 +186,60 @@ fn gauges_tell_readiness_the_version_and_since_when_a_token_is_not_renewed() {
     proxy.wait_until_ready();
     assert_eq!(proxy.metrics().expect("metrics").sum(FAILING), None);
 }
+
+/// Whose 403 it is, the client need not know: it keeps its batch. But nobody must grant a role at the target.
+#[test]
+fn downstream_a_403_of_envoy_itself_is_503_for_remote_write_and_no_refusal() {
+    let azure = Azure::start(Options::default());
+    let port = free_port();
+    let bootstrap = downstream::bootstrap(&azure, port, &downstream::plugin(&azure));
+    let mut bootstrap: Value = serde_json::from_str(&bootstrap).expect("JSON");
+    let manager =
+        &mut bootstrap["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0];
+    let filters = manager["typed_config"]["http_filters"].as_array_mut();
+    filters.expect("a list").insert(
+        1,
+        json!({"name": "envoy.filters.http.fault", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault",
+            "abort": {"http_status": 403, "percentage": {"numerator": 100}},
+        }}),
+    );
+    let envoy = Envoy::start(&bootstrap.to_string(), port);
+    let url = format!("http://127.0.0.1:{port}{ECHO}");
+    let answer = send(&url, downstream::TARGET, true);
+    assert_eq!(
+        (answer.status, answer.header("retry-after")),
+        (503, Some("30"))
+    );
+    assert_eq!(send(&url, downstream::TARGET, false).status, 403);
+    let log = envoy.process().logs();
+    assert!(log.contains("token 1 for"), "{log}");
+    assert!(!log.contains("answers 403"), "{log}");
+}
+
+#[test]
+fn a_target_cannot_give_our_reason() {
+    let azure = Azure::start(Options::default());
+    let FaultKind::Status { code, body, .. } = FaultKind::status(400) else {
+        unreachable!("it is a status");
+    };
+    let headers = [(
+        "x-entra-auth-reason".to_owned(),
+        "target_answered_403".to_owned(),
+    )]
+    .into();
+    let forged = FaultKind::Status {
+        code,
+        headers,
+        body,
+    };
+    azure
+        .inject(Fault::new(Service::Target, forged))
+        .expect("a fault");
+    let proxy = azure.proxy().start();
+    let answer = through(&proxy, ECHO, true);
+    assert_eq!(
+        (answer.status, answer.header("x-entra-auth-reason")),
+        (400, None)
+    );
+}
