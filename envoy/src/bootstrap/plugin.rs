@@ -60,6 +60,11 @@ pub(super) fn status(settings: &Settings) -> Value {
     http_filter(&configuration(settings, Mode::Status), settings)
 }
 
+/// The filter that counts the exports of telemetry.
+pub(super) fn exports(settings: &Settings) -> Value {
+    http_filter(&configuration(settings, Mode::Exports), settings)
+}
+
 fn http_filter(configuration: &PluginConfig, settings: &Settings) -> Value {
     // Envoy reloads a VM that has trapped. Until then requests get 503 and never pass without a token.
     let policy = json!({ "failure_policy": "FAIL_RELOAD" });
@@ -114,6 +119,7 @@ fn configuration(settings: &Settings, mode: Mode) -> PluginConfig {
         auth_errors_retryable: AuthErrorsRetryable::default(),
         refresh_before_expiry_percent: settings.refresh_before_expiry,
         token_request_timeout: settings.token_request_timeout,
+        exports: Vec::new(),
     }
 }
 
