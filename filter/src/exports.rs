@@ -52,6 +52,7 @@ impl Exports {
     }
 
     /// Counts an export.
+    #[cold]
     fn ended(&self, export: &Export, outcome: Outcome) {
         let Some(signal) = self.signals.get(export.index) else {
             return;
@@ -64,6 +65,7 @@ impl Exports {
     }
 
     /// Hands the counts to Envoy and to the other VMs, and gives the notices that are due.
+    #[cold]
     pub(crate) fn publish(&self, plugin: &Plugin, now: Wall) {
         for (export, signal) in plugin.exports.iter().zip(&self.signals) {
             signal.delivered.flush();
@@ -106,6 +108,7 @@ pub(crate) fn of_all_vms(plugin: &Plugin) -> Vec<(&config::Export, SignalExports
 
 impl Export {
     /// The export that the current request is; `None` if it is none.
+    #[cold]
     pub(crate) fn of_request(plugin: &Plugin) -> Option<Self> {
         let path = host::header(MapType::HttpRequestHeaders, ":path")?;
         let mut exports = plugin.exports.iter().enumerate();
@@ -116,6 +119,7 @@ impl Export {
     }
 
     /// Looks at the headers of the response. Returns the export if its trailers will tell the outcome.
+    #[cold]
     pub(crate) fn on_response_headers(self, exports: &Exports) -> Option<Self> {
         let status = host::read_header(MapType::HttpResponseHeaders, ":status", str::parse);
         let grpc_status = host::header(MapType::HttpResponseHeaders, "grpc-status");
@@ -140,6 +144,7 @@ impl Export {
     }
 
     /// Looks at the trailers of the response.
+    #[cold]
     pub(crate) fn on_response_trailers(self, exports: &Exports) {
         let grpc_status = host::header(MapType::HttpResponseTrailers, "grpc-status");
         let outcome = grpc_status.map_or_else(Outcome::without_response, |it| {
@@ -149,6 +154,7 @@ impl Export {
     }
 
     /// The stream has ended before the outcome was known.
+    #[cold]
     pub(crate) fn on_done(self, exports: &Exports) {
         exports.ended(&self, Outcome::without_response());
     }

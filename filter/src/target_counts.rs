@@ -98,6 +98,7 @@ impl TargetCounts {
     }
 
     /// Adds the counts to the record of all VMs. If other VMs are faster, the counts wait for the next tick.
+    #[inline(never)]
     fn share(&self, now: Wall) {
         let mut tally = self.tally.borrow_mut();
         let add = |responses: &mut TargetResponses| responses.add(&tally, now);

@@ -431,13 +431,13 @@ fn exports_that_fail_are_shown_with_their_consequence_and_do_not_change_the_verd
             {
                 "signal": "metrics",
                 "collector": "otel:4317",
-                "delivered": "2027-01-15T14:13:20Z",
+                "delivered": "2026-09-21T14:13:20Z",
             },
             {
                 "signal": "traces",
                 "collector": "traces.example",
                 "failing": {
-                    "since": "2027-01-15T14:13:20Z",
+                    "since": "2026-09-21T14:13:20Z",
                     "exports": 2,
                     "reason": "<refused> by the collector",
                     "consequence": "Requests are not affected; the spans of this time are lost.",
