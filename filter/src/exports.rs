@@ -135,7 +135,7 @@ impl Export {
         ) else {
             return Some(self);
         };
-        if self.protocol == Protocol::Http {
+        if self.protocol == Protocol::HttpProtobuf {
             // Envoy's exporter logs an error for each other status. If this fails, it does.
             let _ = host::replace_response_header(":status", "200");
         }
@@ -147,9 +147,8 @@ impl Export {
     #[cold]
     pub(crate) fn on_response_trailers(self, exports: &Exports) {
         let grpc_status = host::header(MapType::HttpResponseTrailers, "grpc-status");
-        let outcome = grpc_status.map_or_else(Outcome::without_response, |it| {
-            Outcome::of_grpc_status(&it)
-        });
+        let outcome =
+            grpc_status.map_or_else(Outcome::without_response, |it| Outcome::of_grpc_status(&it));
         exports.ended(&self, outcome);
     }
 

@@ -7,7 +7,8 @@
 use core::fmt::{Display, Write};
 
 use crate::status::{
-    ExportStatus, LastError, RefusalStatus, SlotStatus, Status, Subject, TargetStatus, TokenState, Verdict, span,
+    ExportStatus, LastError, RefusalStatus, SlotStatus, Status, Subject, TargetStatus, TokenState,
+    Verdict, span,
 };
 use crate::target_responses::Classes;
 

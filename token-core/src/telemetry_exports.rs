@@ -43,7 +43,10 @@ pub enum Signal {
 }
 
 impl Signal {
-    /// The signal's name in metrics and in the log.
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Metrics, Self::Traces, Self::Logs];
+
+    /// Its name: in metrics, in messages, and in the path of an OTLP/HTTP endpoint.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -53,23 +56,23 @@ impl Signal {
         }
     }
 
-    /// The path of an export by HTTP ("OTLP/HTTP request").
+    /// The path by which this signal is exported: by HTTP that of "OTLP/HTTP request" in the specification, by gRPC
+    /// that of its service (`opentelemetry/proto/collector/*/v1/*_service.proto`).
     #[must_use]
-    pub const fn http_path(self) -> &'static str {
-        match self {
-            Self::Metrics => "/v1/metrics",
-            Self::Traces => "/v1/traces",
-            Self::Logs => "/v1/logs",
-        }
-    }
-
-    /// The path of an export by gRPC (`opentelemetry/proto/collector/*/v1/*_service.proto`).
-    #[must_use]
-    pub const fn grpc_path(self) -> &'static str {
-        match self {
-            Self::Metrics => "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
-            Self::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
-            Self::Logs => "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+    pub const fn path(self, protocol: Protocol) -> &'static str {
+        match (protocol, self) {
+            (Protocol::HttpProtobuf, Self::Metrics) => "/v1/metrics",
+            (Protocol::HttpProtobuf, Self::Traces) => "/v1/traces",
+            (Protocol::HttpProtobuf, Self::Logs) => "/v1/logs",
+            (Protocol::Grpc, Self::Metrics) => {
+                "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
+            }
+            (Protocol::Grpc, Self::Traces) => {
+                "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+            }
+            (Protocol::Grpc, Self::Logs) => {
+                "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
+            }
         }
     }
 }
@@ -80,26 +83,33 @@ impl fmt::Display for Signal {
     }
 }
 
-/// The protocol of an export.
+/// The transport of OTLP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// OTLP/HTTP.
-    Http,
-    /// OTLP/gRPC.
+    /// gRPC, by HTTP/2.
     Grpc,
+    /// A POST request with a binary protobuf body.
+    HttpProtobuf,
 }
 
 impl Protocol {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Grpc, Self::HttpProtobuf];
+
+    /// Its name in `OTEL_EXPORTER_OTLP_PROTOCOL`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Grpc => "grpc",
+            Self::HttpProtobuf => "http/protobuf",
+        }
+    }
+
     /// The protocol of a request with this path to export this signal; `None` if it is no export of the signal.
     #[must_use]
     pub fn of(signal: Signal, path: &str) -> Option<Self> {
-        if path == signal.grpc_path() {
-            Some(Self::Grpc)
-        } else if path == signal.http_path() {
-            Some(Self::Http)
-        } else {
-            None
-        }
+        let mut all = Self::ALL.into_iter();
+        all.find(|protocol| signal.path(*protocol) == path)
     }
 }
 
@@ -126,7 +136,7 @@ impl Outcome {
             return Some(Self::Failed(no_response(details)));
         }
         match (protocol, status, grpc_status) {
-            (Protocol::Http, Some(200..=299), _) => Some(Self::Delivered),
+            (Protocol::HttpProtobuf, Some(200..=299), _) => Some(Self::Delivered),
             (Protocol::Grpc, Some(200), None) => None,
             (Protocol::Grpc, Some(200), Some(grpc_status)) => {
                 Some(Self::of_grpc_status(grpc_status))
@@ -357,17 +367,29 @@ mod tests {
         let failed = |reason: &str| Some(Outcome::Failed(reason.into()));
         let via = "via_upstream";
         for (protocol, status, grpc_status, details, outcome) in [
-            (Protocol::Http, 200, None, via, Some(Outcome::Delivered)),
-            (Protocol::Http, 202, None, via, Some(Outcome::Delivered)),
             (
-                Protocol::Http,
+                Protocol::HttpProtobuf,
+                200,
+                None,
+                via,
+                Some(Outcome::Delivered),
+            ),
+            (
+                Protocol::HttpProtobuf,
+                202,
+                None,
+                via,
+                Some(Outcome::Delivered),
+            ),
+            (
+                Protocol::HttpProtobuf,
                 401,
                 None,
                 via,
                 failed("the collector answers 401"),
             ),
             (
-                Protocol::Http,
+                Protocol::HttpProtobuf,
                 302,
                 None,
                 via,
@@ -404,14 +426,14 @@ mod tests {
                 failed("remote connection failure|delayed connect error: Connection refused"),
             ),
             (
-                Protocol::Http,
+                Protocol::HttpProtobuf,
                 504,
                 None,
                 "upstream_response_timeout",
                 failed("the collector does not answer in time"),
             ),
             (
-                Protocol::Http,
+                Protocol::HttpProtobuf,
                 503,
                 None,
                 "no_healthy_upstream",
@@ -458,7 +480,11 @@ mod tests {
         let mut exports = SignalExports::default();
         let mut notices = 0;
         for second in 0..900 {
-            let tally = if second % 2 == 0 { saw(0, 1) } else { saw(1, 0) };
+            let tally = if second % 2 == 0 {
+                saw(0, 1)
+            } else {
+                saw(1, 0)
+            };
             notices += usize::from(exports.add(&tally, at(second)).is_some());
         }
         assert_eq!(notices, 6, "three warnings, three recoveries");

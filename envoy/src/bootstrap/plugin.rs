@@ -7,7 +7,7 @@
 use entra_token_core::config::{self, AuthErrorsRetryable, Hold, Mode, Placement, PluginConfig};
 use serde_json::{Value, json};
 
-use super::{identity, parsed, typed, with};
+use super::{identity, parsed, telemetry, typed, with};
 use crate::settings::Settings;
 use crate::settings::target::Target;
 
@@ -119,7 +119,7 @@ fn configuration(settings: &Settings, mode: Mode) -> PluginConfig {
         auth_errors_retryable: AuthErrorsRetryable::default(),
         refresh_before_expiry_percent: settings.refresh_before_expiry,
         token_request_timeout: settings.token_request_timeout,
-        exports: Vec::new(),
+        exports: telemetry::exports(settings),
     }
 }
 

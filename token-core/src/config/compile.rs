@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use super::{
-    AuthErrorsRetryable, ConfigErrors, Export, Hold, Identity, Mode, Placement, PluginConfig, Target,
-    Terms, raw,
+    AuthErrorsRetryable, ConfigErrors, Export, Hold, Identity, Mode, Placement, PluginConfig,
+    Target, Terms, raw,
 };
 use crate::cluster::AllowedClusters;
 use crate::host::HostTable;

@@ -58,10 +58,7 @@ impl FailingStatus {
             since: calendar::rfc3339(failing.since),
             exports: failing.exports,
             reason: failing.reason.clone(),
-            consequence: format!(
-                "Requests are not affected; {}",
-                consequence(signal)
-            ),
+            consequence: format!("Requests are not affected; {}", consequence(signal)),
         }
     }
 }

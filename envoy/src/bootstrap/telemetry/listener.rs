@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{NAME, collectors, path, seconds};
-use crate::bootstrap::{http, listener::CONNECTION_BUFFER, typed};
+use super::{NAME, collectors, seconds};
+use crate::bootstrap::{http, listener::CONNECTION_BUFFER, plugin, typed};
 use crate::settings::Settings;
 use crate::settings::telemetry::signal::Signal;
 use crate::settings::telemetry::{Exporter, Protocol};
@@ -31,10 +31,7 @@ pub(super) fn listener(settings: &Settings, socket: &Path) -> Value {
         .map(|(signal, exporter)| route(signal, exporter, settings))
         .collect();
     let virtual_host = json!({ "name": NAME, "domains": ["*"], "routes": routes });
-    let filters = vec![
-        without_envoys_headers(),
-        // Here comes the filter that counts how exports end: `plugin::exports(settings)`.
-    ];
+    let filters = vec![without_envoys_headers(), plugin::exports(settings)];
     let manager = http::connection_manager(NAME, &[virtual_host], filters, json!({}));
     json!({
         "name": NAME,
@@ -76,7 +73,7 @@ fn route(signal: Signal, exporter: &Exporter, settings: &Settings) -> Value {
     }
     json!({
         "name": signal.as_str(),
-        "match": { "path": path(signal, exporter.protocol) },
+        "match": { "path": signal.path(exporter.protocol) },
         "route": route,
         "stat_prefix": signal.as_str(),
         "request_body_buffer_limit": KEPT_FOR_RETRY,

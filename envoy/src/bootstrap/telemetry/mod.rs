@@ -28,9 +28,10 @@ pub(super) mod traces;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use entra_token_core::config;
 use serde_json::{Map, Value, json};
 
-use super::typed;
+use super::{parsed, typed};
 use crate::settings::Settings;
 use crate::settings::telemetry::signal::Signal;
 use crate::settings::telemetry::{Exporter, Protocol};
@@ -48,19 +49,15 @@ pub fn socket(settings: &Settings, run_dir: &Path) -> Option<PathBuf> {
     exporters.next().map(|_| run_dir.join("telemetry.sock"))
 }
 
-/// The path of an exporter's requests on the socket. That of gRPC is also the collector's.
-fn path(signal: Signal, protocol: Protocol) -> String {
-    match protocol {
-        Protocol::HttpProtobuf => format!("/v1/{}", signal.as_str()),
-        Protocol::Grpc => {
-            let service = match signal {
-                Signal::Metrics => "metrics.v1.MetricsService",
-                Signal::Traces => "trace.v1.TraceService",
-                Signal::Logs => "logs.v1.LogsService",
-            };
-            format!("/opentelemetry.proto.collector.{service}/Export")
-        }
-    }
+/// What is exported where, for the filter that counts the exports and for `/status`.
+pub(super) fn exports(settings: &Settings) -> Vec<config::Export> {
+    let exporters = settings.telemetry.exporters();
+    exporters
+        .map(|(signal, exporter)| config::Export {
+            signal,
+            collector: parsed(&exporter.endpoint.authority()),
+        })
+        .collect()
 }
 
 /// The listener for the exporters, if anything is exported.
@@ -103,7 +100,7 @@ fn service(signal: Signal, exporter: &Exporter) -> Value {
             "timeout": timeout,
         } }),
         Protocol::HttpProtobuf => json!({ "http_service": { "http_uri": {
-            "uri": format!("http://{NAME}{}", path(signal, exporter.protocol)),
+            "uri": format!("http://{NAME}{}", signal.path(exporter.protocol)),
             "cluster": NAME,
             "timeout": timeout,
         } } }),

@@ -4,13 +4,14 @@
 use std::time::Duration;
 
 use entra_auth_settings_input::{Endpoint, Problem, Scheme};
+pub use entra_token_core::telemetry_exports::Protocol;
 
 use super::endpoint::Url;
 use super::headers::{self, ExportHeader};
 use super::metrics::milliseconds;
 use super::signal::{
     CERTIFICATE, ENDPOINT, ExporterOption, GRPC_ENDPOINT, HEADERS, INSECURE, PROTOCOL, Signal,
-    TIMEOUT,
+    TIMEOUT, own, selection,
 };
 use crate::settings::trust_store::TrustStore;
 use crate::settings::{Reader, choices};
@@ -41,42 +42,19 @@ pub struct Exporter {
     pub timeout: Duration,
 }
 
-/// The transport of OTLP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
-    /// gRPC, by HTTP/2.
-    Grpc,
-    /// A POST request with a binary protobuf body.
-    HttpProtobuf,
-}
-
-impl Protocol {
-    /// Its name in the variable.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Grpc => "grpc",
-            Self::HttpProtobuf => "http/protobuf",
-        }
-    }
-
-    fn parse(value: &str) -> Result<Self, Problem> {
-        const BOTH: [Protocol; 2] = [Protocol::Grpc, Protocol::HttpProtobuf];
-        let known = BOTH
-            .iter()
-            .find(|it| it.as_str().eq_ignore_ascii_case(value));
-        let names = BOTH.map(Self::as_str);
-        known
-            .copied()
-            .ok_or_else(|| match value.eq_ignore_ascii_case("http/json") {
-                true => Problem::which(
-                    value,
-                    "Envoy cannot send",
-                    format!("Use {}.", names.join(" or ")),
-                ),
-                false => choices::unknown(value, &names),
-            })
-    }
+/// Reads the name of a transport.
+fn parse_protocol(value: &str) -> Result<Protocol, Problem> {
+    let mut all = Protocol::ALL.into_iter();
+    let names = Protocol::ALL.map(Protocol::as_str);
+    all.find(|it| it.as_str().eq_ignore_ascii_case(value))
+        .ok_or_else(|| match value.eq_ignore_ascii_case("http/json") {
+            true => Problem::which(
+                value,
+                "Envoy cannot send",
+                format!("Use {}.", names.join(" or ")),
+            ),
+            false => choices::unknown(value, &names),
+        })
 }
 
 /// Where each signal goes, whether it is sent or not.
@@ -90,8 +68,8 @@ pub(super) struct Destinations {
 impl Destinations {
     /// Where this signal is sent, if it is.
     pub(super) fn exporter(&self, signal: Signal) -> Option<&Exporter> {
-        let exporter = signal.of(&self.exporters).as_ref();
-        exporter.filter(|_| *signal.of(&self.selected))
+        let exporter = own(signal, &self.exporters).as_ref();
+        exporter.filter(|_| *own(signal, &self.selected))
     }
 }
 
@@ -110,7 +88,7 @@ enum Value<T> {
 impl<T> Values<T> {
     /// The value for this signal, with its variable; the outer `None` stands for a mistake.
     fn of(&self, signal: Signal) -> Option<Option<(&'static str, &T)>> {
-        let value = match signal.of(&self.own) {
+        let value = match own(signal, &self.own) {
             Value::Unset => &self.general,
             own => own,
         };
@@ -148,7 +126,7 @@ impl Reader<'_> {
         let one = |problem| vec![problem];
         let options = Options {
             urls: self.each(ENDPOINT, |value| Url::parse(value).map_err(one)),
-            protocols: self.each(PROTOCOL, |value| Protocol::parse(value).map_err(one)),
+            protocols: self.each(PROTOCOL, |value| parse_protocol(value).map_err(one)),
             headers: self.each(HEADERS, headers::parse),
             authorities: self.each(CERTIFICATE, |value| TrustStore::read(value).map_err(one)),
             timeouts: self.each(TIMEOUT, |value| timeout(value).map_err(one)),
@@ -245,7 +223,7 @@ impl Reader<'_> {
         /// Of the specification, without `logging`, which it deprecates.
         const SERVED: [&str; 2] = ["otlp", "none"];
         const NOT_SERVED: [&str; 5] = ["console", "logging", "otlp/stdout", "prometheus", "zipkin"];
-        let variable = signal.selection();
+        let variable = selection(signal);
         let Some(value) = self.variables.value(variable) else {
             return signal != Signal::Logs;
         };

@@ -3,7 +3,7 @@
 use super::endpoint::{GRPC_PORT, HTTP_PORT};
 use super::exporter::{Destinations, Exporter, Protocol};
 use super::signal::{
-    CERTIFICATE, ENDPOINT, GRPC_ENDPOINT, HEADERS, INSECURE, PROTOCOL, Signal, TIMEOUT,
+    CERTIFICATE, ENDPOINT, GRPC_ENDPOINT, HEADERS, INSECURE, PROTOCOL, Signal, TIMEOUT, selection,
 };
 use crate::settings::Reader;
 
@@ -36,7 +36,7 @@ impl Reader<'_> {
     pub(super) fn warn_of_no_endpoint(&mut self) {
         let options = [PROTOCOL, HEADERS, CERTIFICATE, TIMEOUT, INSECURE];
         let options = options.iter().flat_map(|option| option.all());
-        let selections = Signal::ALL.map(Signal::selection).into_iter();
+        let selections = Signal::ALL.map(selection).into_iter();
         let selections = selections.filter(|name| {
             let selection = self.variables.value(name).unwrap_or_default();
             !selection.eq_ignore_ascii_case("none")
@@ -90,7 +90,7 @@ impl Reader<'_> {
         let options = [ENDPOINT, PROTOCOL, HEADERS, CERTIFICATE, TIMEOUT, INSECURE];
         let of_logs = options.map(|option| option.of(Signal::Logs));
         let of_logs: Vec<&str> = of_logs.into_iter().filter(|it| self.is_set(it)).collect();
-        let selection = Signal::Logs.selection();
+        let selection = selection(Signal::Logs);
         if let Some((names, is_one)) = listed(&of_logs).filter(|_| !self.is_set(selection)) {
             let have = if is_one { "has" } else { "have" };
             self.warnings.push(format!(

@@ -1,47 +1,23 @@
 //! The three signals, and the variables that exist once for all of them and once for each.
 
-/// A kind of telemetry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signal {
-    /// Numbers about requests and tokens.
-    Metrics,
-    /// The spans of requests.
-    Traces,
-    /// The access log.
-    Logs,
+pub use entra_token_core::telemetry_exports::Signal;
+
+/// The signal's own of three things, which are in the order of [`Signal::ALL`].
+pub(super) fn own<T>(signal: Signal, [metrics, traces, logs]: &[T; 3]) -> &T {
+    match signal {
+        Signal::Metrics => metrics,
+        Signal::Traces => traces,
+        Signal::Logs => logs,
+    }
 }
 
-impl Signal {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Metrics, Self::Traces, Self::Logs];
-
-    /// Its name in the path of an OTLP/HTTP endpoint, and in messages.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Metrics => "metrics",
-            Self::Traces => "traces",
-            Self::Logs => "logs",
-        }
-    }
-
-    /// Its own of three things, which are in the order of [`Signal::ALL`].
-    pub(super) fn of<T>(self, [metrics, traces, logs]: &[T; 3]) -> &T {
-        match self {
-            Self::Metrics => metrics,
-            Self::Traces => traces,
-            Self::Logs => logs,
-        }
-    }
-
-    /// The variable that says by which exporters it is sent.
-    #[must_use]
-    pub fn selection(self) -> &'static str {
-        match self {
-            Self::Metrics => "OTEL_METRICS_EXPORTER",
-            Self::Traces => "OTEL_TRACES_EXPORTER",
-            Self::Logs => "OTEL_LOGS_EXPORTER",
-        }
+/// The variable that says by which exporters a signal is sent.
+#[must_use]
+pub fn selection(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Metrics => "OTEL_METRICS_EXPORTER",
+        Signal::Traces => "OTEL_TRACES_EXPORTER",
+        Signal::Logs => "OTEL_LOGS_EXPORTER",
     }
 }
 
@@ -58,7 +34,7 @@ impl ExporterOption {
     /// The variable for this signal alone.
     #[must_use]
     pub fn of(&self, signal: Signal) -> &'static str {
-        signal.of::<&'static str>(&self.own)
+        own::<&'static str>(signal, &self.own)
     }
 
     /// All its variables.
