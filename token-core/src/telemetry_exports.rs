@@ -177,8 +177,9 @@ fn no_response(details: &str) -> String {
             other => printable(other),
         };
     };
-    // Envoy replaces each space of the reason.
-    printable(&reset.trim_end_matches('}').replace('_', " "))
+    // Envoy replaces each space of the reason, which follows the kind of reset.
+    let reset = reset.trim_end_matches('}').replace('_', " ");
+    printable(&reset.replace('|', ": "))
 }
 
 fn printable(text: &str) -> String {
@@ -423,7 +424,7 @@ mod tests {
                 200,
                 Some("14"),
                 "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}",
-                failed("remote connection failure|delayed connect error: Connection refused"),
+                failed("remote connection failure: delayed connect error: Connection refused"),
             ),
             (
                 Protocol::HttpProtobuf,
