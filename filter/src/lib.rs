@@ -29,6 +29,7 @@
 mod active;
 #[cfg(feature = "allocations")]
 mod allocations;
+mod certificate_gauge;
 mod clusters;
 mod host;
 mod invalid_config;

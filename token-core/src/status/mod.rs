@@ -1,5 +1,6 @@
 //! The proxy's own responses: `/ready`, `/status`, and the response to a request for which there is no token.
 
+mod certificate;
 mod slot;
 mod target;
 mod unavailable;
@@ -13,6 +14,7 @@ use crate::state::State;
 use crate::target_responses::TargetResponses;
 use crate::{Mono, Now, calendar};
 
+pub use certificate::CertificateStatus;
 pub use slot::{LastError, SlotStatus, Subject, TokenState, meanwhile};
 pub use target::{RecentResponses, RefusalStatus, TargetStatus, refusal_warning};
 pub use unavailable::{IDENTITY_REFUSED, NoToken, Unavailable};
