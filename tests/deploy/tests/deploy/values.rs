@@ -36,6 +36,8 @@ fn changed_to(path: &str) -> Option<Value> {
         "service.loadBalancerSourceRanges" => json!(["10.0.0.0/8"]),
         "autoscaling.targetMemoryUtilizationPercentage" => "80".into(),
         "serviceMonitor.interval" => "1m".into(),
+        "prometheusRule.runbooks" => "https://git.example.com/changed".into(),
+        "prometheusRule.alerts" => json!({ "EntraAuthNotReady": { "enabled": false } }),
         "networkPolicy.egressPorts" => json!([8443]),
         _ => return None,
     })
@@ -64,7 +66,13 @@ fn companions(path: &str) -> Value {
         ("service", "loadBalancerSourceRanges" | "loadBalancerClass") => {
             json!({ "service": { "type": "LoadBalancer" } })
         }
-        ("autoscaling" | "serviceMonitor" | "networkPolicy", rest) if rest != "enabled" => {
+        ("prometheusRule", rest) => json!({ first: {
+            "enabled": rest != "enabled",
+            "runbooks": "https://git.example.com/runbooks.md",
+        } }),
+        ("autoscaling" | "serviceMonitor" | "dashboards" | "networkPolicy", rest)
+            if rest != "enabled" =>
+        {
             json!({ first: { "enabled": true } })
         }
         _ => json!({}),

@@ -3,6 +3,7 @@
 mod check;
 mod cold_start;
 mod configuration;
+mod dashboards;
 mod demo;
 mod documents;
 mod downstream;
