@@ -92,8 +92,13 @@ const FAULTS: [FaultyJob<'_>; 3] = [
             ("Requests by outcome", "unavailable"),
             ("Requests held", ""),
             ("Connection failures", "imds"),
+            ("Exports of telemetry", "failure"),
         ],
-        &["EntraAuthNotReady", "EntraAuthRequestsUnavailable"],
+        &[
+            "EntraAuthNotReady",
+            "EntraAuthRequestsUnavailable",
+            "EntraAuthExportFailing",
+        ],
     ),
     (
         MISTAKEN,
@@ -102,8 +107,8 @@ const FAULTS: [FaultyJob<'_>; 3] = [
     ),
 ];
 
-/// Alerts that none of these faults is for: their metrics come with a certificate, and with an OTLP endpoint.
-const NOT_HERE: [&str; 2] = ["EntraAuthCertificateEndsSoon", "EntraAuthExportFailing"];
+/// An alert that none of these faults is for: its metric comes with a certificate.
+const NOT_HERE: [&str; 1] = ["EntraAuthCertificateEndsSoon"];
 
 #[test]
 fn every_alert_has_a_fault() {
@@ -214,7 +219,7 @@ fn each_fault_is_shown(prometheus: &Prometheus) -> Result<(), String> {
     Ok(())
 }
 
-/// A proxy whose instance metadata service refuses connections; its requests wait for a few scrapes.
+/// A proxy whose instance metadata service and collector refuse connections; its requests wait for a few scrapes.
 fn without_a_token(azure: &Azure, folder: &TempDir) -> Proxy {
     let port = free_port();
     let file = folder.path().join("config.json");
@@ -236,6 +241,12 @@ fn without_a_token(azure: &Azure, folder: &TempDir) -> Proxy {
             format!("http://127.0.0.1:{}", free_port()),
         )
         .set("SSL_CERT_FILE", azure.authority())
+        .set(
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            format!("http://127.0.0.1:{}", free_port()),
+        )
+        .set("OTEL_METRIC_EXPORT_INTERVAL", "1000")
+        .set("OTEL_TRACES_EXPORTER", "none")
         .start()
 }
 
