@@ -12,13 +12,15 @@ use crate::settings::telemetry::signal::Signal;
 use crate::settings::telemetry::{Metrics, Temporality};
 
 /// Our own metrics, as on `/metrics`. Their full names have labels before the name, see `bootstrap::stats`.
-const OURS: [&str; 11] = [
+const OURS: [&str; 13] = [
     "entra_auth_build_info",
+    "entra_auth_certificate_expiry_timestamp_seconds",
     "entra_auth_configuration_mistakes",
     "entra_auth_held_requests",
     "entra_auth_ready",
     "entra_auth_requests_total",
     "entra_auth_target_responses_total",
+    "entra_auth_telemetry_exports_total",
     "entra_auth_token_expiry_timestamp_seconds",
     "entra_auth_token_failing_since_timestamp_seconds",
     "entra_auth_token_last_success_timestamp_seconds",
