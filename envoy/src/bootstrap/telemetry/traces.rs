@@ -15,10 +15,16 @@ use crate::settings::telemetry::signal::Signal;
 /// How often each worker sends its spans.
 pub(super) const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How many spans a worker sends at once, unless the interval is over before. With Envoy's default, 5, a
-/// traced request costs two and a half times as much as one that is not traced; with this, half as much
-/// again.
-const SPANS_AT_ONCE: u32 = 512;
+/// How many spans a worker sends at once, unless the interval is over before: with Envoy's default, 5, a
+/// traced request costs two and a half times as much as one that is not traced; with 512, half as much
+/// again. Many workers, whose exports wait beside each other if a collector does not answer, send fewer.
+fn spans_at_once(settings: &Settings) -> u32 {
+    (1024 / settings.concurrency).clamp(64, 512)
+}
+
+/// The attribute `http.url`.
+const HTTP_URL: &str =
+    "%REQUEST_HEADER(:SCHEME):8%://%REQUEST_HEADER(:AUTHORITY):256%%PATH(NQ):256%";
 
 /// The keys of Envoy's runtime for the tracer.
 pub(in crate::bootstrap) fn runtime(settings: &Settings) -> Value {
@@ -26,7 +32,7 @@ pub(in crate::bootstrap) fn runtime(settings: &Settings) -> Value {
         return json!({});
     }
     json!({
-        "tracing.opentelemetry.min_flush_spans": SPANS_AT_ONCE,
+        "tracing.opentelemetry.min_flush_spans": spans_at_once(settings),
         "tracing.opentelemetry.flush_interval_ms": FLUSH_INTERVAL.as_millis() as u64,
     })
 }
@@ -40,13 +46,17 @@ pub(in crate::bootstrap) fn fields(settings: &Settings) -> Value {
         "tracing": {
             "provider": tracer(traces, settings),
             "spawn_upstream_span": true,
-            "operation": "%REQUEST_HEADER(:METHOD)% proxy",
-            "upstream_operation": "%REQUEST_HEADER(:METHOD)% target",
+            // A client's words have a limit, because many spans wait for an export.
+            "operation": "%REQUEST_HEADER(:METHOD):16% proxy",
+            "upstream_operation": "%REQUEST_HEADER(:METHOD):16% target",
             "custom_tags": [
                 // Envoy's own value has the query.
-                { "tag": "http.url", "value": "%REQUEST_HEADER(:SCHEME)%://%REQUEST_HEADER(:AUTHORITY)%%PATH(NQ)%" },
-                // Envoy's own value is a client's header.
+                { "tag": "http.url", "value": HTTP_URL },
+                // Envoy's own values are a client's headers. No value can be removed, but a header that is
+                // cut to one character says nothing, and there is no attribute without the header.
                 { "tag": "user_agent", "value": "-" },
+                { "tag": "guid:x-request-id", "value": "%REQUEST_HEADER(X-REQUEST-ID):1%" },
+                { "tag": "guid:x-client-trace-id", "value": "%REQUEST_HEADER(X-CLIENT-TRACE-ID):1%" },
             ],
         },
         // Without this, no request is traced: the request id, which we do not generate, would decide.
