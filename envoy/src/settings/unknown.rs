@@ -5,7 +5,6 @@ use std::net::IpAddr;
 
 use entra_auth_settings_input::Variables;
 
-use super::telemetry::is_standard;
 use super::variables::{HEADER, all_names, served_names};
 
 const PREFIXES: [&str; 2] = ["AAD_", "ENTRA_AUTH_"];
@@ -31,15 +30,12 @@ pub(super) fn warnings_of_unknown(variables: &Variables) -> Vec<String> {
     warnings
 }
 
-/// The variable of OpenTelemetry that this one is when up to two characters are corrected. SDKs, agents
-/// and operators have many others, some of them with names that are not much further apart.
+/// The variable of OpenTelemetry that this one is when up to two characters are corrected. More would meet
+/// the many others that the specification, SDKs, agents and operators have.
 fn misspelt(name: &str) -> Option<&'static str> {
     const MOST_MISTAKES: usize = 2;
-    if !name.starts_with(OPEN_TELEMETRY) || is_standard(name) {
-        return None;
-    }
     served_names()
-        .filter(|known| known.starts_with(OPEN_TELEMETRY))
+        .filter(|known| name.starts_with(OPEN_TELEMETRY) && known.starts_with(OPEN_TELEMETRY))
         .map(|known| (known, strsim::damerau_levenshtein(name, known)))
         .filter(|(_, mistakes)| *mistakes <= MOST_MISTAKES)
         .min_by_key(|(_, mistakes)| *mistakes)

@@ -120,5 +120,12 @@ impl Reader<'_> {
 
 /// The specification's type Duration: a whole number of milliseconds.
 pub(super) fn milliseconds(value: &str) -> Result<Duration, Problem> {
-    choices::number(value, 0..=u64::from(u32::MAX)).map(Duration::from_millis)
+    let number = choices::number(value, 0..=u64::from(u32::MAX));
+    number.map(Duration::from_millis).map_err(|_| {
+        Problem::which(
+            value,
+            "is no whole number of milliseconds",
+            "Give ten seconds as 10000.",
+        )
+    })
 }

@@ -31,7 +31,6 @@ pub use headers::ExportHeader;
 pub use metrics::{Metrics, Temporality};
 pub use sampler::Sampler;
 use signal::Signal;
-pub(super) use unserved::is_standard;
 
 /// What is sent by OTLP, and where. The default sends nothing.
 #[derive(Debug, Clone, Default)]

@@ -93,11 +93,6 @@ fn never(_: &str) -> bool {
     false
 }
 
-/// Whether a variable is one of the specification's that are not served.
-pub(in crate::settings) fn is_standard(name: &str) -> bool {
-    UNSERVED.iter().any(|kind| (kind.is)(name))
-}
-
 impl Reader<'_> {
     /// One warning for each kind that is set.
     pub(super) fn warn_of_unserved(&mut self) {
