@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::sampling::sampler;
-use super::{resource_detectors, service};
+use super::{resource_detectors, sampling, service};
 use crate::bootstrap::{status_listener, typed, with};
 use crate::settings::Settings;
 use crate::settings::telemetry::Traces;
@@ -68,6 +67,12 @@ pub(in crate::bootstrap) fn fields(settings: &Settings) -> Value {
     })
 }
 
+/// What is done to the headers of a request before its first span.
+pub(in crate::bootstrap) fn early_mutations(settings: &Settings) -> Vec<Value> {
+    let traces = settings.telemetry.traces.as_ref();
+    traces.map_or_else(Vec::new, |traces| sampling::mutations(traces.sampler))
+}
+
 fn tracer(traces: &Traces, settings: &Settings) -> Value {
     let service_name = settings
         .telemetry
@@ -77,7 +82,7 @@ fn tracer(traces: &Traces, settings: &Settings) -> Value {
     let config = json!({
         "service_name": service_name.map(|(_, value)| value),
         "resource_detectors": resource_detectors(settings),
-        "sampler": sampler(&traces.sampler),
+        "sampler": sampling::sampler(traces.sampler),
     });
     typed(
         "envoy.tracers.opentelemetry",
