@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{resource_detectors, sampling, service};
-use crate::bootstrap::{status_listener, typed, with};
+use crate::bootstrap::status_listener::{self, method};
+use crate::bootstrap::{typed, with};
 use crate::settings::Settings;
 use crate::settings::telemetry::Traces;
 use crate::settings::telemetry::signal::Signal;
@@ -95,5 +96,5 @@ fn tracer(traces: &Traces, settings: &Settings) -> Value {
 /// ignores what a route says about tracing.) While a drain lasts, this filter answers the probes: 503.
 pub(in crate::bootstrap) fn no_probes(settings: &Settings) -> Option<Value> {
     let probed = settings.telemetry.traces.is_some() && settings.proxy_health_paths;
-    probed.then(|| status_listener::health_check("/health|/ready"))
+    probed.then(|| status_listener::health_check("/health|/ready", vec![method("GET|HEAD")]))
 }
