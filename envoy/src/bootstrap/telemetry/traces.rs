@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::sampling::sampler;
-use super::{resource_detectors, service};
-use crate::bootstrap::{status_listener, typed, with};
+use super::{resource_detectors, sampling, service};
+use crate::bootstrap::status_listener::{self, method};
+use crate::bootstrap::{typed, with};
 use crate::settings::Settings;
 use crate::settings::telemetry::Traces;
 use crate::settings::telemetry::signal::Signal;
@@ -68,6 +68,12 @@ pub(in crate::bootstrap) fn fields(settings: &Settings) -> Value {
     })
 }
 
+/// What is done to the headers of a request before its first span.
+pub(in crate::bootstrap) fn early_mutations(settings: &Settings) -> Vec<Value> {
+    let traces = settings.telemetry.traces.as_ref();
+    traces.map_or_else(Vec::new, |traces| sampling::mutations(traces.sampler))
+}
+
 fn tracer(traces: &Traces, settings: &Settings) -> Value {
     let service_name = settings
         .telemetry
@@ -77,7 +83,7 @@ fn tracer(traces: &Traces, settings: &Settings) -> Value {
     let config = json!({
         "service_name": service_name.map(|(_, value)| value),
         "resource_detectors": resource_detectors(settings),
-        "sampler": sampler(&traces.sampler),
+        "sampler": sampling::sampler(traces.sampler),
     });
     typed(
         "envoy.tracers.opentelemetry",
@@ -90,5 +96,5 @@ fn tracer(traces: &Traces, settings: &Settings) -> Value {
 /// ignores what a route says about tracing.) While a drain lasts, this filter answers the probes: 503.
 pub(in crate::bootstrap) fn no_probes(settings: &Settings) -> Option<Value> {
     let probed = settings.telemetry.traces.is_some() && settings.proxy_health_paths;
-    probed.then(|| status_listener::health_check("/health|/ready"))
+    probed.then(|| status_listener::health_check("/health|/ready", vec![method("GET|HEAD")]))
 }
