@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use azure_sim::{CachedTokens, Fault, FaultKind, Options, Service, Settings};
 use e2e::azure::{Azure, WRITE};
+use e2e::credentials::certificate_until;
 use e2e::raw::Connection;
 use e2e::{Envoy, Prometheus, Proxy, Sample, eventually, free_port};
 use serde_json::{Value, json};
@@ -60,8 +61,8 @@ const WELL: [(&str, Shows); 19] = [
     ("Exports of telemetry", Shows::Nothing),
 ];
 
-/// The scrape jobs: a proxy that is well until it is not, one that never gets a token, and an Envoy with a plugin
-/// configuration that has mistakes.
+/// The scrape jobs: a proxy that is well until it is not, one with a certificate that never gets a token, and an Envoy
+/// with a plugin configuration that has mistakes.
 const PROXY: &str = "proxy";
 const TOKENLESS: &str = "tokenless";
 const MISTAKEN: &str = "mistaken";
@@ -91,9 +92,14 @@ const FAULTS: [FaultyJob<'_>; 3] = [
             ("Proxies not ready", ""),
             ("Requests by outcome", "unavailable"),
             ("Requests held", ""),
-            ("Connection failures", "imds"),
+            ("Connection failures", "entra"),
+            ("First certificate to end", ""),
         ],
-        &["EntraAuthNotReady", "EntraAuthRequestsUnavailable"],
+        &[
+            "EntraAuthNotReady",
+            "EntraAuthRequestsUnavailable",
+            "EntraAuthCertificateEndsSoon",
+        ],
     ),
     (
         MISTAKEN,
@@ -102,8 +108,8 @@ const FAULTS: [FaultyJob<'_>; 3] = [
     ),
 ];
 
-/// Alerts that none of these faults is for: their metrics come with a certificate, and with an OTLP endpoint.
-const NOT_HERE: [&str; 2] = ["EntraAuthCertificateEndsSoon", "EntraAuthExportFailing"];
+/// Alerts that none of these faults is for: their metrics come with an OTLP endpoint.
+const NOT_HERE: [&str; 1] = ["EntraAuthExportFailing"];
 
 #[test]
 fn every_alert_has_a_fault() {
@@ -214,27 +220,36 @@ fn each_fault_is_shown(prometheus: &Prometheus) -> Result<(), String> {
     Ok(())
 }
 
-/// A proxy whose instance metadata service refuses connections; its requests wait for a few scrapes.
+/// A proxy whose certificate ends within a week, and whose Entra refuses connections; its requests wait for a few
+/// scrapes.
 fn without_a_token(azure: &Azure, folder: &TempDir) -> Proxy {
+    let write = |name: &str, content: &str| {
+        let file = folder.path().join(name);
+        fs::write(&file, content).expect("a file");
+        file
+    };
+    let since_1970 = SystemTime::UNIX_EPOCH.elapsed().expect("a clock");
+    let (pem, _) = certificate_until("proxy.example", since_1970 + Duration::from_hours(150));
     let port = free_port();
-    let file = folder.path().join("config.json");
     let config = json!({
-        "identities": [{ "name": "machine", "type": "systemAssigned" }],
+        "identities": [{
+            "name": "app",
+            "type": "clientCertificate",
+            "tenantId": azure.state().tenant_id,
+            "clientId": "11111111-1111-1111-1111-111111111111",
+            "authority": format!("https://localhost:{}", free_port()),
+            "certificate": { "path": write("certificate.pem", &pem) },
+        }],
         "targets": [{
             "name": "write",
             "url": format!("https://localhost:{}", azure.addresses().target_tls.port()),
             "audience": azure_sim::AZURE_MONITOR,
-            "identity": "machine",
+            "identity": "app",
             "hold": { "timeout": "3s" },
         }],
         "listeners": [{ "port": port, "target": "write" }],
     });
-    fs::write(&file, config.to_string()).expect("a file");
-    Proxy::of_file(&file, port)
-        .set(
-            "AZURE_POD_IDENTITY_AUTHORITY_HOST",
-            format!("http://127.0.0.1:{}", free_port()),
-        )
+    Proxy::of_file(&write("config.json", &config.to_string()), port)
         .set("SSL_CERT_FILE", azure.authority())
         .start()
 }
