@@ -27,6 +27,8 @@ pub struct Drain {
     pub admin: Admin,
     /// The whole time from the signal to Envoy's exit.
     pub within: Duration,
+    /// How long after the last request its telemetry has been sent.
+    pub flushed_after: Duration,
 }
 
 impl Drain {
@@ -38,11 +40,15 @@ impl Drain {
         let started = Instant::now();
         self.admin.post("/healthcheck/fail")?;
         sleep(MAX_NOTICE.min(self.within / 3));
-        self.admin.post("/drain_listeners")?;
+        // Not the listener of the exporters.
+        self.admin.post("/drain_listeners?inboundonly")?;
         let deadline = started + self.within.saturating_sub(RESERVE);
         while self.requests_in_flight()? > 0 && Instant::now() < deadline {
             sleep(POLL);
         }
+        // Envoy exits without a last export.
+        let left = deadline.saturating_duration_since(Instant::now());
+        sleep(self.flushed_after.min(left));
         self.admin.post("/quitquitquit")
     }
 

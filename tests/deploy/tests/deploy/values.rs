@@ -24,6 +24,11 @@ fn changed_to(path: &str) -> Option<Value> {
         "authErrorsRetryable" => "never".into(),
         "terminationGracePeriodSeconds" => "100".into(),
         "logLevel" => "debug".into(),
+        "telemetry.otlp.endpoint" => "http://collector:4318".into(),
+        "telemetry.otlp.protocol" => "grpc".into(),
+        "telemetry.sampler" => "always_on".into(),
+        "telemetry.samplerArg" => "0.5".into(),
+        "telemetry.metricExportInterval" => "20000".into(),
         "accessLog" => "errors".into(),
         "image.digest" => format!("sha256:{}", "0".repeat(64)).into(),
         "image.pullPolicy" => "Always".into(),
@@ -50,6 +55,9 @@ fn companions(path: &str) -> Value {
         }),
         ("certificate", "mountPath" | "file" | "keyFile" | "passwordFile")
         | ("clientSecret", "file") => json!({ first: { "existingSecret": "proxy" } }),
+        ("telemetry", "otlp.headers.key") => {
+            json!({ "telemetry": { "otlp": { "headers": { "existingSecret": "collector" } } } })
+        }
         ("config", _) => json!({
             "targetHost": "",
             "identityType": "",
