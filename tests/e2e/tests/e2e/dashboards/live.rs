@@ -110,7 +110,6 @@ const FAULTS: [FaultyJob<'_>; 3] = [
     ),
 ];
 
-
 #[test]
 fn every_alert_has_a_fault() {
     let tried = FAULTS.iter().flat_map(|(_, _, alerts)| alerts.iter());
