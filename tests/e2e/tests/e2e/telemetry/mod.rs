@@ -80,11 +80,17 @@ fn number(value: &Value) -> f64 {
     }
 }
 
+/// The metric that each export changes.
+const EXPORTS: &str = "entra_auth_telemetry_exports_total";
+
+/// Whether a metric of ours can be compared with one that was exported a second before.
+fn stands_still(name: &str) -> bool {
+    name.starts_with("entra_auth_") && name != EXPORTS
+}
+
 /// The series of ours on `/metrics` that are not 0, which is what Envoy exports.
 fn of_page(metrics: &Metrics) -> BTreeMap<(String, Attributes), f64> {
-    let ours = metrics
-        .samples()
-        .filter(|it| it.name.starts_with("entra_auth_"));
+    let ours = metrics.samples().filter(|it| stands_still(&it.name));
     ours.filter(|it| it.value != 0.0)
         .map(|it| ((it.name.clone(), it.labels.clone()), it.value))
         .collect()
