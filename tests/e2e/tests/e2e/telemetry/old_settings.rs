@@ -2,10 +2,11 @@
 //! gRPC.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use azure_sim::{CachedTokens, Options, Service};
+use azure_sim::{CachedTokens, Fault, FaultKind, Options, Service};
 use e2e::azure::{Azure, ECHO};
-use e2e::otlp::{Attributes, Protocol, Receiver, Signal, Span, SpanKind, Value};
+use e2e::otlp::{Attributes, Protocol, Receiver, Span, SpanKind, Value};
 use e2e::{Proxy, eventually, http};
 use rustix::process::Signal as OsSignal;
 
@@ -28,7 +29,7 @@ fn metrics_with_old_and_new_names_and_traces_are_sent_by_grpc() {
         .set("OTEL_SERVICE_NAME", "shop-proxy")
         .set("OTEL_METRIC_EXPORT_INTERVAL", "1000")
         .set("ENVOY_CONCURRENCY", "1")
-        .set("DRAIN_SECONDS", "4")
+        .set("DRAIN_SECONDS", "6")
         .start();
     proxy.wait_until_ready();
 
@@ -67,7 +68,7 @@ fn metrics_with_old_and_new_names_and_traces_are_sent_by_grpc() {
         assert_eq!(resource["service.name"], "shop-proxy");
     }
     shows_no_secret(&proxy, &azure, &receiver);
-    what_was_counted_last_is_sent_before_the_end(&mut proxy, &receiver);
+    what_was_counted_last_is_sent_before_the_end(&mut proxy, &azure, &receiver);
 }
 
 fn our_metrics_are_those_of_the_page(proxy: &Proxy, receiver: &Receiver) {
@@ -220,25 +221,36 @@ fn traces_are_continued(azure: &Azure, receiver: &Receiver) {
     }
 }
 
-fn what_was_counted_last_is_sent_before_the_end(proxy: &mut Proxy, receiver: &Receiver) {
+fn what_was_counted_last_is_sent_before_the_end(
+    proxy: &mut Proxy,
+    azure: &Azure,
+    receiver: &Receiver,
+) {
     receiver.forget();
     for _ in 0..5 {
         assert_eq!(send(proxy, "GET", ECHO, true).status, 200);
     }
-    proxy.process().signal(OsSignal::TERM);
-    let ended = proxy.process_mut().wait(std::time::Duration::from_secs(15));
+    // Its answer comes when the proxy takes no more connections, and waits for this request alone.
+    let late = Fault::new(Service::Target, FaultKind::DelayMs(2500));
+    azure.inject(late.times(1)).expect("a fault");
+    std::thread::scope(|scope| {
+        let answered = scope.spawn(|| send(proxy, "GET", ECHO, true).status);
+        eventually(PATIENCE, "the request is under way", || {
+            match azure.state().target.in_flight {
+                1.. => Ok(()),
+                0 => Err("it is not"),
+            }
+        });
+        proxy.process().signal(OsSignal::TERM);
+        assert_eq!(answered.join().expect("no panic"), 200);
+    });
+    let ended = proxy.process_mut().wait(Duration::from_secs(15));
     assert!(ended.expect("an end").success());
     let get = ("method", "GET");
     let counted = sum(receiver.points(), "aad_auth_proxy_requests_total", get);
-    assert!((counted - 9.0).abs() < 0.1, "{counted} and not 9");
+    assert!((counted - 10.0).abs() < 0.1, "{counted} and not 10");
     let servers = of_trace(receiver)
         .into_iter()
         .filter(|span| span.kind == SpanKind::Server);
-    assert_eq!(servers.count(), 5);
-    assert!(
-        receiver
-            .exports()
-            .iter()
-            .any(|export| export.signal() == Signal::Traces)
-    );
+    assert_eq!(servers.count(), 6);
 }

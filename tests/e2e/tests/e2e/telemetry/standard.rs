@@ -97,6 +97,21 @@ fn all_three_signals_are_sent_by_http_and_tls_with_headers_that_nobody_sees() {
     for resource in points.into_iter().map(|point| point.resource) {
         assert_eq!(resource["deployment.environment"], "a b");
     }
+    let exported = || {
+        let exports = receiver.exports().into_iter();
+        let metrics = exports.filter(|export| export.signal() == Signal::Metrics);
+        metrics.count()
+    };
+    let before = exported();
+    eventually(PATIENCE, "two more exports of metrics", || {
+        match exported() - before {
+            2.. => Ok(()),
+            more => Err(format!("{more}")),
+        }
+    });
+    // A cumulative counter would have come again and again.
+    let counted = requests("authorized");
+    assert!((counted - 4.0).abs() < 0.1, "{counted}");
     let exports = receiver.exports();
     for signal in [Signal::Metrics, Signal::Traces, Signal::Logs] {
         assert!(
