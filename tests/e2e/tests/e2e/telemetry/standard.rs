@@ -1,4 +1,5 @@
-//! With the standard's variables: http/protobuf by TLS, headers, the access log, counters as deltas.
+//! With the standard's variables: gRPC and http/protobuf by TLS, headers, the access log, counters as
+//! deltas.
 
 use std::fs;
 
@@ -14,13 +15,15 @@ use super::{PATIENCE, TRACE, number, of_trace, send};
 const KEY: &str = "Zx8Q~key-of-the-tests_a.b";
 
 #[test]
-fn all_three_signals_are_sent_by_http_and_tls_with_headers_that_nobody_sees() {
+fn all_three_signals_are_sent_by_tls_with_headers_that_nobody_sees() {
     let azure = Azure::start(Options::default());
     let authority = Authority::new("collectors");
     let receiver = Receiver::start_tls(&authority);
     let settings = azure
         .proxy()
         .set("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url())
+        .set("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", receiver.url())
+        .set("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "grpc")
         .set("OTEL_EXPORTER_OTLP_CERTIFICATE", authority.file())
         .set(
             "OTEL_EXPORTER_OTLP_HEADERS",
@@ -120,7 +123,11 @@ fn all_three_signals_are_sent_by_http_and_tls_with_headers_that_nobody_sees() {
         );
     }
     for export in exports {
-        assert_eq!(export.protocol, Protocol::HttpProtobuf);
+        let expected = match export.signal() {
+            Signal::Metrics => Protocol::Grpc,
+            Signal::Traces | Signal::Logs => Protocol::HttpProtobuf,
+        };
+        assert_eq!(export.protocol, expected);
         assert_eq!(export.header("api-key"), Some(KEY));
         assert_eq!(export.header("x-tenant"), Some("a,b"));
     }
