@@ -5,10 +5,19 @@ use std::path::{Path, PathBuf};
 
 use crate::bootstrap::{self, OwnSidecar};
 use crate::process::{Child, Environment};
+use crate::settings::telemetry::signal::HEADERS;
 use crate::settings::{Settings, headers};
 
 /// Variables with secrets, which Envoy gets in another form or from a file.
-const WITHHELD: [&str; 3] = ["IDENTITY_HEADER", "HTTPS_PROXY", "https_proxy"];
+const WITHHELD: [&str; 7] = [
+    "IDENTITY_HEADER",
+    "HTTPS_PROXY",
+    "https_proxy",
+    HEADERS.general,
+    HEADERS.own[0],
+    HEADERS.own[1],
+    HEADERS.own[2],
+];
 
 /// Envoy with this bootstrap.
 #[must_use]
@@ -28,11 +37,12 @@ fn environment(settings: &Settings) -> Environment {
         let variable = bootstrap::PROXY_AUTHORIZATION.to_owned();
         (variable, value.expose().to_owned())
     });
+    let overrides = headers::variables(settings);
+    let overrides = overrides.map(|(variable, header)| (variable, header.value.clone()));
+    let exports = bootstrap::export_headers(settings);
+    let exports = exports.map(|(variable, header)| (variable, header.value.expose().to_owned()));
     Environment::Inherited {
-        extra: headers::variables(settings)
-            .map(|(variable, header)| (variable, header.value.clone()))
-            .chain(authorization)
-            .collect(),
+        extra: overrides.chain(exports).chain(authorization).collect(),
         without: &WITHHELD,
     }
 }

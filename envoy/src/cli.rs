@@ -41,6 +41,10 @@ fn variables_help() -> String {
     let mut help = String::from("Environment:\n");
     for known in SERVED {
         help.push_str(&format!("  {}\n          {}\n", known.name, known.meaning));
+        if !known.of_one_signal.is_empty() {
+            let names = known.of_one_signal.join(", ");
+            help.push_str(&format!("          for one signal: {names}\n"));
+        }
     }
     help.push_str(
         "\nAn empty variable counts as unset. Mistakes are reported all at once, with exit code 64.\n\

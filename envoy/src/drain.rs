@@ -27,6 +27,8 @@ pub struct Drain {
     pub admin: Admin,
     /// The whole time from the signal to Envoy's exit.
     pub within: Duration,
+    /// How long after the last request its telemetry has been sent.
+    pub flushed_after: Duration,
 }
 
 impl Drain {
@@ -43,6 +45,9 @@ impl Drain {
         while self.requests_in_flight()? > 0 && Instant::now() < deadline {
             sleep(POLL);
         }
+        // Envoy exits without a last export.
+        let left = deadline.saturating_duration_since(Instant::now());
+        sleep(self.flushed_after.min(left));
         self.admin.post("/quitquitquit")
     }
 

@@ -77,6 +77,12 @@ fn render(settings: &Settings) -> u8 {
             header.name
         ));
     }
+    for (variable, header) in bootstrap::export_headers(settings) {
+        say(&format!(
+            "the value of the exporter's header {} is not in the bootstrap: set {variable} for Envoy",
+            header.name
+        ));
+    }
     if settings.identity_header().is_some() {
         say(&format!(
             "the value of IDENTITY_HEADER is not in the bootstrap: put it into the file {}",
@@ -138,6 +144,7 @@ fn try_to_run(settings: &Settings, programs: Programs) -> Result<u8, u8> {
             socket: bootstrap::admin_socket(run_dir.path()),
         },
         within: settings.drain,
+        flushed_after: bootstrap::flushed_after(settings),
     });
     let code =
         supervise::run(&envoy, sidecars, drain).map_err(|not_started| cannot_run(&not_started))?;

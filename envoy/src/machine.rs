@@ -1,6 +1,7 @@
 //! What the launcher needs to know about its machine. It is detected once, at the start; tests
 //! construct it.
 
+use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
@@ -27,6 +28,8 @@ pub struct Machine {
     pub ipv6: bool,
     /// The container's resource limits.
     pub limits: Limits,
+    /// Its name in the network, which is the pod's in Kubernetes.
+    pub hostname: Option<String>,
 }
 
 impl Machine {
@@ -43,6 +46,14 @@ impl Machine {
             // The only reliable test: a container's network may lack IPv6 although the kernel has it.
             ipv6: TcpListener::bind("[::]:0").is_ok(),
             limits: Limits::detect(Path::new("/")),
+            hostname: hostname(),
         }
     }
+}
+
+/// The kernel's word (uts_namespaces(7)).
+fn hostname() -> Option<String> {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    let name = name.trim();
+    (!name.is_empty()).then(|| name.to_owned())
 }

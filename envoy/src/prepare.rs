@@ -82,6 +82,7 @@ fn sockets_fit(settings: &Settings, run_dir: &Path) -> Result<(), Problem> {
     ];
     let sidecars = bootstrap::sidecars(settings, run_dir);
     sockets.extend(sidecars.into_iter().map(|sidecar| sidecar.socket));
+    sockets.extend(bootstrap::telemetry_socket(settings, run_dir));
     let longest = sockets.iter().map(|socket| socket.as_os_str().len()).max();
     let excess = longest.unwrap_or_default().saturating_sub(LONGEST_SOCKET);
     if excess == 0 {

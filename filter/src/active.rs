@@ -10,6 +10,7 @@ use entra_token_core::status::{Readiness, refusal_warning};
 use entra_token_core::target_responses::{Refused, TargetResponses};
 
 use crate::clusters::Clusters;
+use crate::exports::Exports;
 use crate::invalid_config::InvalidConfig;
 use crate::last_good_config::LastGoodConfig;
 use crate::local_slot::{self, LocalSlot};
@@ -36,6 +37,8 @@ pub(crate) enum Mode {
     Authorize,
     /// Answer for the proxy's state: every token and target is known here.
     Status(ReadyGauge),
+    /// Let the exports of telemetry pass, and count them.
+    Exports(Exports),
     /// Answer the requests of its targets with 503 and the configuration's mistakes. `plugin` is empty.
     Explain(Box<InvalidConfig>),
 }
@@ -90,6 +93,7 @@ impl Active {
                 config::Mode::Authorize => Mode::Authorize,
                 // No request comes to a service.
                 config::Mode::Status | config::Mode::Service => Mode::Status(ReadyGauge::new()),
+                config::Mode::Exports => Mode::Exports(Exports::new(&plugin)),
             },
             last_good: plugin
                 .explains_errors()
@@ -131,7 +135,7 @@ impl Active {
     pub(crate) fn errors(&self) -> Option<u32> {
         match &self.mode {
             Mode::Explain(invalid) => Some(invalid.errors),
-            Mode::Authorize | Mode::Status(_) => None,
+            Mode::Authorize | Mode::Status(_) | Mode::Exports(_) => None,
         }
     }
 
@@ -147,6 +151,7 @@ impl Active {
             Mode::Status(ready) => self.with_slots(|slots| {
                 ready.set(Readiness::of(slots, now).ready);
             }),
+            Mode::Exports(exports) => exports.publish(&self.plugin, now.wall),
             Mode::Explain(invalid) => invalid.flush(),
         }
     }

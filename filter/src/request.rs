@@ -12,6 +12,7 @@ use proxy_wasm::types::{Action, MapType};
 
 use crate::active::{Active, ActiveTarget, Mode};
 use crate::clusters::Permission;
+use crate::exports::{Export, Exports};
 use crate::local_slot::HURRIED_TICK;
 use crate::parked::Waiting;
 use crate::responses::{send_identity_refused, send_unavailable};
@@ -43,6 +44,8 @@ pub(crate) struct Request {
     /// Whether Prometheus sent it. This is read from the request's headers in downstream placement, if the
     /// configuration depends on it: the headers cannot be read any more when the response comes.
     is_remote_write: bool,
+    /// What it exports, until the outcome is known.
+    export: Option<Export>,
 }
 
 impl Request {
@@ -55,6 +58,7 @@ impl Request {
             was_parked: false,
             was_refused: false,
             is_remote_write: false,
+            export: None,
         }
     }
 
@@ -63,6 +67,10 @@ impl Request {
         match &active.mode {
             Mode::Authorize => {}
             Mode::Status(_) => return status::answer_for_proxy(&active),
+            Mode::Exports(_) => {
+                self.export = Export::of_request(&active.plugin);
+                return Action::Continue;
+            }
             Mode::Explain(invalid) => return invalid.answer(),
         }
         let Some((index, target)) = addressed(&active) else {
@@ -108,6 +116,9 @@ impl Request {
     pub(crate) fn on_response_headers(&mut self) -> Action {
         let active = Rc::clone(&self.active);
         let Some(target) = self.judged(&active) else {
+            if let Some((export, exports)) = self.take_export(&active) {
+                self.export = export.on_response_headers(exports);
+            }
             return Action::Continue;
         };
         let status = host::header_bytes(MapType::HttpResponseHeaders, ":status");
@@ -134,6 +145,14 @@ impl Request {
         Action::Continue
     }
 
+    pub(crate) fn on_response_trailers(&mut self) -> Action {
+        let active = Rc::clone(&self.active);
+        if let Some((export, exports)) = self.take_export(&active) {
+            export.on_response_trailers(exports);
+        }
+        Action::Continue
+    }
+
     fn on_response_of_try(&mut self, target: &ActiveTarget<'_>, status: u16) {
         target.counts.responded(status);
         match status {
@@ -147,7 +166,10 @@ impl Request {
         }
     }
 
-    pub(crate) fn on_done(&self) {
+    pub(crate) fn on_done(mut self) {
+        if let (Some(export), Mode::Exports(exports)) = (self.export.take(), &self.active.mode) {
+            export.on_done(exports);
+        }
         if let Some(target) = self.waits_at() {
             target.slot.unpark(self.id);
         }
@@ -259,6 +281,15 @@ impl Request {
         drop(header);
         // If the stream has ended meanwhile, there is nothing to resume.
         let _ = host::resume_request();
+    }
+
+    /// What this request exports, if the outcome is not known yet.
+    fn take_export<'a>(&mut self, active: &'a Active) -> Option<(Export, &'a Exports)> {
+        let export = self.export.take()?;
+        match &active.mode {
+            Mode::Exports(exports) => Some((export, exports)),
+            Mode::Authorize | Mode::Status(_) | Mode::Explain(_) => None,
+        }
     }
 
     /// The target whose token this request waits for, or has waited for.

@@ -5,6 +5,7 @@ use entra_token_core::status::{READY_WITHOUT_DETAILS, Status, json};
 use proxy_wasm::types::{Action, MapType};
 
 use crate::active::Active;
+use crate::exports;
 use crate::host;
 use crate::process;
 use crate::thread;
@@ -38,7 +39,9 @@ fn status(active: &Active) -> Status {
         slot.refresh(now);
     }
     let (responses, process) = (active.responses(), process::known());
-    active.with_slots(|slots| Status::of(slots, &responses, &process, now))
+    active
+        .with_slots(|slots| Status::of(slots, &responses, &process, now))
+        .with_exports(&exports::of_all_vms(&active.plugin))
 }
 
 /// `/status` is a page for whoever asks for one, and JSON for programs.

@@ -125,6 +125,11 @@ extern "C" fn entra_on_response_headers(context: u32, _: usize, _: u32) -> u32 {
     action(context, Request::on_response_headers)
 }
 
+#[unsafe(no_mangle)]
+extern "C" fn entra_on_response_trailers(context: u32, _: usize) -> u32 {
+    action(context, Request::on_response_trailers)
+}
+
 /// Ends a context. There is nothing to wait for, so this also does the work of the ABI's `proxy_on_delete`,
 /// which would follow at once.
 #[unsafe(no_mangle)]

@@ -4,8 +4,8 @@
 use core::time::Duration;
 use std::cell::{Cell, RefCell};
 
-use entra_token_core::lease::{Cas, SharedData};
 use entra_token_core::record::SlotKey;
+use entra_token_core::shared_data;
 use entra_token_core::target_responses::{Refused, Tally, TargetResponses};
 use entra_token_core::{Mono, Now, Wall};
 
@@ -21,10 +21,6 @@ const MOST_CODES: usize = 32;
 
 /// The label of all further codes.
 const OTHER_CODES: &str = "other";
-
-/// How often the record is written again when another VM writes it at the same moment. After that, the counts
-/// wait for the next tick.
-const WRITE_ATTEMPTS: usize = 8;
 
 pub(crate) struct TargetCounts {
     target: String,
@@ -101,22 +97,19 @@ impl TargetCounts {
         }
     }
 
-    /// Adds the counts to the record of all VMs.
+    /// Adds the counts to the record of all VMs. If other VMs are faster, the counts wait for the next tick.
+    #[inline(never)]
     fn share(&self, now: Wall) {
         let mut tally = self.tally.borrow_mut();
-        for _ in 0..WRITE_ATTEMPTS {
-            let (mut responses, cas) = read(&self.key);
-            responses.add(&tally, now);
-            if Shared.write(&self.key, &responses.encode(), cas) {
-                *tally = Tally::default();
-                return;
-            }
+        let add = |responses: &mut TargetResponses| responses.add(&tally, now);
+        if shared_data::update(&Shared, &self.key, add).is_some() {
+            *tally = Tally::default();
         }
     }
 
     /// What all VMs together have counted until their last ticks.
     pub(crate) fn of_all_vms(&self) -> TargetResponses {
-        read(&self.key).0
+        shared_data::get(&Shared, &self.key)
     }
 }
 
@@ -127,15 +120,5 @@ impl Drop for TargetCounts {
         if !self.tally.borrow().is_empty() {
             self.share(host::wall());
         }
-    }
-}
-
-fn read(key: &str) -> (TargetResponses, Option<Cas>) {
-    match Shared.read(key) {
-        Some((bytes, cas)) => (
-            TargetResponses::decode(&bytes).unwrap_or_default(),
-            Some(cas),
-        ),
-        None => (TargetResponses::default(), None),
     }
 }

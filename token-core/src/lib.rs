@@ -26,7 +26,8 @@
 //! 8. [`host`], [`cluster`], [`mesh`]: which requests get which token, and which clusters may carry it.
 //! 9. [`config`]: the plugin configuration, parsed and compiled into slots, targets and a host table.
 //! 10. [`target_responses`]: how the targets respond, and since when one refuses the identity.
-//! 11. [`status`], [`page`]: the proxy's own responses, such as `/ready` and `/status`.
+//! 11. [`telemetry_exports`]: how the exports of telemetry end, and since when they fail.
+//! 12. [`status`], [`page`]: the proxy's own responses, such as `/ready` and `/status`.
 
 #![deny(
     clippy::unwrap_used,
@@ -60,11 +61,12 @@ mod secret;
 #[cfg(test)]
 #[path = "../tests/common/seed.rs"]
 mod seed;
-mod shared_data;
+pub mod shared_data;
 pub mod slot;
 pub mod state;
 pub mod status;
 pub mod target_responses;
+pub mod telemetry_exports;
 pub mod time;
 mod token;
 pub mod trace;

@@ -7,7 +7,8 @@
 use core::fmt::{Display, Write};
 
 use crate::status::{
-    LastError, RefusalStatus, SlotStatus, Status, Subject, TargetStatus, TokenState, Verdict, span,
+    ExportStatus, LastError, RefusalStatus, SlotStatus, Status, Subject, TargetStatus, TokenState,
+    Verdict, span,
 };
 use crate::target_responses::Classes;
 
@@ -54,6 +55,12 @@ pub fn render(status: &Status) -> String {
     }
     for target in &status.targets {
         page.target(target);
+    }
+    if !status.exports.is_empty() {
+        page.element("h2", &[], "Telemetry");
+    }
+    for export in &status.exports {
+        page.export(export);
     }
     page.raw("</main>");
     page.footer(status);
@@ -229,6 +236,28 @@ impl Page {
         if let Some(command) = &refusals.command {
             self.command(command);
         }
+    }
+
+    fn export(&mut self, export: &ExportStatus) {
+        let (class, state) = match (&export.failing, &export.delivered) {
+            (Some(_), _) => ("warn", "exports fail"),
+            (None, Some(_)) => ("good", "exported"),
+            (None, None) => ("", "no export yet"),
+        };
+        self.open_card(class, export.signal.as_str(), state);
+        self.raw("<dl>");
+        self.fact("Collector", &export.collector);
+        self.optional("Last delivered", export.delivered.as_ref());
+        if let Some(failing) = &export.failing {
+            self.optional("Failing since", failing.since.as_ref());
+            self.fact("Failed exports", failing.exports);
+            self.fact("Last error", &failing.reason);
+        }
+        self.raw("</dl>");
+        if let Some(failing) = &export.failing {
+            self.element("p", &[], &failing.consequence);
+        }
+        self.raw("</article>");
     }
 
     fn footer(&mut self, status: &Status) {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Wall;
 use crate::sealed;
+use crate::shared_data::SharedRecord;
 
 /// What [`TargetResponses::recent`] covers, the current minute included.
 pub const RECENT_MINUTES: u64 = 5;
@@ -205,16 +206,14 @@ impl TargetResponses {
         let is_over = has_accepted && now.since(refusals.last) >= REFUSAL_MEMORY;
         (!is_over).then_some(refusals)
     }
+}
 
-    /// The bytes for shared data.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
+impl SharedRecord for TargetResponses {
+    fn encode(&self) -> Vec<u8> {
         sealed::encode(VERSION, self)
     }
 
-    /// Reads the bytes from shared data; `None` when they are of another version or damaged.
-    #[must_use]
-    pub fn decode(bytes: &[u8]) -> Option<Self> {
+    fn decode(bytes: &[u8]) -> Option<Self> {
         sealed::decode(VERSION, bytes)
     }
 }

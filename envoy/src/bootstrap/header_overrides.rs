@@ -16,21 +16,27 @@ pub(super) fn filter(target: &Target, settings: &Settings) -> Option<Value> {
     if target.override_headers.is_empty() {
         return None;
     }
-    let mutations: Vec<Value> = variables_of(target, settings)
-        .map(|(variable, header)| {
+    let headers: Vec<_> = variables_of(target, settings).collect();
+    let headers = headers.iter();
+    Some(setting(headers.map(|(variable, header)| {
+        (header.name.as_str(), variable.as_str())
+    })))
+}
+
+/// The filter that sets headers, each to the value of an environment variable.
+pub(super) fn setting<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> Value {
+    let mutations: Vec<Value> = headers
+        .map(|(name, variable)| {
             json!({ "append": {
-                "header": {
-                    "key": header.name.as_str(),
-                    "value": format!("%ENVIRONMENT({variable})%"),
-                },
+                "header": { "key": name, "value": format!("%ENVIRONMENT({variable})%") },
                 "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
                 "keep_empty_value": true,
             } })
         })
         .collect();
-    Some(typed(
+    typed(
         "envoy.filters.http.header_mutation",
         "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
         json!({ "mutations": { "request_mutations": mutations } }),
-    ))
+    )
 }

@@ -2,6 +2,7 @@
 //! long as data flows.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -16,10 +17,13 @@ pub(super) fn tcp_keepalive() -> Value {
     json!({ "keepalive_time": 60, "keepalive_interval": 10, "keepalive_probes": 3 })
 }
 
-/// Closes a connection whose peer accepts no data for two minutes. Without this, a target that stops
+/// How long a client or a target may accept no data.
+pub(super) const DEAD_AFTER: Duration = Duration::from_secs(120);
+
+/// Closes a connection whose peer accepts no data for so long. Without this, a target that stops
 /// reading would keep requests, and their memory, forever: Envoy does not detect that a client has gone
 /// while the rest of the client's body cannot be forwarded.
-pub(super) fn socket_options() -> Value {
+pub(super) fn socket_options(dead_after: Duration) -> Value {
     if !cfg!(target_os = "linux") {
         return json!([]);
     }
@@ -28,7 +32,7 @@ pub(super) fn socket_options() -> Value {
         "description": "TCP_USER_TIMEOUT",
         "level": 6,
         "name": 18,
-        "int_value": 120_000,
+        "int_value": dead_after.as_millis() as u64,
         "state": "STATE_PREBIND",
     }])
 }
@@ -53,7 +57,7 @@ pub(super) fn listener(
         "name": name,
         "address": { "socket_address": socket_address },
         "tcp_keepalive": tcp_keepalive(),
-        "socket_options": socket_options(),
+        "socket_options": socket_options(DEAD_AFTER),
         "per_connection_buffer_limit_bytes": CONNECTION_BUFFER,
         "filter_chains": [{ "filters": [connection_manager] }],
     });

@@ -22,6 +22,7 @@ mod retries;
 mod stats;
 mod status_listener;
 mod target_cluster;
+mod telemetry;
 mod tunnel;
 mod upstream;
 
@@ -39,6 +40,7 @@ pub use credential_files::{IDENTITY_HEADER, identity_header};
 pub use identity_clusters::{OwnSidecar, sidecars};
 pub use plugin::authorizing as plugin_configuration;
 pub use proxy_listener::STAT_PREFIX as PROXY_STAT_PREFIX;
+pub use telemetry::{export_headers, flushed_after, socket as telemetry_socket};
 pub use tunnel::AUTHORIZATION as PROXY_AUTHORIZATION;
 
 /// The bootstrap for these settings. The sockets and files of this run are in `run_dir`.
@@ -46,12 +48,14 @@ pub use tunnel::AUTHORIZATION as PROXY_AUTHORIZATION;
 pub fn build(settings: &Settings, run_dir: &Path) -> Value {
     let mut endpoints = target_cluster::endpoints(settings);
     endpoints.extend(identity_clusters::remotes(settings));
+    endpoints.extend(telemetry::remotes(settings));
     let token_calls = TokenCalls::new(settings, run_dir, &endpoints);
     let mut extensions = vec![plugin::singleton(settings)];
     extensions.extend(token_calls.extensions);
     let mut listeners = proxy_listener::listeners(settings);
     listeners.push(status_listener::listener(settings));
     listeners.extend(token_calls.listeners);
+    listeners.extend(telemetry::listener(settings, run_dir));
     let targets = settings.targets.iter();
     let mut clusters: Vec<Value> = targets
         .map(|target| target_cluster::cluster(target, settings))
@@ -59,20 +63,23 @@ pub fn build(settings: &Settings, run_dir: &Path) -> Value {
     clusters.extend(token_calls.clusters);
     clusters.push(admin::cluster(run_dir));
     clusters.push(status_listener::cluster(settings));
+    clusters.extend(telemetry::clusters(settings, run_dir));
+    let runtime_keys = json!({
+        // The reply to a dispatched call is stored in the plugin's memory, which never shrinks.
+        // Envoy's default limit is 32 MiB; no token endpoint sends more than this one.
+        "http.async_response_buffer_limit": 65536,
+    });
     let bootstrap = json!({
         "admin": admin::interface(run_dir),
         "bootstrap_extensions": extensions,
-        "layered_runtime": runtime(json!({
-            // The reply to a dispatched call is stored in the plugin's memory, which never shrinks.
-            // Envoy's default limit is 32 MiB; no token endpoint sends more than this one.
-            "http.async_response_buffer_limit": 65536,
-        })),
+        "layered_runtime": runtime(with(runtime_keys, telemetry::traces::runtime(settings))),
         "static_resources": with(
             json!({ "listeners": listeners, "clusters": clusters }),
             upstream::authorities(settings),
         ),
         "stats_config": stats::config(),
     });
+    let bootstrap = with(bootstrap, telemetry::metrics::fields(settings));
     with(bootstrap, overload::config(settings.memory_limit))
 }
 

@@ -7,7 +7,7 @@
 use entra_token_core::config::{self, AuthErrorsRetryable, Hold, Mode, Placement, PluginConfig};
 use serde_json::{Value, json};
 
-use super::{identity, parsed, typed, with};
+use super::{identity, parsed, telemetry, typed, with};
 use crate::settings::Settings;
 use crate::settings::target::Target;
 
@@ -58,6 +58,11 @@ pub(super) fn authorize(target: &Target, settings: &Settings) -> Value {
 /// The filter that answers `/ready` and `/status`.
 pub(super) fn status(settings: &Settings) -> Value {
     http_filter(&configuration(settings, Mode::Status), settings)
+}
+
+/// The filter that counts the exports of telemetry.
+pub(super) fn exports(settings: &Settings) -> Value {
+    http_filter(&configuration(settings, Mode::Exports), settings)
 }
 
 fn http_filter(configuration: &PluginConfig, settings: &Settings) -> Value {
@@ -114,6 +119,7 @@ fn configuration(settings: &Settings, mode: Mode) -> PluginConfig {
         auth_errors_retryable: AuthErrorsRetryable::default(),
         refresh_before_expiry_percent: settings.refresh_before_expiry,
         token_request_timeout: settings.token_request_timeout,
+        exports: telemetry::exports(settings),
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::status_listener::{self, method};
 use super::{
     access_log, auth_errors, http, listener, local_replies, numbered, retries, target_cluster,
-    typed, with,
+    telemetry, typed, with,
 };
 use crate::settings::Settings;
 use crate::settings::target::{Listener, Routing, Target, hosts};
@@ -46,23 +46,23 @@ fn listener(of: &Listener, name: &str, settings: &Settings) -> Value {
     let health = health_routes(settings);
     let (virtual_hosts, without_host) = match of.routing {
         Routing::Always(_) => {
-            let hosts = |target: &&Target| virtual_host(target, &json!(["*"]), &health);
+            let any_host = json!(["*"]);
+            let hosts = |target: &&Target| virtual_host(target, &any_host, &health, settings);
             let authority = |target: &&Target| target.endpoint.authority();
             (
                 targets.iter().map(hosts).collect(),
                 json!({ "default_host_for_http_10": targets.first().map(authority) }),
             )
         }
-        Routing::ByHost(_) => (by_host(&targets, of.port, &health), json!({})),
+        Routing::ByHost(_) => (by_host(&targets, of.port, &health, settings), json!({})),
     };
-    let mut filters = vec![restore_forwarded_proto()];
+    let mut filters = Vec::from_iter(telemetry::traces::no_probes(settings));
+    filters.push(restore_forwarded_proto());
     let (auth_errors, virtual_hosts) = auth_errors::configure(&targets, virtual_hosts);
     filters.extend(auth_errors);
-    let manager = http::connection_manager(
-        STAT_PREFIX,
-        &virtual_hosts,
-        filters,
-        json!({
+    let mut access_log = access_log::loggers(settings);
+    access_log.extend(telemetry::old_names::logger(settings));
+    let config = json!({
             "early_header_mutation_extensions": [ignore_envoy_headers()],
             "http_protocol_options": with(with(http::http1(), json!({
                 "accept_http_10": true,
@@ -76,9 +76,10 @@ fn listener(of: &Listener, name: &str, settings: &Settings) -> Value {
             // The scheme in HTTP/2 requests is that of the connection to the target.
             "scheme_header_transformation": { "match_upstream": true },
             "local_reply_config": local_replies::config(&of.routing, settings),
-            "access_log": access_log::loggers(settings.access_log, settings.proxy_health_paths),
-        }),
-    );
+            "access_log": access_log,
+    });
+    let config = with(config, telemetry::traces::fields(settings));
+    let manager = http::connection_manager(STAT_PREFIX, &virtual_hosts, filters, config);
     let address = settings.bound_to(of.address, of.port);
     listener::listener(name, address, &manager, json!({}))
 }
@@ -103,9 +104,11 @@ fn health_routes(settings: &Settings) -> Vec<Value> {
         .into()
 }
 
-fn virtual_host(target: &Target, hosts: &Value, health: &[Value]) -> Value {
+fn virtual_host(target: &Target, hosts: &Value, health: &[Value], settings: &Settings) -> Value {
     let mut routes = health.to_vec();
-    routes.extend(to(target));
+    routes.extend(
+        to(target).map(|route| with(route, telemetry::old_names::of_route(target, settings))),
+    );
     json!({
         "name": target.name.to_string(),
         "domains": hosts,
@@ -117,10 +120,13 @@ fn virtual_host(target: &Target, hosts: &Value, health: &[Value]) -> Value {
 
 /// A virtual host for each target, and one that answers all other hosts with 421 Misdirected Request
 /// (RFC 9110 §15.5.20).
-fn by_host(targets: &[&Target], port: u16, health: &[Value]) -> Vec<Value> {
+fn by_host(targets: &[&Target], port: u16, health: &[Value], settings: &Settings) -> Vec<Value> {
     let mut virtual_hosts: Vec<Value> = targets
         .iter()
-        .map(|target| virtual_host(target, &json!(hosts(&target.endpoint, port)), health))
+        .map(|target| {
+            let hosts = json!(hosts(&target.endpoint, port));
+            virtual_host(target, &hosts, health, settings)
+        })
         .collect();
     let mut routes = health.to_vec();
     routes.push(json!({ "match": { "prefix": "/" }, "direct_response": { "status": 421 } }));

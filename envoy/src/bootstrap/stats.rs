@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 /// Every label of our metrics.
-const LABELS: [&str; 8] = [
+const LABELS: [&str; 9] = [
     "identity",
     "audience",
     "result",
@@ -13,6 +13,7 @@ const LABELS: [&str; 8] = [
     "plugin",
     "status_code",
     "version",
+    "signal",
 ];
 
 pub(super) fn config() -> Value {

@@ -45,6 +45,12 @@ pub(super) fn listener(settings: &Settings) -> Value {
 /// Answers `/ready` with 503 once Envoy was told to fail its health checks, which begins a drain. Until
 /// then the filter answers.
 fn not_ready_while_draining() -> Value {
+    health_check(&format!("/ready|{READY_WITHOUT_DETAILS}"))
+}
+
+/// A filter that passes probes of these paths, without a span in a trace, and answers 503 to them in a
+/// drain.
+pub(super) fn health_check(paths: &str) -> Value {
     typed(
         "envoy.filters.http.health_check",
         "envoy.extensions.filters.http.health_check.v3.HealthCheck",
@@ -52,9 +58,7 @@ fn not_ready_while_draining() -> Value {
             "pass_through_mode": true,
             "headers": [{
                 "name": ":path",
-                "string_match": { "safe_regex": {
-                    "regex": format!(r"(/ready|{READY_WITHOUT_DETAILS})(\?.*)?"),
-                } },
+                "string_match": { "safe_regex": { "regex": format!(r"({paths})(\?.*)?") } },
             }],
         }),
     )

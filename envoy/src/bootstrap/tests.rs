@@ -65,6 +65,7 @@ fn plugin_configurations(value: &Value, found: &mut Vec<String>) {
 mod forward_proxy;
 mod many;
 mod network;
+mod telemetry;
 
 const ID: &str = "abcd1234-1243-abcd-9876-1234abcd5678";
 

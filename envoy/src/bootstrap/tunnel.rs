@@ -112,7 +112,7 @@ pub(super) fn cluster(settings: &Settings, remotes: &[(String, &Endpoint)]) -> O
         "circuit_breakers": target_cluster::no_circuit_breakers(),
         "per_connection_buffer_limit_bytes": listener::CONNECTION_BUFFER,
     });
-    let cluster = with(cluster, tcp_options());
+    let cluster = with(cluster, tcp_options(listener::DEAD_AFTER));
     let cluster = with(cluster, endpoints(CLUSTER, &proxy.endpoint, settings));
     Some(with(cluster, tls(&proxy.endpoint, settings)))
 }

@@ -1,10 +1,12 @@
 //! The common configuration of clusters for remote endpoints: addresses, and TLS with verification of
 //! the name.
 
+use std::time::Duration;
+
 use entra_auth_settings_input::{Endpoint, Host, Scheme};
 use serde_json::{Value, json};
 
-use super::{internal, listener, tunnel, typed, with};
+use super::{internal, listener, numbered, telemetry, tunnel, typed, with};
 use crate::settings::Settings;
 use crate::settings::trust_store::TrustStore;
 
@@ -34,18 +36,29 @@ const SIGNATURES: [&str; 10] = [
 /// How a cluster connects to a remote endpoint: through the forward proxy if the settings say so, else
 /// directly. TLS is the same in both cases.
 pub(super) fn connections(cluster: &str, endpoint: &Endpoint, settings: &Settings) -> Value {
-    let connections = match settings.proxy_to(endpoint) {
-        Some(_) => internal::endpoints(cluster, &tunnel::listener_name(cluster)),
-        None => with(endpoints(cluster, endpoint, settings), tcp_options()),
-    };
+    let tcp_options = tcp_options(listener::DEAD_AFTER);
+    let connections = connections_without_tls(cluster, endpoint, tcp_options, settings);
     with(connections, tls(endpoint, settings))
 }
 
+/// The same without TLS, and with these TCP options for direct connections.
+pub(super) fn connections_without_tls(
+    cluster: &str,
+    endpoint: &Endpoint,
+    tcp_options: Value,
+    settings: &Settings,
+) -> Value {
+    match settings.proxy_to(endpoint) {
+        Some(_) => internal::endpoints(cluster, &tunnel::listener_name(cluster)),
+        None => with(endpoints(cluster, endpoint, settings), tcp_options),
+    }
+}
+
 /// TCP options that detect a dead peer. They do not apply to internal connections.
-pub(super) fn tcp_options() -> Value {
+pub(super) fn tcp_options(dead_after: Duration) -> Value {
     json!({
         "upstream_connection_options": { "tcp_keepalive": listener::tcp_keepalive() },
-        "upstream_bind_config": { "socket_options": listener::socket_options() },
+        "upstream_bind_config": { "socket_options": listener::socket_options(dead_after) },
     })
 }
 
@@ -84,33 +97,64 @@ pub(super) fn endpoints(cluster: &str, endpoint: &Endpoint, settings: &Settings)
 
 /// The transport socket of a cluster for this endpoint; empty if the endpoint does not use TLS.
 pub(super) fn tls(endpoint: &Endpoint, settings: &Settings) -> Value {
-    match (&settings.trust_store, endpoint.scheme) {
+    tls_trusting(settings.trust_store.as_ref(), endpoint, settings)
+}
+
+/// The same with a trust store of its own.
+pub(super) fn tls_trusting(
+    trust_store: Option<&TrustStore>,
+    endpoint: &Endpoint,
+    settings: &Settings,
+) -> Value {
+    match (trust_store, endpoint.scheme) {
         (Some(trust_store), Scheme::Https) => {
-            let socket = tls_socket(&endpoint.host, trust_store);
+            let socket = tls_socket(&endpoint.host, trust_store, settings);
             json!({ "transport_socket": socket })
         }
         _ => json!({}),
     }
 }
 
-/// The name of the resource with the CA certificates.
-const AUTHORITIES: &str = "authorities";
+/// The CA certificates that Envoy cannot read from their files as these are, each trust store once, with
+/// the name of its resource.
+fn mended(settings: &Settings) -> Vec<(String, &str)> {
+    let stores = [settings.trust_store.as_ref()].into_iter();
+    let mut all: Vec<&str> = Vec::new();
+    for store in stores.chain(telemetry::trust_stores(settings)).flatten() {
+        if let TrustStore::Mended(pem) = store
+            && !all.contains(&pem.as_str())
+        {
+            all.push(pem);
+        }
+    }
+    let named = all.into_iter().enumerate();
+    named
+        .map(|(before, pem)| (numbered("authorities", before), pem))
+        .collect()
+}
 
-/// The CA certificates as a resource of the bootstrap, shared by all clusters, if Envoy cannot read
-/// their file as it is. (They are not secret, although Envoy's field is named so.)
+/// These CA certificates as resources of the bootstrap, which the clusters share. (They are not secret,
+/// although Envoy's field is named so.)
 pub(super) fn authorities(settings: &Settings) -> Value {
-    match &settings.trust_store {
-        Some(TrustStore::Mended(pem)) => json!({ "secrets": [{
-            "name": AUTHORITIES,
-            "validation_context": { "trusted_ca": { "inline_string": pem } },
-        }] }),
-        _ => json!({}),
+    let secrets: Vec<Value> = mended(settings)
+        .into_iter()
+        .map(|(name, pem)| {
+            json!({
+                "name": name,
+                "validation_context": { "trusted_ca": { "inline_string": pem } },
+            })
+        })
+        .collect();
+    if secrets.is_empty() {
+        json!({})
+    } else {
+        json!({ "secrets": secrets })
     }
 }
 
 /// TLS with verification of the host in the certificate. An IP address is not sent as server name
 /// (RFC 6066 §3).
-fn tls_socket(host: &Host, trust_store: &TrustStore) -> Value {
+fn tls_socket(host: &Host, trust_store: &TrustStore, settings: &Settings) -> Value {
     let (san_type, sni) = match host {
         Host::Name(name) => ("DNS", json!({ "sni": name })),
         Host::Ip(_) => ("IP_ADDRESS", json!({})),
@@ -123,10 +167,14 @@ fn tls_socket(host: &Host, trust_store: &TrustStore) -> Value {
         TrustStore::File(path) => json!({
             "validation_context": with(names, json!({ "trusted_ca": { "filename": path.to_string_lossy() } })),
         }),
-        TrustStore::Mended(_) => json!({ "combined_validation_context": {
-            "default_validation_context": names,
-            "validation_context_sds_secret_config": { "name": AUTHORITIES },
-        } }),
+        TrustStore::Mended(own) => {
+            let mut all = mended(settings).into_iter();
+            let name = all.find(|(_, pem)| pem == own).map(|(name, _)| name);
+            json!({ "combined_validation_context": {
+                "default_validation_context": names,
+                "validation_context_sds_secret_config": { "name": name },
+            } })
+        }
     };
     let params = json!({ "tls_params": {
         "tls_minimum_protocol_version": "TLSv1_2",

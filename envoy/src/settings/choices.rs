@@ -136,7 +136,8 @@ pub fn token_request_timeout(value: &str) -> Result<TokenRequestTimeout, Problem
         .map_err(|why: String| Problem::of_value(value, &why))
 }
 
-fn unknown(value: &str, known: &[&str]) -> Problem {
+/// A word that is none of those that are known.
+pub(super) fn unknown(value: &str, known: &[&str]) -> Problem {
     Problem::new(
         format!("is {}, which is unknown", quoted(value)),
         format!("Use one of {}.", known.join(", ")),

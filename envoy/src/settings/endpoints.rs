@@ -37,6 +37,8 @@ impl Settings {
         }
         let proxy = self.forward_proxy.iter();
         endpoints.extend(proxy.map(|it| ("HTTPS_PROXY".into(), &it.endpoint)));
+        let collectors = self.telemetry.endpoints();
+        endpoints.extend(collectors.map(|(variable, endpoint)| (variable.into(), endpoint)));
         endpoints
     }
 }

@@ -48,11 +48,9 @@ pub fn variables_of<'a>(
         .take(target.override_headers.len())
 }
 
-/// What a proxy decides by itself: the token, the target, and how a message is framed
-/// (RFC 9110 §7.6.1); and by what it tells a client's remote write.
-const REFUSED: [(&str, &str); 15] = [
-    ("authorization", "the token goes there"),
-    ("host", "it is TARGET_HOST"),
+/// What a proxy decides by itself for every message: how it is framed, and what concerns one connection
+/// (RFC 9110 §7.6.1).
+const OF_EVERY_MESSAGE: [(&str, &str); 12] = [
     ("connection", HOP_BY_HOP),
     ("content-length", FRAMING),
     ("expect", FRAMING),
@@ -65,13 +63,20 @@ const REFUSED: [(&str, &str); 15] = [
     ("trailer", FRAMING),
     ("transfer-encoding", FRAMING),
     ("upgrade", HOP_BY_HOP),
+];
+const HOP_BY_HOP: &str = "it concerns one connection only";
+const FRAMING: &str = "it belongs to the message's framing";
+
+/// What it decides for a request to a target: the token, the target, and by what it tells a client's
+/// remote write.
+const OF_A_REQUEST: [(&str, &str); 3] = [
+    ("authorization", "the token goes there"),
+    ("host", "it is TARGET_HOST"),
     (
         "x-prometheus-remote-write-version",
         "by it a client says that it can wait for the role to be granted",
     ),
 ];
-const HOP_BY_HOP: &str = "it concerns one connection only";
-const FRAMING: &str = "it belongs to the message's framing";
 
 const FIX: &str = r#"Write a JSON object of strings, as {"X-Scope-OrgID": "team-a"}."#;
 
@@ -131,33 +136,41 @@ pub(super) fn header(name: &str, value: &Value) -> Result<HeaderOverride, Proble
             "Correct the name; pseudo headers as :path cannot be set.",
         ));
     };
-    let refused = REFUSED.iter().find(|(refused, _)| *refused == header_name);
-    if let Some((_, reason)) = refused {
-        return Err(Problem::new(
-            format!("may not set {header_name}: {reason}"),
-            "Remove it.",
-        ));
-    }
-    if header_name.as_str().starts_with("x-envoy-") {
-        return Err(Problem::new(
-            format!("may not set {header_name}: such headers steer Envoy and stay inside"),
-            "Remove it.",
-        ));
-    }
+    check_name(&header_name, &OF_A_REQUEST)?;
     let Value::String(value) = value else {
         return Err(Problem::new(
             format!("gives {header_name} a value that is no string"),
             "Put it in quotes.",
         ));
     };
-    // Envoy's own idea of a value: no control characters, and no white space to trim.
+    check_value(&header_name, value)?;
+    Ok(HeaderOverride {
+        name: header_name,
+        value: value.clone(),
+    })
+}
+
+/// Checks that a setting may set a header of this name. `refused` are the names that this setting may not
+/// set, besides those that none may, each with the reason.
+pub(super) fn check_name(name: &HeaderName, refused: &[(&str, &str)]) -> Result<(), Problem> {
+    let mut all = OF_EVERY_MESSAGE.iter().chain(refused);
+    let reason = match all.find(|(refused, _)| *refused == name) {
+        Some((_, reason)) => reason,
+        None if name.as_str().starts_with("x-envoy-") => "such headers steer Envoy and stay inside",
+        None => return Ok(()),
+    };
+    Err(Problem::new(
+        format!("may not set {name}: {reason}"),
+        "Remove it.",
+    ))
+}
+
+/// Checks that a header can have this value for Envoy: no control characters, and no white space to trim.
+pub(super) fn check_value(name: &HeaderName, value: &str) -> Result<(), Problem> {
     match HeaderValue::from_str(value) {
-        Ok(_) if value.is_ascii() && value.trim() == value => Ok(HeaderOverride {
-            name: header_name,
-            value: value.clone(),
-        }),
+        Ok(_) if value.is_ascii() && value.trim() == value => Ok(()),
         _ => Err(Problem::new(
-            format!("gives {header_name} a value that no header can have"),
+            format!("gives {name} a value that no header can have"),
             "Use visible ASCII characters and spaces between them.",
         )),
     }
@@ -254,7 +267,7 @@ mod tests {
 
     #[test]
     fn every_header_that_a_proxy_decides_itself_is_refused() {
-        for (name, reason) in REFUSED {
+        for (name, reason) in OF_EVERY_MESSAGE.into_iter().chain(OF_A_REQUEST) {
             let problems = parse(&format!(r#"{{"{name}": "x"}}"#)).unwrap_err();
             assert_eq!(problems[0].wrong, format!("may not set {name}: {reason}"));
         }

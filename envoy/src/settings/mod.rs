@@ -14,9 +14,11 @@ pub mod files;
 pub mod forward_proxy;
 pub mod headers;
 pub mod identity;
+mod percent;
 pub mod quantity;
 pub mod target;
 pub mod target_host;
+pub mod telemetry;
 pub mod terms;
 pub mod trust_store;
 mod unknown;
@@ -38,6 +40,7 @@ use choices::{AccessLog, LogLevel};
 use forward_proxy::ForwardProxy;
 use identity::NamedIdentity;
 use target::{Listener, Target};
+use telemetry::Telemetry;
 use terms::Terms;
 use trust_store::TrustStore;
 
@@ -52,8 +55,8 @@ pub struct Settings {
     pub listeners: Vec<Listener>,
     /// The proxy through which hosts outside this machine are reached; directly if none.
     pub forward_proxy: Option<ForwardProxy>,
-    /// The authorities trusted for the certificates of the targets and of Entra; none where
-    /// nothing is reached by TLS.
+    /// The authorities trusted for the certificates of the targets, of Entra and of collectors; none
+    /// where nothing is reached by TLS.
     pub trust_store: Option<TrustStore>,
     /// The part of a token's life that is left when it is renewed.
     pub refresh_before_expiry: Percent,
@@ -77,6 +80,8 @@ pub struct Settings {
     pub log_level: LogLevel,
     /// Which requests are logged.
     pub access_log: AccessLog,
+    /// What is sent by OTLP, and where.
+    pub telemetry: Telemetry,
     /// The filter.
     pub module: PathBuf,
     /// Whether this machine has IPv6: for the addresses of listeners, and of hosts.
@@ -229,7 +234,6 @@ impl Reader<'_> {
         let status_port = self.status_port(status_address, &partial.ports);
         let forward_proxy = self.forward_proxy();
         let proxy_health_paths = self.or("PROXY_HEALTH_PATHS", true, choices::on_or_off);
-        let trust_store = self.trust_store(partial.by_tls, machine);
         let default_concurrency = machine
             .limits
             .cpus
@@ -247,6 +251,14 @@ impl Reader<'_> {
         let drain = self.or("DRAIN_SECONDS", DEFAULT_DRAIN_SECONDS, |value| {
             choices::number(value, 0..=LONGEST_DRAIN_SECONDS)
         });
+        let hostname = machine.hostname.as_ref();
+        let instance = hostname.zip(status_port);
+        let telemetry = self.telemetry(
+            Duration::from_secs(drain.unwrap_or(DEFAULT_DRAIN_SECONDS)),
+            instance.map(|(hostname, port)| format!("{hostname}:{port}")),
+        );
+        let by_tls = partial.by_tls || telemetry.needs_trust_store();
+        let trust_store = self.trust_store(by_tls, machine);
         let token_request_timeout = self.or(
             "TOKEN_REQUEST_TIMEOUT",
             TokenRequestTimeout::default(),
@@ -262,12 +274,14 @@ impl Reader<'_> {
             ),
         );
         let topology = partial.topology?;
+        let trust_store = trust_store?;
         Some(Settings {
             identities: topology.identities,
             targets: topology.targets,
             listeners: topology.listeners,
             forward_proxy: forward_proxy?,
-            trust_store: trust_store?,
+            telemetry: telemetry.trusting(trust_store.as_ref()),
+            trust_store,
             refresh_before_expiry: topology.refresh_before_expiry,
             token_request_timeout: token_request_timeout?,
             status_port: status_port?,

@@ -11,6 +11,7 @@ use super::*;
 use crate::limits::Limits;
 
 mod network;
+mod telemetry;
 
 const ID: &str = "abcd1234-1243-abcd-9876-1234abcd5678";
 const TARGET: &str = "amw-x.eastus-1.metrics.ingest.monitor.azure.com";
@@ -25,6 +26,7 @@ fn machine(directory: &Path) -> Machine {
         trust_stores: vec![store],
         ipv6: true,
         limits: Limits::default(),
+        hostname: None,
     }
 }
 
@@ -115,7 +117,16 @@ fn the_published_example_of_aad_auth_proxy_works() {
     );
     assert_eq!(reading.warnings.len(), 2, "{:?}", reading.warnings);
     assert!(reading.warnings[0].contains("says http://"));
-    assert!(reading.warnings[1].contains("not served yet"));
+    assert!(reading.warnings[1].starts_with("OTEL_TRACES_SAMPLER is not set"));
+    let exporters: Vec<_> = settings.telemetry.exporters().collect();
+    assert_eq!(exporters.len(), 2, "metrics and traces");
+    for (_, exporter) in exporters {
+        let url = exporter.endpoint.url();
+        assert_eq!(
+            url,
+            "http://otel-collector.observability.svc.cluster.local:4317"
+        );
+    }
 }
 
 #[test]
@@ -178,6 +189,19 @@ fn every_mistake_is_reported_at_once() {
         ("LOG_LEVEL", "loud"),
         ("ACCESS_LOG", "some"),
         ("ENTRA_AUTH_MODULE", "/nowhere"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
+        ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "ftp://collector"),
+        ("OTEL_GRPC_ENDPOINT", "a b"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "x"),
+        ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "x"),
+        ("OTEL_TRACES_SAMPLER", "sometimes"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "1m"),
+        ("OTEL_METRICS_EXPORTER", "oltp"),
+        ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "sum"),
+        ("OLD_METRIC_NAMES", "true"),
     ];
     let reading = reading(&wrong);
     let mut reported: Vec<String> = reading

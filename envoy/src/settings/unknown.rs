@@ -1,20 +1,56 @@
-//! Warns about variables that have one of our prefixes but no meaning: most are misspelt.
+//! Warns about variables that have one of our prefixes but no meaning, and about those whose names differ
+//! from one of OpenTelemetry's by a typing mistake.
 
 use std::net::IpAddr;
 
 use entra_auth_settings_input::Variables;
 
-use super::variables::{HEADER, all_names};
+use super::telemetry::is_standard;
+use super::variables::{HEADER, all_names, served_names};
 
 const PREFIXES: [&str; 2] = ["AAD_", "ENTRA_AUTH_"];
 
-/// A warning for each variable that carries a prefix of ours and that nobody reads.
+/// The prefix of OpenTelemetry, which other programs share.
+const OPEN_TELEMETRY: &str = "OTEL_";
+
+/// A warning for each variable that is unknown and hardly meant for somebody else.
 #[must_use]
 pub(super) fn warnings_of_unknown(variables: &Variables) -> Vec<String> {
-    variables
+    let unknown: Vec<&str> = variables
         .names()
-        .filter(|name| PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
         .filter(|name| !all_names().any(|known| known == *name))
+        .collect();
+    let misspelt = unknown.iter().filter_map(|name| {
+        let meant = misspelt(name)?;
+        Some(format!(
+            "{name} is unknown and ignored; did you mean {meant}?"
+        ))
+    });
+    let mut warnings = warnings_of_ours(&unknown, variables);
+    warnings.extend(misspelt);
+    warnings
+}
+
+/// The variable of OpenTelemetry that this one is when up to two characters are corrected. SDKs, agents
+/// and operators have many others, some of them with names that are not much further apart.
+fn misspelt(name: &str) -> Option<&'static str> {
+    const MOST_MISTAKES: usize = 2;
+    if !name.starts_with(OPEN_TELEMETRY) || is_standard(name) {
+        return None;
+    }
+    served_names()
+        .filter(|known| known.starts_with(OPEN_TELEMETRY))
+        .map(|known| (known, strsim::damerau_levenshtein(name, known)))
+        .filter(|(_, mistakes)| *mistakes <= MOST_MISTAKES)
+        .min_by_key(|(_, mistakes)| *mistakes)
+        .map(|(known, _)| known)
+}
+
+/// A warning for each of these that carries a prefix of ours.
+fn warnings_of_ours(unknown: &[&str], variables: &Variables) -> Vec<String> {
+    unknown
+        .iter()
+        .filter(|name| PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
         .filter(|name| !is_service_link(name, variables) && !name.starts_with(HEADER))
         .map(|name| match nearest(name) {
             Some(near) => format!("{name} is unknown and ignored; did you mean {near}?"),
@@ -129,6 +165,65 @@ mod tests {
             .chain(["PATH", "AZURE_WHATEVER", "OTEL_OTHER"])
             .collect();
         assert!(warnings_of_unknown(&of(&names)).is_empty());
+    }
+
+    #[test]
+    fn a_misspelt_variable_of_open_telemetry_is_warned_about() {
+        let cases = [
+            ("OTEL_EXPORTER_OTLP_ENDPIONT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+            ("OTEL_EXPORTER_OLTP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+            (
+                "OTEL_EXPORTER_OTLP_TRACE_ENDPOINT",
+                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            ),
+            ("OTEL_EXPORTER_OTLP_HEADER", "OTEL_EXPORTER_OTLP_HEADERS"),
+            ("OTEL_SERVICENAME", "OTEL_SERVICE_NAME"),
+            ("OTEL_TRACE_SAMPLER", "OTEL_TRACES_SAMPLER"),
+            (
+                "OTEL_METRICS_EXPORT_INTERVAL",
+                "OTEL_METRIC_EXPORT_INTERVAL",
+            ),
+            ("OTEL_GPRC_ENDPOINT", "OTEL_GRPC_ENDPOINT"),
+        ];
+        for (misspelt, meant) in cases {
+            assert_eq!(
+                warnings_of_unknown(&of(&[misspelt])),
+                [format!(
+                    "{misspelt} is unknown and ignored; did you mean {meant}?"
+                )]
+            );
+        }
+    }
+
+    /// Of the specification, of SDKs and agents, and what the operator for Kubernetes sets.
+    #[test]
+    fn the_variables_of_other_users_of_open_telemetry_are_not_warned_about() {
+        let others = [
+            "OTEL_BSP_SCHEDULE_DELAY",
+            "OTEL_BLRP_MAX_QUEUE_SIZE",
+            "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT",
+            "OTEL_EXPORTER_OTLP_COMPRESSION",
+            "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+            "OTEL_EXPORTER_OTLP_PROFILES_ENDPOINT",
+            "OTEL_EXPORTER_PROMETHEUS_PORT",
+            "OTEL_EXPORTER_ZIPKIN_ENDPOINT",
+            "OTEL_INSTRUMENTATION_COMMON_DEFAULT_ENABLED",
+            "OTEL_JAVAAGENT_ENABLED",
+            "OTEL_LOG_LEVEL",
+            "OTEL_METRIC_EXPORT_TIMEOUT",
+            "OTEL_METRICS_EXEMPLAR_FILTER",
+            "OTEL_NODE_IP",
+            "OTEL_NODE_RESOURCE_DETECTORS",
+            "OTEL_POD_IP",
+            "OTEL_PROPAGATORS",
+            "OTEL_PYTHON_LOG_CORRELATION",
+            "OTEL_RESOURCE_ATTRIBUTES_NODE_NAME",
+            "OTEL_RESOURCE_ATTRIBUTES_POD_NAME",
+            "OTEL_RESOURCE_ATTRIBUTES_POD_UID",
+            "OTEL_SEMCONV_STABILITY_OPT_IN",
+            "OTEL_SPAN_LINK_COUNT_LIMIT",
+        ];
+        assert_eq!(warnings_of_unknown(&of(&others)), [""; 0]);
     }
 
     #[test]

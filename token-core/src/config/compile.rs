@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use super::{
-    AuthErrorsRetryable, ConfigErrors, Hold, Identity, Mode, Placement, PluginConfig, Target,
-    Terms, raw,
+    AuthErrorsRetryable, ConfigErrors, Export, Hold, Identity, Mode, Placement, PluginConfig,
+    Target, Terms, raw,
 };
 use crate::cluster::AllowedClusters;
 use crate::host::HostTable;
@@ -26,6 +26,8 @@ pub struct Plugin {
     pub targets: Vec<TargetSpec>,
     /// `:authority` → index into `targets`.
     pub hosts: HostTable<usize>,
+    /// What Envoy exports by OTLP.
+    pub exports: Vec<Export>,
 }
 
 /// One token to keep.
@@ -100,6 +102,7 @@ pub fn compile(config: &PluginConfig) -> Result<Plugin, ConfigErrors> {
         slots: Vec::new(),
         targets: Vec::new(),
         hosts: HostTable::new([]),
+        exports: config.exports.clone(),
     };
     let policy = Policy {
         refresh_before_expiry_percent: config.refresh_before_expiry_percent.get(),

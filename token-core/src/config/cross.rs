@@ -16,7 +16,7 @@ pub(super) fn check(config: &Value) -> Vec<ConfigError> {
     let list = |field| elements(config, field).unwrap_or_default();
     // Who answers for the tokens' state and authorizes nothing may know two targets of one host:
     // in upstream placement each has a filter of its own, which knows it alone.
-    let authorizes = !matches!(text(config, "mode"), Some("status" | "service"));
+    let authorizes = !matches!(text(config, "mode"), Some("status" | "service" | "exports"));
     // Upstream a filter is bound to one cluster already.
     let is_bound = !authorizes || text(config, "placement") == Some("upstream");
     let mut patterns = HashSet::new();

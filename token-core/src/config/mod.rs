@@ -40,6 +40,7 @@ pub use text::{
 
 use crate::Audience;
 use crate::host::HostPattern;
+use crate::telemetry_exports::Signal;
 
 /// Configuration of the Entra Auth plugin for Envoy and Istio.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
@@ -77,6 +78,23 @@ pub struct PluginConfig {
     #[serde(default)]
     #[deserr(default)]
     pub token_request_timeout: TokenRequestTimeout,
+    /// What Envoy exports by OTLP: for the instances that count the exports, and that show on
+    /// `/status` how they end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[deserr(default)]
+    pub exports: Vec<Export>,
+}
+
+/// A signal that Envoy exports.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[deserr(rename_all = camelCase, deny_unknown_fields)]
+pub struct Export {
+    /// The signal.
+    pub signal: Signal,
+    /// The address of the collector, as messages show it.
+    pub collector: Authority,
 }
 
 /// What an instance of the filter does.
@@ -95,6 +113,10 @@ pub enum Mode {
     /// `singleton: true`), which runs on the main thread. It tells the instances of the same VM id
     /// which thread that is. Two targets may have the same host.
     Service,
+    /// Counts the exports of telemetry that pass, each on the path by which OTLP exports the signal, and answers
+    /// Envoy's exporter with success: there is nothing that it could do about a failure but fill the log. Two
+    /// targets may have the same host.
+    Exports,
 }
 
 /// Where in Envoy the filter stands, which decides how a 401 of the target is healed.

@@ -1,5 +1,6 @@
 //! The proxy's own responses: `/ready`, `/status`, and the response to a request for which there is no token.
 
+mod exports;
 mod slot;
 mod target;
 mod unavailable;
@@ -7,12 +8,14 @@ mod verdict;
 
 use serde::Serialize;
 
-use crate::config::{SlotSpec, TargetSpec};
+use crate::config::{Export, SlotSpec, TargetSpec};
 use crate::failure::Failure;
 use crate::state::State;
 use crate::target_responses::TargetResponses;
+use crate::telemetry_exports::SignalExports;
 use crate::{Mono, Now, calendar};
 
+pub use exports::{ExportStatus, FailingStatus};
 pub use slot::{LastError, SlotStatus, Subject, TokenState, meanwhile};
 pub use target::{RecentResponses, RefusalStatus, TargetStatus, refusal_warning};
 pub use unavailable::{IDENTITY_REFUSED, NoToken, Unavailable};
@@ -60,6 +63,9 @@ pub struct Status {
     pub slots: Vec<SlotStatus>,
     /// The state of each target.
     pub targets: Vec<TargetStatus>,
+    /// The state of each export of telemetry.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exports: Vec<ExportStatus>,
     /// See [`Ready::code`].
     #[serde(skip)]
     failure: Option<String>,
@@ -164,8 +170,20 @@ impl Status {
                 .map(|started| now.mono.since(started).as_secs()),
             slots: statuses,
             targets,
+            exports: Vec::new(),
             failure: failure.map(|failure| failure.code.to_string()),
         }
+    }
+
+    /// Adds how the exports of telemetry end. They do not count for the verdict, because requests do not depend on
+    /// them.
+    #[must_use]
+    pub fn with_exports(mut self, exports: &[(&Export, SignalExports)]) -> Self {
+        let exports = exports.iter();
+        self.exports = exports
+            .map(|(export, known)| ExportStatus::of(export, known))
+            .collect();
+        self
     }
 
     /// The part that untrusted clients may see.

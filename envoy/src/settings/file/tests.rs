@@ -39,6 +39,7 @@ impl Files {
             trust_stores: vec![self.0.path().join("ca.pem")],
             ipv6: true,
             limits: Limits::default(),
+            hostname: None,
         };
         let mut pairs = vec![(super::VARIABLE, path.to_str().unwrap())];
         pairs.extend(beside);

@@ -11,11 +11,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use entra_auth_settings_input::{Authority, Endpoint, Host, Problem, Scheme};
 use entra_token_core::Secret;
-use percent_encoding::percent_decode_str;
 
 use no_proxy::NoProxy;
 
-use super::Reader;
+use super::{Reader, percent};
 
 /// In both spellings; the first that is set counts, as it did in the Go of aad-auth-proxy's days.
 /// (Go turned the order round in 2026.)
@@ -168,20 +167,12 @@ fn basic(user_information: &str) -> Result<Secret, Problem> {
 }
 
 fn decoded(text: &str) -> Result<Vec<u8>, Problem> {
-    let is_escape = |after: &str| {
-        after
-            .as_bytes()
-            .get(..2)
-            .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-    };
-    if text.split('%').skip(1).all(is_escape) {
-        Ok(percent_decode_str(text).collect())
-    } else {
-        Err(Problem::new(
+    percent::decoded(text).ok_or_else(|| {
+        Problem::new(
             "has a % in its user name or password that begins no escape",
             "Percent-encode it: % is %25.",
-        ))
-    }
+        )
+    })
 }
 
 #[cfg(test)]
