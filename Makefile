@@ -2,11 +2,14 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-all test-oldest test-deploy test-images test-reproducible release-check images cost cost-record soak bench bench-quick fuzz build programs module traps lint audit setup clean
+.PHONY: help run demo test test-all test-oldest test-deploy test-images test-reproducible release-check images dashboard cost cost-record soak bench bench-quick fuzz build programs module traps lint audit setup clean
 
 CARGO_TARGET_DIR ?= target
 CARGO := cargo --quiet
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
+
+# Most tests wait for Envoy longer than they compute, so more of them run than there are processors.
+export RUST_TEST_THREADS ?= $(shell expr $$(nproc) \* 3 / 2)
 
 # The tests in a browser need Chromium and npm, which not everybody has.
 IF_BROWSER = $(if $(and $(shell command -v chromium),$(shell command -v npm)),browser)
@@ -125,9 +128,15 @@ test-oldest: ## Runs the tests of the module as Istio places it on the oldest En
 	E2E_ENVOY=.tools/bin/envoy-oldest cargo test --locked --package e2e --test e2e -- $(ON_OLDEST) $(NOT_ON_OLDEST)
 
 test-deploy: ## Checks the chart, the Kubernetes examples and istio/ by Helm, kustomize and the schemas of Kubernetes and Istio. Needs Go.
-	@scripts/setup rust helm kustomize schemas
+	@scripts/setup rust helm kustomize schemas grafana
 	@$(MAKE) --no-print-directory build
 	cargo test --locked --package deploy --features tools
+
+# Not to the file itself: where it fails, the chart keeps what it has.
+DASHBOARD := helm/entra-auth-envoy/dashboards/entra-auth-envoy.json
+dashboard: ## Writes the chart's Grafana dashboard anew, from helm/dashboard/dashboard.py.
+	@scripts/setup grafana
+	@dashboard=$$(.tools/venv/bin/python helm/dashboard/dashboard.py) && echo "$$dashboard" >$(DASHBOARD)
 
 cost: ## Prints what a request costs inside the module that ships, and where that differs from the record.
 	@scripts/setup rust
@@ -176,7 +185,7 @@ audit: ## Checks dependencies against the RustSec advisory database (fetched fro
 	cargo deny --locked check advisories
 
 setup: ## Installs every tool at once; the other targets install what they need by themselves.
-	@scripts/setup rust envoy envoy-oldest prometheus $(if $(IF_GO),$(IF_GO) helm kustomize schemas) $(IF_BROWSER) squid node wasm-bindgen deny shellcheck
+	@scripts/setup rust envoy envoy-oldest prometheus $(if $(IF_GO),$(IF_GO) helm kustomize schemas grafana) $(IF_BROWSER) squid node wasm-bindgen deny shellcheck
 
 clean: ## Removes what was built; .tools/ stays.
 	cargo clean

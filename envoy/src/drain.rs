@@ -40,7 +40,8 @@ impl Drain {
         let started = Instant::now();
         self.admin.post("/healthcheck/fail")?;
         sleep(MAX_NOTICE.min(self.within / 3));
-        self.admin.post("/drain_listeners")?;
+        // Not the listener of the exporters.
+        self.admin.post("/drain_listeners?inboundonly")?;
         let deadline = started + self.within.saturating_sub(RESERVE);
         while self.requests_in_flight()? > 0 && Instant::now() < deadline {
             sleep(POLL);

@@ -30,6 +30,7 @@
 mod active;
 #[cfg(feature = "allocations")]
 mod allocations;
+mod certificate_gauge;
 mod clusters;
 mod exports;
 mod host;

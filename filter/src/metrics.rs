@@ -14,7 +14,7 @@ fn define(kind: MetricType, name: &str, labels: &[(&str, &str)]) -> Metric {
     Metric::define(kind, &full_name(name, labels))
 }
 
-fn full_name(name: &str, labels: &[(&str, &str)]) -> String {
+pub(crate) fn full_name(name: &str, labels: &[(&str, &str)]) -> String {
     let labels: String = labels
         .iter()
         .map(|(label, value)| format!("{label}=.={value};.;"))

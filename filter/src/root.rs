@@ -10,6 +10,7 @@ use entra_token_core::Now;
 use entra_token_core::config::{self, ConfigErrors};
 use entra_token_core::failure::NoAnswer;
 use entra_token_core::http::{Body, Response};
+use entra_token_core::identity::CERTIFICATE_NOT_AFTER;
 use entra_token_core::lease::Call;
 use entra_token_core::local_reply;
 use entra_token_core::slot::CallId;
@@ -178,6 +179,7 @@ impl Context for Root {
                     let response = Response {
                         status,
                         retry_after: header("retry-after"),
+                        certificate_not_after: header(CERTIFICATE_NOT_AFTER),
                         body: Body(body),
                     };
                     slot.answered(now, id, response)

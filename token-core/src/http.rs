@@ -70,6 +70,9 @@ pub struct Response {
     pub status: u16,
     /// The value of `retry-after`.
     pub retry_after: Option<String>,
+    /// The value of [`CERTIFICATE_NOT_AFTER`](crate::identity::CERTIFICATE_NOT_AFTER), which only the
+    /// token-sidecar sends.
+    pub certificate_not_after: Option<String>,
     /// The whole body. The caller limits its size.
     pub body: Body,
 }

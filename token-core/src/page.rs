@@ -125,7 +125,13 @@ impl Page {
     }
 
     fn slot(&mut self, slot: &SlotStatus) {
+        let certificate = slot.certificate.as_ref();
+        let advice = certificate.and_then(|certificate| certificate.advice.as_deref());
+        let ends_soon = advice.is_some();
         let (class, state) = match (slot.state, slot.consecutive_failures) {
+            (TokenState::Valid, 0) if ends_soon => {
+                ("warn", "valid token, but the certificate ends soon")
+            }
             (TokenState::Valid, 0) => ("good", "valid token"),
             (TokenState::Valid, _) => ("warn", "valid token, but it is not renewed"),
             (TokenState::Waiting, _) => ("bad", "no token yet"),
@@ -151,6 +157,13 @@ impl Page {
         self.optional("Client id", slot.subject.client_id.as_ref());
         self.optional("Object id", slot.subject.object_id.as_ref());
         self.optional("Resource id", slot.subject.resource_id.as_ref());
+        if let Some(certificate) = certificate {
+            let left = span(certificate.ends_in_seconds);
+            match certificate.ends_in_seconds {
+                0 => self.fact("Certificate ended", &certificate.ends_on),
+                _ => self.fact("Certificate ends", format_args!("{}, in {left}", certificate.ends_on)),
+            }
+        }
         self.optional("Failing since", slot.failing_since.as_ref());
         if slot.consecutive_failures > 0 {
             self.fact("Failed attempts", slot.consecutive_failures);
@@ -162,6 +175,11 @@ impl Page {
         self.raw("</dl>");
         if let Some(error) = &slot.last_error {
             self.last_error(error);
+        }
+        if let Some(advice) = advice {
+            self.raw("<p><strong>What to do:</strong> ");
+            self.text(advice);
+            self.raw("</p>");
         }
         self.raw("</article>");
     }

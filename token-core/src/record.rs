@@ -14,7 +14,7 @@ use crate::identity::Plan;
 use crate::sealed;
 use crate::state::State;
 
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
 
 /// The beginning of every key.
 const NAMESPACE: &str = "entra-auth/v1/";

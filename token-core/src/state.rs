@@ -6,6 +6,7 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
+use crate::identity::SigningCertificate;
 use crate::schedule::MIN_INTERVAL;
 use crate::{Generation, Mono, Now, Token, Wall};
 
@@ -35,6 +36,8 @@ pub struct State {
     pub repeated: bool,
     /// The `next_attempt` that a refusal by the target set last.
     pub forced_at: Option<Mono>,
+    /// The certificate that signed the last assertion, if the token-sidecar tells it.
+    pub certificate: Option<SigningCertificate>,
 }
 
 /// The shortest interval between two log messages about the same refusal. A target may refuse an

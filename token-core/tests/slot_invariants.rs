@@ -58,7 +58,7 @@ fn responses() -> impl Strategy<Value = Response> {
             Response { retry_after, ..answer(status, r#"{"error":"e","error_description":"d\r\n"}"#) }
         }),
         1 => proptest::collection::vec(any::<u8>(), 0..200)
-            .prop_map(|body| Response { status: 200, retry_after: None, body: entra_token_core::http::Body(body) }),
+            .prop_map(|body| Response { status: 200, retry_after: None, certificate_not_after: None, body: entra_token_core::http::Body(body) }),
     ]
 }
 

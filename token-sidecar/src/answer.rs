@@ -6,9 +6,10 @@ use http::{Method, StatusCode, Uri};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::credential::Expiry;
 use crate::served_file::ServedFile;
 use crate::settings::Settings;
-use crate::signer::{Refusal, Signer};
+use crate::signer::{Assertion, Refusal, Signer};
 use crate::variables::{AUTHORITY_HOST, CERTIFICATE, CLOUD, TENANT_ID};
 
 /// An answer.
@@ -18,6 +19,8 @@ pub struct Answer {
     pub status: StatusCode,
     /// Its `content-type`.
     pub content_type: &'static str,
+    /// Beside an assertion, the end of the certificate that signed it.
+    pub certificate_not_after: Option<Expiry>,
     /// Its body.
     pub body: String,
 }
@@ -27,6 +30,7 @@ impl Answer {
         Self {
             status: StatusCode::OK,
             content_type,
+            certificate_not_after: None,
             body,
         }
     }
@@ -35,6 +39,7 @@ impl Answer {
         Self {
             status,
             content_type: "application/json",
+            certificate_not_after: None,
             body: body.to_string(),
         }
     }
@@ -86,7 +91,10 @@ fn assertion(signer: &Signer, query: &str, now: Timestamp) -> Answer {
         );
     };
     match signer.assertion(audience, now) {
-        Ok(jwt) => Answer::ok("application/jwt", jwt),
+        Ok(Assertion { jwt, not_after }) => Answer {
+            certificate_not_after: Some(not_after),
+            ..Answer::ok("application/jwt", jwt)
+        },
         Err(Refusal::Audience) => Answer::error(
             StatusCode::BAD_REQUEST,
             "invalid_audience",

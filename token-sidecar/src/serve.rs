@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use entra_token_core::identity::CERTIFICATE_NOT_AFTER;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
@@ -101,6 +102,9 @@ fn respond(settings: &Settings, request: &Request<Incoming>) -> Response<Full<By
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(not_after) = answer.certificate_not_after {
+        headers.insert(CERTIFICATE_NOT_AFTER, not_after.unix_seconds().into());
+    }
     if answer.status == StatusCode::METHOD_NOT_ALLOWED {
         headers.insert(ALLOW, HeaderValue::from_static("GET"));
     }

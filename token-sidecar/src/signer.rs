@@ -7,6 +7,7 @@ use entra_token_core::config::Uuid;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
+use crate::credential::Expiry;
 use crate::store::Store;
 
 /// How long an assertion is valid. The filter on the same machine uses it at once; the minutes allow
@@ -25,6 +26,15 @@ pub struct Signer {
     pub store: Store,
 }
 
+/// A signed assertion.
+#[derive(Debug)]
+pub struct Assertion {
+    /// The JWT.
+    pub jwt: String,
+    /// When the certificate ends that signed it.
+    pub not_after: Expiry,
+}
+
 /// Why there is no assertion.
 #[derive(Debug)]
 pub enum Refusal {
@@ -41,7 +51,7 @@ impl Signer {
     ///
     /// # Errors
     /// See [`Refusal`].
-    pub fn assertion(&self, audience: &str, now: Timestamp) -> Result<String, Refusal> {
+    pub fn assertion(&self, audience: &str, now: Timestamp) -> Result<Assertion, Refusal> {
         if audience != self.token_endpoint {
             return Err(Refusal::Audience);
         }
@@ -59,7 +69,11 @@ impl Signer {
             "iat": now.as_second(),
             "exp": (now + LIFETIME).as_second(),
         });
-        credential.sign(&claims).map_err(|_| Refusal::Signing)
+        let jwt = credential.sign(&claims).map_err(|_| Refusal::Signing)?;
+        Ok(Assertion {
+            jwt,
+            not_after: credential.not_after(),
+        })
     }
 }
 

@@ -56,6 +56,8 @@ pub(super) fn listener(
     let listener = json!({
         "name": name,
         "address": { "socket_address": socket_address },
+        // A drain closes these listeners and no others.
+        "traffic_direction": "INBOUND",
         "tcp_keepalive": tcp_keepalive(),
         "socket_options": socket_options(DEAD_AFTER),
         "per_connection_buffer_limit_bytes": CONNECTION_BUFFER,

@@ -63,7 +63,7 @@ fn listener(of: &Listener, name: &str, settings: &Settings) -> Value {
     let mut access_log = access_log::loggers(settings);
     access_log.extend(telemetry::old_names::logger(settings));
     let config = json!({
-            "early_header_mutation_extensions": [ignore_envoy_headers()],
+            "early_header_mutation_extensions": [early_mutations(settings)],
             "http_protocol_options": with(with(http::http1(), json!({
                 "accept_http_10": true,
                 "allow_custom_methods": true,
@@ -168,17 +168,19 @@ fn route(target: &Target, requests: &Value, retry_policy: &Value) -> Value {
 
 /// Removes a client's x-envoy-* headers, which would control timeouts, retries and traces, and saves the
 /// client's X-Forwarded-Proto.
-fn ignore_envoy_headers() -> Value {
+fn early_mutations(settings: &Settings) -> Value {
+    let mut mutations = vec![
+        json!({ "remove_on_match": { "key_matcher": { "prefix": "x-envoy-", "ignore_case": true } } }),
+        json!({ "append": {
+            "header": { "key": CLIENT_PROTO, "value": "%REQUEST_HEADER(X-FORWARDED-PROTO)%" },
+            "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+        } }),
+    ];
+    mutations.extend(telemetry::traces::early_mutations(settings));
     typed(
         "envoy.http.early_header_mutation.header_mutation",
         "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-        json!({ "mutations": [
-            { "remove_on_match": { "key_matcher": { "prefix": "x-envoy-", "ignore_case": true } } },
-            { "append": {
-                "header": { "key": CLIENT_PROTO, "value": "%REQUEST_HEADER(X-FORWARDED-PROTO)%" },
-                "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-            } },
-        ] }),
+        json!({ "mutations": mutations }),
     )
 }
 

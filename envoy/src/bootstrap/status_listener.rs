@@ -45,21 +45,22 @@ pub(super) fn listener(settings: &Settings) -> Value {
 /// Answers `/ready` with 503 once Envoy was told to fail its health checks, which begins a drain. Until
 /// then the filter answers.
 fn not_ready_while_draining() -> Value {
-    health_check(&format!("/ready|{READY_WITHOUT_DETAILS}"))
+    health_check(&format!("/ready|{READY_WITHOUT_DETAILS}"), Vec::new())
 }
 
-/// A filter that passes probes of these paths, without a span in a trace, and answers 503 to them in a
-/// drain.
-pub(super) fn health_check(paths: &str) -> Value {
+/// A filter that passes probes of these paths with these header matchers, without a span in a trace, and
+/// answers 503 to them in a drain.
+pub(super) fn health_check(paths: &str, mut headers: Vec<Value>) -> Value {
+    headers.push(json!({
+        "name": ":path",
+        "string_match": { "safe_regex": { "regex": format!(r"({paths})(\?.*)?") } },
+    }));
     typed(
         "envoy.filters.http.health_check",
         "envoy.extensions.filters.http.health_check.v3.HealthCheck",
         json!({
             "pass_through_mode": true,
-            "headers": [{
-                "name": ":path",
-                "string_match": { "safe_regex": { "regex": format!(r"({paths})(\?.*)?") } },
-            }],
+            "headers": headers,
         }),
     )
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use entra_token_core::config::SlotSpec;
 use entra_token_core::failure::{Failure, NoAnswer};
 use entra_token_core::http::{Body, Endpoint, Request, Response};
+use entra_token_core::identity::CERTIFICATE_NOT_AFTER;
 use entra_token_core::local_reply;
 use entra_token_core::slot::{CALL_GRACE, Event, Input, Output, Slot};
 use entra_token_core::{Mono, Now, Token, Wall};
@@ -191,6 +192,7 @@ impl Attempts<'_> {
         let response = Response {
             status: answer.status().as_u16(),
             retry_after: header(RETRY_AFTER.as_str()),
+            certificate_not_after: header(CERTIFICATE_NOT_AFTER),
             body: Body(answer.into_body()),
         };
         (Ok(response), reason)

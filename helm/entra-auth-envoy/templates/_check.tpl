@@ -45,6 +45,9 @@
 {{- end }}
 {{- end }}
 {{- end }}
+{{- if and $v.prometheusRule.enabled (not $v.prometheusRule.runbooks) }}
+{{- fail "prometheusRule.runbooks is empty: give the address at which your people read docs/runbooks.md, which each alert links" }}
+{{- end }}
 {{- if and $v.certificate.existingSecret $v.certificate.csi }}
 {{- fail "certificate.existingSecret and certificate.csi are both set: keep one" }}
 {{- end }}

@@ -9,9 +9,8 @@
   (list "DRAIN_SECONDS" (int $v.drainSeconds))
   (list "LOG_LEVEL" $v.logLevel)
   (list "ACCESS_LOG" $v.accessLog)
-  (list "OTEL_SERVICE_NAME" $v.otelServiceName)
-  (list "OTEL_GRPC_ENDPOINT" $v.otelGrpcEndpoint)
 }}
+{{- $env = concat $env (include "entra-auth-envoy.envOfTelemetry" . | fromJsonArray) }}
 {{- if $v.config }}
 {{- $env = append $env (list "ENTRA_AUTH_CONFIG" "/etc/entra-auth/config/config.yaml") }}
 {{- else }}
@@ -24,9 +23,44 @@
   value: {{ $value | default "0" | quote }}
 {{- end }}
 {{- end }}
+{{- with $v.telemetry.otlp.headers.existingSecret }}
+- name: OTEL_EXPORTER_OTLP_HEADERS
+  valueFrom:
+    secretKeyRef:
+      name: {{ . }}
+      key: {{ $v.telemetry.otlp.headers.key }}
+{{- end }}
 {{- with $v.extraEnv }}
 {{ toYaml . }}
 {{- end }}
+{{- end }}
+
+{{/* What is sent by OTLP, but for the headers, which come from a Secret; as JSON. */}}
+{{- define "entra-auth-envoy.envOfTelemetry" -}}
+{{- $v := .Values }}
+{{- $t := $v.telemetry }}
+{{- $attributes := list }}
+{{- range $key, $value := $t.resourceAttributes }}
+{{- $pair := list }}
+{{- range list $key $value }}
+{{- $pair = append $pair (. | replace "%" "%25" | replace "," "%2C" | replace "=" "%3D" | replace ";" "%3B") }}
+{{- end }}
+{{- $attributes = append $attributes (join "=" $pair) }}
+{{- end }}
+{{- toJson (list
+  (list "OTEL_SERVICE_NAME" $v.otelServiceName)
+  (list "OTEL_GRPC_ENDPOINT" $v.otelGrpcEndpoint)
+  (list "OTEL_EXPORTER_OTLP_ENDPOINT" $t.otlp.endpoint)
+  (list "OTEL_EXPORTER_OTLP_PROTOCOL" $t.otlp.protocol)
+  (list "OTEL_METRICS_EXPORTER" (ternary "" "none" $t.metrics))
+  (list "OTEL_TRACES_EXPORTER" (ternary "" "none" $t.traces))
+  (list "OTEL_LOGS_EXPORTER" (ternary "otlp" "" $t.logs))
+  (list "OTEL_RESOURCE_ATTRIBUTES" (join "," $attributes))
+  (list "OTEL_TRACES_SAMPLER" $t.sampler)
+  (list "OTEL_TRACES_SAMPLER_ARG" (toString $t.samplerArg))
+  (list "OTEL_METRIC_EXPORT_INTERVAL" (toString $t.metricExportInterval))
+  (list "OLD_METRIC_NAMES" (ternary "" "off" $t.oldMetricNames))
+) }}
 {{- end }}
 
 {{/* What names one identity and one target, in place of a file; as JSON. */}}

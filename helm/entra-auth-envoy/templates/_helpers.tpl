@@ -95,9 +95,16 @@ app.kubernetes.io/component: status
 {{- toJson $addresses }}
 {{- end }}
 
-{{/* The ports that targets and tsiam are said to have, and those of networkPolicy.egressPorts; as JSON. */}}
+{{/* The ports that targets, tsiam and collectors are said to have, and those of networkPolicy.egressPorts; as
+     JSON. */}}
 {{- define "entra-auth-envoy.egressPorts" -}}
 {{- $urls := list .Values.targetHost .Values.tsiamEndpoint }}
+{{- with .Values.telemetry.otlp.endpoint | trim | lower }}
+{{- $urls = append $urls (ternary ":80" . (regexMatch "^http://[^:/]+(/|$)" .)) }}
+{{- end }}
+{{- with .Values.otelGrpcEndpoint | trim | lower }}
+{{- $urls = append $urls (ternary ":4317" (ternary ":80" . (regexMatch "^http://[^:/]+(/|$)" .)) (regexMatch "^[^:/]+/?$" .)) }}
+{{- end }}
 {{- range .Values.config.targets }}
 {{- $urls = append $urls .url }}
 {{- end }}

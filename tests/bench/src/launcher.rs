@@ -29,6 +29,8 @@ pub(crate) struct Choices<'a> {
     pub(crate) module: &'a Path,
     /// `ACCESS_LOG`.
     pub(crate) access_log: &'a str,
+    /// Variables of OpenTelemetry.
+    pub(crate) telemetry: &'a [(&'a str, &'a str)],
 }
 
 /// A bootstrap of the launcher's.
@@ -50,8 +52,13 @@ impl Launcher {
                 test_bed.authority.clone(),
             ),
         };
-        let output = azure
-            .proxy()
+        let proxy = choices
+            .telemetry
+            .iter()
+            .fold(azure.proxy(), |proxy, (name, value)| {
+                proxy.set(name, *value)
+            });
+        let output = proxy
             .set("TARGET_HOST", target)
             .set("SSL_CERT_FILE", authority)
             .set("LISTENING_PORT", free_port().to_string())

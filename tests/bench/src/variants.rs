@@ -245,6 +245,7 @@ fn rendered(
         upstream,
         module,
         access_log,
+        telemetry: &[],
     };
     Launcher::render(test_bed, &test_bed.azure, choices)
 }

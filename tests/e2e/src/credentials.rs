@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use azure_sim::{AuthorityCertificate, RegisteredCertificate};
 use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
@@ -68,10 +69,31 @@ pub fn replace(path: &Path, content: impl AsRef<[u8]>) {
 /// When it cannot be made.
 #[must_use]
 pub fn certificate(name: &str) -> (String, RegisteredCertificate) {
+    self_signed(name, |_| {})
+}
+
+/// The same, which ends this long after 1970.
+///
+/// # Panics
+/// When it cannot be made.
+#[must_use]
+pub fn certificate_until(name: &str, end: Duration) -> (String, RegisteredCertificate) {
+    self_signed(name, |parameters| {
+        parameters.not_after = rcgen::date_time_ymd(1970, 1, 1) + end;
+    })
+}
+
+fn self_signed(
+    name: &str,
+    adapt: impl FnOnce(&mut rcgen::CertificateParams),
+) -> (String, RegisteredCertificate) {
     let key = rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048)
         .expect("a key");
     let certificate = rcgen::CertificateParams::new([name.to_owned()])
-        .and_then(|parameters| parameters.self_signed(&key))
+        .and_then(|mut parameters| {
+            adapt(&mut parameters);
+            parameters.self_signed(&key)
+        })
         .expect("a certificate");
     let registered = RegisteredCertificate::from_der(certificate.der()).expect("an RSA key");
     (certificate.pem() + &key.serialize_pem(), registered)

@@ -1,11 +1,14 @@
 //! A real Prometheus that scrapes every second and writes what it gets to a remote.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use crate::{Metrics, Process, eventually_ok, free_port, http, tools};
+use serde::Deserialize;
+
+use crate::{Metrics, Process, Sample, eventually_ok, free_port, http, tools};
 
 const START: Duration = Duration::from_secs(30);
 
@@ -16,6 +19,9 @@ const REMOTE_TIMEOUT: Duration = Duration::from_secs(30);
 /// When Prometheus changes the number of its shards it gives up what they have not sent within
 /// this time, whatever the remote answers. Its default is a minute; an outage may be longer.
 const FLUSH: &str = "1h";
+
+/// How old the samples may be that a query sees: one may be for a later time than now.
+const LOOKBACK: &str = "1h";
 
 /// Which Prometheus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,10 +47,19 @@ pub struct PrometheusBuilder {
     release: Release,
     protocol: Protocol,
     port: u16,
-    jobs: Vec<(String, u16)>,
+    jobs: Vec<Job>,
+    rules: Option<PathBuf>,
     remote_write: String,
     remote_timeout: Duration,
     shards: u32,
+}
+
+/// What is scraped: a path at a loopback port.
+#[derive(Debug, Clone)]
+struct Job {
+    name: String,
+    port: u16,
+    path: &'static str,
 }
 
 /// A running Prometheus.
@@ -100,8 +115,25 @@ impl PrometheusBuilder {
 
     /// Scrapes `/metrics` at this loopback port as well.
     #[must_use]
-    pub fn scrape(mut self, job: &str, port: u16) -> Self {
-        self.jobs.push((job.to_owned(), port));
+    pub fn scrape(self, job: &str, port: u16) -> Self {
+        self.scrape_at(job, port, "/metrics")
+    }
+
+    /// The same for another path.
+    #[must_use]
+    pub fn scrape_at(mut self, job: &str, port: u16, path: &'static str) -> Self {
+        self.jobs.push(Job {
+            name: job.to_owned(),
+            port,
+            path,
+        });
+        self
+    }
+
+    /// Evaluates the rules of this file as well.
+    #[must_use]
+    pub fn rules(mut self, file: &Path) -> Self {
+        self.rules = Some(file.to_owned());
         self
     }
 
@@ -161,6 +193,7 @@ impl PrometheusBuilder {
                 .arg(format!("--web.listen-address=127.0.0.1:{port}"))
                 .arg("--web.enable-lifecycle")
                 .arg(format!("--storage.remote.flush-deadline={FLUSH}"))
+                .arg(format!("--query.lookback-delta={LOOKBACK}"))
                 .env_clear();
             Ok(command)
         })?;
@@ -188,6 +221,7 @@ impl PrometheusBuilder {
             "global:
   scrape_interval: 1s
   scrape_timeout: 1s
+  evaluation_interval: 1s
 remote_write:
   - url: {}
     remote_timeout: {}s
@@ -207,12 +241,20 @@ remote_write:
         if self.protocol == Protocol::Two {
             text += "    protobuf_message: io.prometheus.write.v2.Request\n";
         }
+        if let Some(rules) = &self.rules {
+            text += &format!("rule_files: ['{}']\n", rules.display());
+        }
         text += "scrape_configs:\n";
-        let itself = ("prometheus".to_owned(), self.port);
+        let itself = Job {
+            name: "prometheus".to_owned(),
+            port: self.port,
+            path: "/metrics",
+        };
         let jobs = std::iter::once(&itself).chain(&self.jobs);
-        for (job, port) in jobs.filter(|_| scraping) {
+        for Job { name, port, path } in jobs.filter(|_| scraping) {
             text += &format!(
-                "  - job_name: {job}
+                "  - job_name: {name}
+    metrics_path: {path}
     static_configs:
       - targets: ['127.0.0.1:{port}']
 "
@@ -231,6 +273,7 @@ impl Prometheus {
             protocol: Protocol::One,
             port: free_port(),
             jobs: Vec::new(),
+            rules: None,
             remote_write: url.to_owned(),
             remote_timeout: REMOTE_TIMEOUT,
             shards: 1,
@@ -269,6 +312,23 @@ impl Prometheus {
     /// When it does not answer.
     pub fn metrics(&self) -> Result<Metrics, String> {
         http::get(&self.url("/metrics")).map(|response| Metrics::parse(&response.text()))
+    }
+
+    /// The series that an expression gives at a time, each as one sample.
+    ///
+    /// # Errors
+    /// When it does not answer, or the expression is wrong or gives no series.
+    pub fn query(&self, expression: &str, at: SystemTime) -> Result<Vec<Sample>, String> {
+        let since = at.duration_since(SystemTime::UNIX_EPOCH);
+        let seconds = since.map_err(|error| error.to_string())?.as_secs_f64();
+        let query: String = expression.bytes().map(|it| format!("%{it:02x}")).collect();
+        let url = self.url(&format!("/api/v1/query?time={seconds}&query={query}"));
+        let answer = http::get(&url)?;
+        if answer.status != 200 {
+            return Err(format!("{expression}: {}", answer.text()));
+        }
+        let answer: Answer = answer.json()?;
+        answer.data.result.into_iter().map(Series::sample).collect()
     }
 
     /// Its own count of what it has sent.
@@ -336,6 +396,37 @@ impl Prometheus {
     /// The process, to signal, stop or wait for it.
     pub fn process_mut(&mut self) -> &mut Process {
         &mut self.process
+    }
+}
+
+/// What Prometheus answers to a query
+/// (<https://prometheus.io/docs/prometheus/latest/querying/api/#instant-queries>).
+#[derive(Deserialize)]
+struct Answer {
+    data: Data,
+}
+
+#[derive(Deserialize)]
+struct Data {
+    result: Vec<Series>,
+}
+
+#[derive(Deserialize)]
+struct Series {
+    metric: BTreeMap<String, String>,
+    /// The time, and the value as text: JSON has neither NaN nor infinity.
+    value: (f64, String),
+}
+
+impl Series {
+    fn sample(self) -> Result<Sample, String> {
+        let mut labels = self.metric;
+        let (_, value) = self.value;
+        Ok(Sample {
+            name: labels.remove("__name__").unwrap_or_default(),
+            labels,
+            value: value.parse().map_err(|error| format!("{value}: {error}"))?,
+        })
     }
 }
 

@@ -78,6 +78,15 @@ pub fn prometheus() -> PathBuf {
     on_path("prometheus", &[])
 }
 
+/// Prometheus' tool that checks and tests rules, from PATH.
+///
+/// # Panics
+/// When it is missing.
+#[must_use]
+pub fn promtool() -> PathBuf {
+    on_path("promtool", &[])
+}
+
 /// Squid, from PATH or where Debian puts it.
 ///
 /// # Panics

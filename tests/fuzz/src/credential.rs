@@ -26,6 +26,7 @@ pub(crate) fn credential(content: &[u8]) {
             let response = Response {
                 status,
                 retry_after: None,
+                certificate_not_after: None,
                 body: Body(body.to_vec()),
             };
             let shown = match plan.credential(&response, START) {

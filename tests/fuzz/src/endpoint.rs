@@ -92,6 +92,7 @@ fn exchange(slot: &mut Slot, now: Now, response: Response) -> Vec<Output> {
     let secret = Response {
         status: 200,
         retry_after: None,
+        certificate_not_after: None,
         body: Body(MARKER.into()),
     };
     answer(slot, now, secret);
@@ -126,6 +127,7 @@ pub(crate) fn token_reply(body: &[u8]) {
     let response = |body: &[u8]| Response {
         status: 200,
         retry_after: None,
+        certificate_not_after: None,
         body: Body(body.to_vec()),
     };
     let mut slot = Slot::new(plan(), POLICY, 7);
@@ -175,6 +177,7 @@ pub(crate) fn error_reply(input: &[u8]) {
     let response = || Response {
         status,
         retry_after: None,
+        certificate_not_after: None,
         body: Body(body.to_vec()),
     };
     let mut slot = Slot::new(plan(), POLICY, 7);
@@ -221,6 +224,7 @@ pub(crate) fn retry_after(value: &[u8]) {
     let response = Response {
         status: 429,
         retry_after: Some(value.to_owned()),
+        certificate_not_after: None,
         body: Body::default(),
     };
     let mut slot = Slot::new(plan(), POLICY, 7);

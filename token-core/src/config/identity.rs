@@ -146,6 +146,12 @@ impl IdentityType {
         )
     }
 
+    /// Whether the token-sidecar signs for it with a certificate.
+    #[must_use]
+    pub fn has_certificate(self) -> bool {
+        self == Self::ClientCertificate
+    }
+
     /// Whether an application proves who it is by the token of another service.
     pub(crate) fn proof_is_token(self) -> bool {
         matches!(self, Self::ManagedIdentityFederated | Self::TsiamFederated)

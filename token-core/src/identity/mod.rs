@@ -4,6 +4,7 @@
 //! credential, which a first call fetches: a secret or an assertion from a file or from the
 //! token-sidecar, or the token of a managed identity that Entra accepts as a client assertion.
 
+mod certificate;
 mod credential;
 mod entra;
 mod local;
@@ -13,6 +14,7 @@ use crate::failure::Failure;
 use crate::http::{Endpoint, Request, Response};
 use crate::{Audience, Now, Secret, reply};
 
+pub use certificate::{CERTIFICATE_NOT_AFTER, NO_END, SigningCertificate};
 pub use credential::{CredentialKind, credential_text};
 pub use entra::{Exchange, Proof};
 pub use local::LocalResource;
@@ -87,6 +89,19 @@ impl Plan {
             },
         };
         credential::read(kind, response, now)
+    }
+
+    /// The certificate that signed the assertion in the response to [`Plan::credential_call`]; `None` if
+    /// the credential is no assertion, or if the response does not tell the certificate's end, as that of
+    /// a file or of an older token-sidecar.
+    #[must_use]
+    pub fn signing_certificate(&self, response: &Response, now: Now) -> Option<SigningCertificate> {
+        match &self.source {
+            Source::Entra(exchange) if matches!(exchange.proof, Proof::Assertion(_)) => {
+                SigningCertificate::read(response.certificate_not_after.as_deref()?, now)
+            }
+            Source::Entra(_) | Source::Managed(_) => None,
+        }
     }
 
     /// The call that fetches the token, with the credential from [`Plan::credential`], if any. `trace`

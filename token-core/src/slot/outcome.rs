@@ -22,7 +22,10 @@ impl Slot {
     pub(super) fn answered(&mut self, now: Now, call: &InFlight, response: &Response) {
         match call.step {
             Step::Credential => match self.plan.credential(response, now) {
-                Ok(credential) => self.request_token(now, Some(&credential)),
+                Ok(credential) => {
+                    self.state.certificate = self.plan.signing_certificate(response, now);
+                    self.request_token(now, Some(&credential));
+                }
                 Err(failure) => self.failed(now, call, failure),
             },
             Step::Token => self.token_response(now, call, response),
@@ -120,6 +123,7 @@ impl Slot {
             accepted: repeated && self.state.accepted,
             repeated,
             forced_at: self.state.forced_at,
+            certificate: self.state.certificate,
         };
     }
 

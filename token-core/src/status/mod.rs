@@ -1,5 +1,6 @@
 //! The proxy's own responses: `/ready`, `/status`, and the response to a request for which there is no token.
 
+mod certificate;
 mod exports;
 mod slot;
 mod target;
@@ -15,6 +16,7 @@ use crate::target_responses::TargetResponses;
 use crate::telemetry_exports::SignalExports;
 use crate::{Mono, Now, calendar};
 
+pub use certificate::CertificateStatus;
 pub use exports::{ExportStatus, FailingStatus};
 pub use slot::{LastError, SlotStatus, Subject, TokenState, meanwhile};
 pub use target::{RecentResponses, RefusalStatus, TargetStatus, refusal_warning};

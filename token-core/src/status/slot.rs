@@ -9,6 +9,8 @@ use crate::state::State;
 use crate::trace::Trace;
 use crate::{Now, Token, calendar};
 
+use super::CertificateStatus;
+
 /// The state of a slot.
 #[derive(Debug, Serialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
@@ -48,6 +50,10 @@ pub struct SlotStatus {
     /// Why the last attempt failed; `None` after a success.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<LastError>,
+    /// The certificate that signed the last assertion; `None` for an identity without one, before its
+    /// first assertion, and with a token-sidecar that does not tell it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<CertificateStatus>,
     /// The seconds until the next attempt.
     pub next_attempt_in_seconds: u64,
     /// Whether the proxy's readiness depends on it.
@@ -239,6 +245,7 @@ impl SlotStatus {
                 .last_failure
                 .as_ref()
                 .map(|failure| LastError::of(failure, spec, meanwhile(token, now))),
+            certificate: CertificateStatus::of(spec, state, now),
             next_attempt_in_seconds: state.next_attempt.since(now.mono).as_secs(),
             counts: spec.counts_for_readiness(any_required),
         }

@@ -79,6 +79,7 @@ pub(crate) fn answer(status: u16, body: &str) -> Response {
     Response {
         status,
         retry_after: None,
+        certificate_not_after: None,
         body: Body(body.as_bytes().to_vec()),
     }
 }

@@ -2,6 +2,7 @@
 
 use crc::{CRC_32_ISO_HDLC, Crc};
 use entra_token_core::failure::{Failure, FailureCode, Step};
+use entra_token_core::identity::SigningCertificate;
 use entra_token_core::lease::LeaseParticipant;
 use entra_token_core::record::{Lease, OwnerId, Record};
 use entra_token_core::state::State;
@@ -64,12 +65,16 @@ fn the_layout_of_the_record_is_that_of_its_version() {
             accepted: true,
             repeated: false,
             forced_at: Some(Mono(9)),
+            certificate: Some(SigningCertificate {
+                not_after: Wall(10),
+                used: Mono(11),
+            }),
         },
     };
     let bytes = record.encode();
     let (body, _checksum) = bytes.split_at(bytes.len() - 4);
     let expected =
-        b"\x04\x01\x02\x01\x03\x01s\x04\x05\x06\x07\x08\x01\x09\x01\x09throttled\x01m\x01\x01\x01\x01\x01\x01t\x01\x01c\x00\x01\x01w\x01\x00\x01\x09";
+        b"\x05\x01\x02\x01\x03\x01s\x04\x05\x06\x07\x08\x01\x09\x01\x09throttled\x01m\x01\x01\x01\x01\x01\x01t\x01\x01c\x00\x01\x01w\x01\x00\x01\x09\x01\x0a\x0b";
     assert_eq!(body, expected);
     assert_eq!(Record::decode(&bytes), Some(record));
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use entra_auth_settings_input::{ConfigError, quoted};
+use entra_token_core::identity::NO_END;
 use jiff::Timestamp;
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -37,6 +38,17 @@ pub enum Expiry {
     /// It never expires: `notAfter` is 99991231235959Z (RFC 5280 §4.1.2.5). No [`Timestamp`] is as late
     /// as that.
     Never,
+}
+
+impl Expiry {
+    /// In seconds since 1970; before that 0.
+    #[must_use]
+    pub fn unix_seconds(self) -> u64 {
+        match self {
+            Self::At(moment) => u64::try_from(moment.as_second()).unwrap_or(0),
+            Self::Never => NO_END,
+        }
+    }
 }
 
 impl fmt::Display for Expiry {

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::support::jwt::{sha256, verify};
@@ -47,6 +48,14 @@ fn an_assertion_is_the_whole_body_of_its_answer_and_is_not_to_be_stored() {
         "{reply:?}"
     );
     assert!(reply.head.contains("\r\nconnection: close"), "{reply:?}");
+    let health = sidecar.get("/health");
+    let end: Timestamp = health.json()["certificate"]["not_after"]
+        .as_str()
+        .and_then(|end| end.parse().ok())
+        .unwrap();
+    let end = format!("\r\nx-certificate-not-after: {}\r\n", end.as_second());
+    assert!(reply.head.contains(&end), "{reply:?}");
+    assert!(!health.head.contains("not-after"), "{health:?}");
     assert_eq!(verify(&reply.body, &one.der).claims["aud"], TOKEN_ENDPOINT);
 }
 

@@ -22,9 +22,14 @@ const CONNECT_TIMEOUT: &str = "4s";
 /// new one.
 const DEAD_AFTER: Duration = Duration::from_secs(10);
 
-/// How many exports of a worker a collector may have in hand at a time. With the exports that wait for a
-/// connection or for a retry, this bounds the memory that a collector without an answer costs.
-const PER_WORKER: u32 = 2;
+/// How many exports a collector may have in hand at a time: some, and two of each worker, whose tracers
+/// and loggers send at the same moment. With the exports that wait for a connection or a retry, this
+/// bounds what a collector without an answer costs: 5 to 8 MB of memory with two workers.
+const IN_HAND: u32 = 4;
+const OF_A_WORKER: u32 = 2;
+
+/// The same for metrics. Those of a thousand targets are a few requests.
+const METRICS_IN_HAND: u32 = 16;
 
 /// One of the exporters of each collector.
 pub(super) fn distinct(settings: &Settings) -> Vec<&Exporter> {
@@ -105,6 +110,9 @@ fn protocol(exporter: &Exporter, headers: Option<Value>) -> Value {
         (Protocol::HttpProtobuf, Scheme::Https) => json!({ "auto_config": http2 }),
     };
     let mut filters = Vec::from_iter(headers);
+    if exporter.protocol == Protocol::HttpProtobuf {
+        filters.push(with_content_length());
+    }
     filters.push(typed(
         "envoy.filters.http.upstream_codec",
         "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec",
@@ -118,10 +126,20 @@ fn protocol(exporter: &Exporter, headers: Option<Value>) -> Value {
     with(options, version)
 }
 
-/// Limits what waits for collectors, of which this many share the cluster. Each worker has its own
-/// exporters, which flush at the same time; metrics have a priority of their own.
+/// Sets `Content-Length`, which is not known by the exporter's HTTP/2: some receivers do not take a chunked
+/// request.
+fn with_content_length() -> Value {
+    typed(
+        "envoy.filters.http.buffer",
+        "envoy.extensions.filters.http.buffer.v3.Buffer",
+        json!({ "max_request_bytes": 16 << 20 }),
+    )
+}
+
+/// Limits what waits for collectors, of which this many share the cluster. Metrics have a priority of
+/// their own.
 pub(super) fn circuit_breakers(settings: &Settings, collectors: usize) -> Value {
-    let of_worker = PER_WORKER * settings.concurrency;
+    let in_hand = IN_HAND + OF_A_WORKER * settings.concurrency;
     let scale = u32::try_from(collectors).unwrap_or(u32::MAX);
     let limits = |priority: &str, most: u32| {
         json!({
@@ -133,7 +151,7 @@ pub(super) fn circuit_breakers(settings: &Settings, collectors: usize) -> Value 
         })
     };
     json!({ "thresholds": [
-        limits("DEFAULT", (4 + of_worker).saturating_mul(scale)),
-        limits("HIGH", 4),
+        limits("DEFAULT", in_hand.saturating_mul(scale)),
+        limits("HIGH", METRICS_IN_HAND),
     ] })
 }

@@ -13,7 +13,7 @@ use crate::settings::telemetry::signal::Signal;
 use crate::settings::telemetry::{Exporter, Protocol};
 
 /// What of a request is kept for a retry, in bytes; a larger one is sent once. An export of 512 spans has
-/// about 400 kB.
+/// about 220 kB.
 const KEPT_FOR_RETRY: u32 = 1 << 20;
 
 /// The failures after which OTLP sends an export again

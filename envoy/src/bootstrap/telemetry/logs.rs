@@ -14,8 +14,11 @@ use crate::settings::telemetry::signal::Signal;
 /// How often each worker sends its records.
 pub(super) const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The records that a worker sends at once, in bytes, unless the interval is over before.
-const RECORDS_AT_ONCE: u32 = 64 << 10;
+/// The records that a worker sends at once, in bytes, unless the interval is over before. It depends on
+/// the number of workers as that of spans.
+fn bytes_at_once(settings: &Settings) -> u32 {
+    ((128 << 10) / settings.concurrency).clamp(16 << 10, 64 << 10)
+}
 
 /// The logger with these fields: name and format of each.
 pub(in crate::bootstrap) fn logger(
@@ -34,7 +37,7 @@ pub(in crate::bootstrap) fn logger(
     let config = json!({
         "log_name": "access",
         "buffer_flush_interval": seconds(FLUSH_INTERVAL),
-        "buffer_size_bytes": RECORDS_AT_ONCE,
+        "buffer_size_bytes": bytes_at_once(settings),
         "disable_builtin_labels": true,
         "resource_attributes": { "values": resource },
         "body": { "string_value": "%REQUEST_HEADER(:METHOD)% %REQUEST_HEADER(:AUTHORITY)%%PATH(NQ)% %RESPONSE_CODE%" },

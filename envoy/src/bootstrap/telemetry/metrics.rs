@@ -12,13 +12,15 @@ use crate::settings::telemetry::signal::Signal;
 use crate::settings::telemetry::{Metrics, Temporality};
 
 /// Our own metrics, as on `/metrics`. Their full names have labels before the name, see `bootstrap::stats`.
-const OURS: [&str; 11] = [
+const OURS: [&str; 13] = [
     "entra_auth_build_info",
+    "entra_auth_certificate_expiry_timestamp_seconds",
     "entra_auth_configuration_mistakes",
     "entra_auth_held_requests",
     "entra_auth_ready",
     "entra_auth_requests_total",
     "entra_auth_target_responses_total",
+    "entra_auth_telemetry_exports_total",
     "entra_auth_token_expiry_timestamp_seconds",
     "entra_auth_token_failing_since_timestamp_seconds",
     "entra_auth_token_last_success_timestamp_seconds",
@@ -62,6 +64,9 @@ const OF_SERVER: [&str; 4] = [
     "uptime",
 ];
 
+/// The most data points in one request: about 1 MB, while collectors take 4 MiB by gRPC.
+const POINTS_AT_ONCE: u32 = 4000;
+
 /// The clusters without metrics by OTLP, which lead to Envoy itself.
 const INSIDE: &str = r"cluster\.(admin|status|telemetry|credential-files)\..*";
 
@@ -80,6 +85,7 @@ fn sink(metrics: &Metrics, settings: &Settings) -> Value {
     let delta = metrics.temporality == Temporality::Delta;
     let config = json!({
         "resource_detectors": resource_detectors(settings),
+        "max_data_points_per_request": POINTS_AT_ONCE,
         "report_counters_as_deltas": delta,
         "report_histograms_as_deltas": delta,
         "custom_metric_conversions": {
@@ -96,8 +102,8 @@ fn sink(metrics: &Metrics, settings: &Settings) -> Value {
 
 /// The rules for statistics, by their full names. The first match counts; a rule without a metric drops.
 fn conversions(metrics: &Metrics) -> Vec<Value> {
-    let mut rules = vec![matcher(INSIDE, drop())];
-    let mut add = |regex: String, name: String| rules.push(matcher(&regex, renamed(&name)));
+    let mut rules = vec![matcher(INSIDE, &drop())];
+    let mut add = |regex: String, name: String| rules.push(matcher(&regex, &renamed(&name)));
     for name in OURS {
         add(format!(r"wasmcustom\.(.*;\.;)?{name}"), name.to_owned());
     }
@@ -134,7 +140,7 @@ fn of_class(name: &str) -> String {
     }
 }
 
-fn matcher(regex: &str, action: Value) -> Value {
+fn matcher(regex: &str, action: &Value) -> Value {
     let name = typed(
         "name",
         "envoy.extensions.matching.common_inputs.stats.v3.StatFullNameMatchInput",

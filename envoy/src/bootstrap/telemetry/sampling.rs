@@ -6,12 +6,25 @@ use serde_json::{Value, json};
 use crate::bootstrap::typed;
 use crate::settings::telemetry::Sampler;
 
-/// The sampler of a tracer.
-pub(super) fn sampler(sampler: &Sampler) -> Value {
-    match *sampler {
-        Sampler::AlwaysOn => always_on(),
+/// What is done to the headers of a request before its first span: for [`Sampler::AlwaysOn`], the caller's
+/// decision, the last two digits of `traceparent` (<https://www.w3.org/TR/trace-context/#trace-flags>),
+/// becomes "sampled".
+pub(super) fn mutations(sampler: Sampler) -> Vec<Value> {
+    let sampled = json!({ "append": {
+        "header": { "key": "traceparent", "value": "%REQUEST_HEADER(TRACEPARENT):53%01" },
+        "append_action": "OVERWRITE_IF_EXISTS",
+    } });
+    Vec::from_iter((sampler == Sampler::AlwaysOn).then_some(sampled))
+}
+
+/// The sampler of a tracer. It decides for each span of a request; one that ignored the parent would record
+/// the attempt of a probe although the probe itself is not recorded. [`Sampler::AlwaysOn`] therefore is
+/// the parent-based one with [`mutations`]. [`Sampler::TraceIdRatio`] cannot be: of probes that Envoy
+/// forwards, it records its share.
+pub(super) fn sampler(sampler: Sampler) -> Value {
+    match sampler {
         Sampler::TraceIdRatio(ratio) => of_ratio(ratio),
-        Sampler::ParentBasedAlwaysOn => parent_based(&always_on()),
+        Sampler::AlwaysOn | Sampler::ParentBasedAlwaysOn => parent_based(&always_on()),
         Sampler::ParentBasedTraceIdRatio(ratio) => parent_based(&of_ratio(ratio)),
         Sampler::ParentBasedAlwaysOff => parent_based(&of_ratio(0.0)),
     }

@@ -402,6 +402,83 @@ fn a_drain_waits_for_the_exporter_with_the_longest_interval() {
     );
 }
 
+/// A sampler that ignores its parent would record the attempt of a probe.
+#[test]
+fn every_sampler_but_the_ratio_follows_its_parent() {
+    const PARENT: &str = "envoy.tracers.opentelemetry.samplers.parent_based";
+    const RATIO: &str = "envoy.tracers.opentelemetry.samplers.trace_id_ratio_based";
+    const ALWAYS: &str = "envoy.tracers.opentelemetry.samplers.always_on";
+    let cases = [
+        (Sampler::AlwaysOn, PARENT, ALWAYS, None, true),
+        (Sampler::ParentBasedAlwaysOn, PARENT, ALWAYS, None, false),
+        (Sampler::TraceIdRatio(0.25), RATIO, "", Some(250_000), false),
+        (
+            Sampler::ParentBasedTraceIdRatio(1e-6),
+            PARENT,
+            RATIO,
+            Some(1),
+            false,
+        ),
+        (Sampler::ParentBasedAlwaysOff, PARENT, RATIO, Some(0), false),
+    ];
+    for (sampler, outer, inner, millionths, sets_flag) in cases {
+        let traced = Traces {
+            sampler,
+            ..traces(grpc())
+        };
+        let bootstrap = with_telemetry(Telemetry {
+            traces: Some(traced),
+            ..Telemetry::default()
+        });
+        let manager = manager(&bootstrap, "proxy");
+        let rendered = &manager["tracing"]["provider"]["typed_config"]["sampler"];
+        assert_eq!(rendered["name"], outer, "{sampler:?}");
+        let wrapped = &rendered["typed_config"]["wrapped_sampler"];
+        assert_eq!(
+            wrapped["name"].as_str().unwrap_or_default(),
+            inner,
+            "{sampler:?}"
+        );
+        let ratio = if outer == RATIO { rendered } else { wrapped };
+        let percentage = &ratio["typed_config"]["sampling_percentage"];
+        assert_eq!(percentage["numerator"].as_u64(), millionths, "{sampler:?}");
+        let early = manager["early_header_mutation_extensions"].to_string();
+        assert_eq!(early.contains("traceparent"), sets_flag, "{sampler:?}");
+    }
+}
+
+/// What waits for a collector that does not answer is bounded by the circuit breakers and by the size of an
+/// export: about 440 bytes for a span.
+#[test]
+fn what_waits_for_a_collector_does_not_grow_with_the_workers() {
+    for workers in ["1", "2", "4", "16", "64"] {
+        let of_workers = [("ENVOY_CONCURRENCY", workers)];
+        let bootstrap = rendered(&settings_with(all([grpc(), grpc(), grpc()]), &of_workers));
+        let clusters = bootstrap["static_resources"]["clusters"]
+            .as_array()
+            .unwrap();
+        let collector = clusters
+            .iter()
+            .find(|cluster| cluster["name"] == "collector")
+            .unwrap();
+        let most = collector["circuit_breakers"]["thresholds"][0]["max_requests"]
+            .as_u64()
+            .unwrap();
+        let workers: u64 = workers.parse().unwrap();
+        // Each worker's tracer and logger send at the same moment.
+        assert!(most >= 2 * workers, "{most}");
+        let runtime = &bootstrap["layered_runtime"]["layers"][0]["static_layer"];
+        let spans = runtime["tracing.opentelemetry.min_flush_spans"]
+            .as_u64()
+            .unwrap();
+        // In hand, and as many that wait for a connection or a retry.
+        assert!(
+            2 * most * spans * 440 < 10_000_000,
+            "{workers} {most} {spans}"
+        );
+    }
+}
+
 /// The table of our metrics and the list of what is exported.
 #[test]
 fn every_metric_of_ours_is_exported() {

@@ -91,6 +91,7 @@ pub(super) fn measure(
         upstream: Upstream::Plain,
         module,
         access_log: "off",
+        telemetry: &[],
     };
     let mut bootstrap = Launcher::render(test_bed, &test_bed.azure, choices)?;
     let way = bootstrap.take()?.bare()?;

@@ -5,6 +5,7 @@ mod idle;
 mod many;
 mod memory;
 mod refresh;
+mod telemetry;
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -30,6 +31,8 @@ pub(crate) enum Figure {
     First,
     /// Time on a core without a request, at 16 workers.
     Idle,
+    /// What metrics, traces and the access log by OTLP add to a request.
+    Telemetry,
 }
 
 /// All of it; what was left out is absent.
@@ -40,6 +43,7 @@ pub(crate) struct Figures {
     memory: Vec<memory::Memory>,
     first: Vec<first::First>,
     idle: Vec<idle::Idle>,
+    telemetry: Vec<telemetry::Telemetry>,
 }
 
 impl Figures {
@@ -58,6 +62,9 @@ impl Figures {
             Figure::Memory => self.memory = memory::measure(test_bed, module)?,
             Figure::First => self.first = first::measure(test_bed, module)?,
             Figure::Idle => self.idle = idle::measure(test_bed, module)?,
+            Figure::Telemetry => {
+                self.telemetry = telemetry::measure(test_bed, module, plan, random)?;
+            }
         }
         Ok(())
     }
@@ -70,6 +77,7 @@ impl Figures {
         goals.extend(self.memory.iter().map(memory::Memory::goal));
         goals.extend(self.first.iter().map(first::First::goal));
         goals.extend(self.idle.iter().map(idle::Idle::goal));
+        goals.extend(self.telemetry.iter().filter_map(telemetry::Telemetry::goal));
         goals
     }
 }
@@ -103,6 +111,7 @@ impl Placement {
             upstream: Upstream::Plain,
             module,
             access_log: "off",
+            telemetry: &[],
         };
         let mut launcher = Launcher::render(test_bed, azure, choices)?;
         let port = launcher.port()?;

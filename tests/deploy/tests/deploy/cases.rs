@@ -98,8 +98,10 @@ const OF_THE_GUIDE: [(&str, &[&str]); 2] = [
     (
         "# values.yaml\n",
         &[
+            "ConfigMap",
             "NetworkPolicy",
             "PodDisruptionBudget",
+            "PrometheusRule",
             "ServiceAccount",
             "ServiceMonitor",
         ],
@@ -123,7 +125,8 @@ fn of_the_guide(begins: &str, beside: &[&str]) -> Result<Case, String> {
         .replace("<host of the endpoint>", ingestion)
         .replace("<host of the ingestion endpoint>", ingestion)
         .replace("<host of the query endpoint>", query)
-        .replace("<client id>", "11111111-1111-1111-1111-111111111111");
+        .replace("<client id>", "11111111-1111-1111-1111-111111111111")
+        .replace("<where docs/ is shown>", "https://git.example.com/docs");
     Ok(Case {
         about: "docs/guides/deploy-with-helm.md".to_owned(),
         values: serde_saphyr::from_str(&values).map_err(|error| format!("{error}: {values}"))?,

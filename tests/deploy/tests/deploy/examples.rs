@@ -105,7 +105,7 @@ fn takes_the_published_settings(ours: &str) -> Result<(), String> {
     let manifests = Manifests::parse(&filled)?;
     tools::meets_its_schemas(&manifests)?;
     coherence::check(&manifests)?;
-    let mut warnings = vec!["OTEL_SERVICE_NAME and OTEL_GRPC_ENDPOINT are not served".to_owned()];
+    let mut warnings = vec!["OTEL_TRACES_SAMPLER is not set".to_owned()];
     if ours.contains("http://<") {
         warnings.push("TARGET_HOST says http://".to_owned());
     }

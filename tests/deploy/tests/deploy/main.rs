@@ -11,6 +11,7 @@ mod istio;
 mod launcher;
 mod manifests;
 mod mesh;
+mod monitoring;
 mod notes;
 mod pod;
 mod refused;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         refused::trials(),
         values::trials(),
         Ok(notes::trials()),
+        Ok(monitoring::trials()),
         examples::trials(),
         istio::trials(),
         Ok(schemas::trials()),

@@ -34,16 +34,18 @@ impl<'c> Files<'c> {
 /// The one container of the one Deployment, with its volumes laid out in a folder.
 pub(crate) struct Container<'m> {
     manifests: &'m Manifests,
+    files: &'m Files<'m>,
     template: &'m Value,
     pub(crate) spec: &'m Value,
     root: TempDir,
 }
 
 impl<'m> Container<'m> {
-    pub(crate) fn of(manifests: &'m Manifests, files: &Files<'_>) -> Result<Self, String> {
+    pub(crate) fn of(manifests: &'m Manifests, files: &'m Files<'m>) -> Result<Self, String> {
         let template = at(manifests.only("Deployment")?, "/spec/template");
         let container = Self {
             manifests,
+            files,
             template,
             spec: at(template, "/spec/containers/0"),
             root: tempfile::tempdir().map_err(|error| error.to_string())?,
@@ -112,7 +114,10 @@ impl<'m> Container<'m> {
         let mut variables = self.webhook()?;
         for variable in list(self.spec, "/env") {
             let name = text(variable, "/name");
-            let value = text(variable, "/value").to_owned();
+            let value = match variable.pointer("/valueFrom/secretKeyRef") {
+                Some(source) => self.of_secret(source)?,
+                None => text(variable, "/value").to_owned(),
+            };
             if value.contains("$(") {
                 return Err(format!(
                     "{name} is {value:?}, which refers to another variable"
@@ -126,6 +131,16 @@ impl<'m> Container<'m> {
             }
         }
         Ok(variables)
+    }
+
+    /// The text under a key of a Secret.
+    fn of_secret(&self, source: &Value) -> Result<String, String> {
+        let (name, key) = (text(source, "/name"), text(source, "/key"));
+        let secret = self.files.of(name)?;
+        let value = secret.get(key);
+        value
+            .cloned()
+            .ok_or_else(|| format!("the Secret {name:?} has no key {key:?}"))
     }
 
     fn mapped(&self, value: String) -> String {

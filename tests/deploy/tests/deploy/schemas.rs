@@ -6,7 +6,7 @@ use crate::manifests::Manifests;
 use crate::tools;
 
 /// An object that is wrong, and what must be said of it.
-const WRONG: [(&str, &str); 5] = [
+const WRONG: [(&str, &str); 6] = [
     (
         "{ apiVersion: v1, kind: Service, metadata: { name: x }, spec: { port: 1 } }",
         "'port' was unexpected",
@@ -29,6 +29,11 @@ const WRONG: [(&str, &str); 5] = [
         "{ apiVersion: monitoring.coreos.com/v1, kind: ServiceMonitor, metadata: { name: x },
            spec: { selector: {} } }",
         "'endpoints' is a required property",
+    ),
+    (
+        "{ apiVersion: monitoring.coreos.com/v1, kind: PrometheusRule, metadata: { name: x },
+           spec: { groups: [{ name: x, rules: [{ alert: x, expr: up, fro: 1m }] }] } }",
+        "'fro' was unexpected",
     ),
 ];
 

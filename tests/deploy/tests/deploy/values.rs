@@ -24,6 +24,11 @@ fn changed_to(path: &str) -> Option<Value> {
         "authErrorsRetryable" => "never".into(),
         "terminationGracePeriodSeconds" => "100".into(),
         "logLevel" => "debug".into(),
+        "telemetry.otlp.endpoint" => "http://collector:4318".into(),
+        "telemetry.otlp.protocol" => "grpc".into(),
+        "telemetry.sampler" => "always_on".into(),
+        "telemetry.samplerArg" => "0.5".into(),
+        "telemetry.metricExportInterval" => "20000".into(),
         "accessLog" => "errors".into(),
         "image.digest" => format!("sha256:{}", "0".repeat(64)).into(),
         "image.pullPolicy" => "Always".into(),
@@ -31,6 +36,8 @@ fn changed_to(path: &str) -> Option<Value> {
         "service.loadBalancerSourceRanges" => json!(["10.0.0.0/8"]),
         "autoscaling.targetMemoryUtilizationPercentage" => "80".into(),
         "serviceMonitor.interval" => "1m".into(),
+        "prometheusRule.runbooks" => "https://git.example.com/changed".into(),
+        "prometheusRule.alerts" => json!({ "EntraAuthNotReady": { "enabled": false } }),
         "networkPolicy.egressPorts" => json!([8443]),
         _ => return None,
     })
@@ -48,6 +55,9 @@ fn companions(path: &str) -> Value {
         }),
         ("certificate", "mountPath" | "file" | "keyFile" | "passwordFile")
         | ("clientSecret", "file") => json!({ first: { "existingSecret": "proxy" } }),
+        ("telemetry", "otlp.headers.key") => {
+            json!({ "telemetry": { "otlp": { "headers": { "existingSecret": "collector" } } } })
+        }
         ("config", _) => json!({
             "targetHost": "",
             "identityType": "",
@@ -56,7 +66,13 @@ fn companions(path: &str) -> Value {
         ("service", "loadBalancerSourceRanges" | "loadBalancerClass") => {
             json!({ "service": { "type": "LoadBalancer" } })
         }
-        ("autoscaling" | "serviceMonitor" | "networkPolicy", rest) if rest != "enabled" => {
+        ("prometheusRule", rest) => json!({ first: {
+            "enabled": rest != "enabled",
+            "runbooks": "https://git.example.com/runbooks.md",
+        } }),
+        ("autoscaling" | "serviceMonitor" | "dashboards" | "networkPolicy", rest)
+            if rest != "enabled" =>
+        {
             json!({ first: { "enabled": true } })
         }
         _ => json!({}),

@@ -37,7 +37,7 @@ fn anchor(heading: &str) -> String {
     kept.collect::<String>().replace(' ', "-")
 }
 
-fn has_heading(text: &str, wanted: &str) -> bool {
+pub(crate) fn has_heading(text: &str, wanted: &str) -> bool {
     let headings = text.lines().filter(|line| line.starts_with('#'));
     headings
         .map(|line| anchor(line.trim_start_matches('#')))

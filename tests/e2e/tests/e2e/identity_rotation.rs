@@ -3,11 +3,11 @@
 use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use azure_sim::{Application, ClientSecret, Options, Settings};
 use e2e::azure::{Azure, ECHO};
-use e2e::credentials::{Projected, certificate, pfx, replace};
+use e2e::credentials::{Projected, certificate, certificate_until, pfx, replace};
 use e2e::{Proxy, ProxyBuilder, children, eventually, http};
 
 use crate::identities::{kubernetes, shows_no_secret};
@@ -63,9 +63,9 @@ fn more_tokens(azure: &Azure, count: u64) {
 fn rotates(
     azure: &Azure,
     settings: ProxyBuilder,
-    publish: impl FnOnce(),
+    publish: impl FnOnce(&Proxy),
     swap: impl FnOnce(),
-    withdraw: impl FnOnce(),
+    withdraw: impl FnOnce(&Proxy),
 ) {
     let proxy = settings
         .set("AAD_TOKEN_REFRESH_INTERVAL_IN_PERCENTAGE", "60")
@@ -73,11 +73,11 @@ fn rotates(
     proxy.wait_until_ready();
     let answered = under_load(&proxy, |answered| {
         more_tokens(azure, 1);
-        publish();
+        publish(&proxy);
         swap();
         // The token after next was asked for when the new content had long been seen.
         more_tokens(azure, 2);
-        withdraw();
+        withdraw(&proxy);
         more_tokens(azure, 2);
         answered.load(Ordering::Relaxed)
     });
@@ -119,9 +119,9 @@ fn a_new_secret_is_used_before_the_old_one_is_removed() {
     rotates(
         &azure,
         settings,
-        || secrets(&[OLD, NEW]),
+        |_| secrets(&[OLD, NEW]),
         || file.replace(NEW),
-        || secrets(&[NEW]),
+        |_| secrets(&[NEW]),
     );
 }
 
@@ -145,9 +145,9 @@ fn a_projected_token_is_read_anew_when_kubernetes_swaps_it() {
     rotates(
         &azure,
         settings,
-        || trusts(vec![trust.clone(), new_trust.clone()]),
+        |_| trusts(vec![trust.clone(), new_trust.clone()]),
         || file.replace(&new),
-        || trusts(vec![new_trust.clone()]),
+        |_| trusts(vec![new_trust.clone()]),
     );
 }
 
@@ -165,7 +165,9 @@ const PASSWORD: &str = "pass~word.of-the_rotation";
 
 /// Rotates a certificate in a file of this form, with a file for its password where it has one.
 fn a_certificate_rotates(name: &str, form: impl Fn(&str) -> Vec<u8>) {
-    let (old, registered) = certificate("old.example");
+    let days = |count: u64| Duration::from_secs(now_in_seconds() + count * 86_400);
+    let (old_end, new_end) = (days(20), days(400));
+    let (old, registered) = certificate_until("old.example", old_end);
     let application = Application::new("certificate").with_certificate(registered.clone());
     let azure = azure(&application);
     let folder = tempfile::tempdir().expect("a folder");
@@ -178,17 +180,51 @@ fn a_certificate_rotates(name: &str, form: impl Fn(&str) -> Vec<u8>) {
     if name.ends_with("pfx") {
         settings = settings.set("AAD_CLIENT_CERTIFICATE_PASSWORD_FILE", &password);
     }
-    let (new, new_registered) = certificate("new.example");
+    let (new, new_registered) = certificate_until("new.example", new_end);
     let certificates = |certificates| {
         azure.change_application(&application.client_id, |it| it.certificates = certificates);
     };
     rotates(
         &azure,
         settings,
-        || certificates(vec![registered.clone(), new_registered.clone()]),
+        |proxy| {
+            shows_certificate(proxy, old_end, true);
+            certificates(vec![registered.clone(), new_registered.clone()]);
+        },
         || replace(&file, form(&new)),
-        || certificates(vec![new_registered.clone()]),
+        |proxy| {
+            shows_certificate(proxy, new_end, false);
+            certificates(vec![new_registered.clone()]);
+        },
     );
+}
+
+/// The gauge and `/status` tell when the certificate ends that signs; the latter also what to do if it ends soon.
+fn shows_certificate(proxy: &Proxy, end: Duration, soon: bool) {
+    const GAUGE: &str = "entra_auth_certificate_expiry_timestamp_seconds";
+    let end = end.as_secs();
+    eventually(Duration::from_secs(10), "the certificate's end", || {
+        let shown = proxy
+            .metrics()?
+            .sum_with(GAUGE, &[("identity", "default")]);
+        match shown {
+            Some(shown) if shown as u64 == end => Ok(()),
+            other => Err(format!("{other:?}, and not {end}")),
+        }
+    });
+    let status = http::get(&proxy.status_url("/status")).expect("an answer");
+    let status: serde_json::Value = status.json().expect("JSON");
+    let certificate = &status["slots"][0]["certificate"];
+    let left = certificate["endsInSeconds"].as_u64().expect("a number");
+    let seen = left + now_in_seconds();
+    assert!(seen.abs_diff(end) < 60, "{certificate}");
+    assert_eq!(certificate["advice"].is_string(), soon, "{certificate}");
+    assert_eq!(status["verdict"], "serving", "{status}");
+}
+
+fn now_in_seconds() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.expect("a clock").as_secs()
 }
 
 #[test]

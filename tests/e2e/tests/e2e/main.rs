@@ -4,6 +4,7 @@ mod check;
 mod cold_start;
 mod collector_guide;
 mod configuration;
+mod dashboards;
 mod demo;
 mod documents;
 mod downstream;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use azure_sim::{Fault, FaultKind, Options, Service, Settings};
 use e2e::azure::{Azure, ECHO};
 use e2e::browser::{Page, Scheme, look};
-use e2e::{Proxy, eventually, http, tools};
+use e2e::{Proxy, eventually, free_port, http, tools};
 use serde_json::Value;
 
 use crate::healing::{remove_role, through};
@@ -67,14 +67,21 @@ fn shows(page: &Page, texts: &[&str]) {
     not(feature = "browser"),
     ignore = "needs Chromium: scripts/setup browser"
 )]
-fn a_proxy_that_serves_says_until_when_and_how_its_target_responds() {
+fn a_proxy_that_serves_says_until_when_how_its_target_responds_and_that_exports_fail() {
     let azure = Azure::start(Options::default());
-    let proxy = azure.proxy().start();
+    let collector = format!("http://127.0.0.1:{}", free_port());
+    let proxy = azure
+        .proxy()
+        .set("OTEL_EXPORTER_OTLP_ENDPOINT", &collector)
+        .set("OTEL_METRIC_EXPORT_INTERVAL", "1000")
+        .set("OTEL_TRACES_EXPORTER", "none")
+        .start();
     assert_eq!(through(&proxy, ECHO, false).status, 200);
     let url = proxy.status_url("/status");
-    eventually(Duration::from_secs(20), "the response is counted", || {
+    eventually(Duration::from_secs(20), "the status has both", || {
         let told: Value = http::get(&url)?.json()?;
-        match told["targets"][0]["responses"]["success"] == 1 {
+        let is_counted = told["targets"][0]["responses"]["success"] == 1;
+        match is_counted && told["exports"][0]["failing"].is_object() {
             true => Ok(()),
             false => Err(told.to_string()),
         }
@@ -93,6 +100,9 @@ fn a_proxy_that_serves_says_until_when_and_how_its_target_responds() {
             &[
                 "this machine's own identity",
                 "no refusal",
+                "metrics: exports fail",
+                "Connection refused",
+                "Requests are not affected",
                 "Envoy 1.",
                 "filter up for",
             ],

@@ -65,11 +65,7 @@ impl Place {
 
 #[test]
 fn render_prints_the_bootstrap_on_stdout_and_warnings_on_stderr() {
-    let output = Place::new().render(&[
-        ("OTEL_SERVICE_NAME", "x"),
-        ("OTEL_GRPC_ENDPOINT", "y"),
-        ("AAD_CLIENTID", ID),
-    ]);
+    let output = Place::new().render(&[("OTEL_SERVICE_NAME", "x"), ("AAD_CLIENTID", ID)]);
     assert_eq!(output.status.code(), Some(0));
     let bootstrap: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(
@@ -78,7 +74,7 @@ fn render_prints_the_bootstrap_on_stdout_and_warnings_on_stderr() {
     );
     let warnings = text(&output.stderr);
     assert_eq!(warnings.lines().count(), 2, "{warnings}");
-    assert!(warnings.contains("warning: OTEL_SERVICE_NAME and OTEL_GRPC_ENDPOINT are not served"));
+    assert!(warnings.contains("warning: OTEL_SERVICE_NAME has no effect: nothing is sent by OTLP"));
     assert!(warnings.contains("AAD_CLIENTID is unknown and ignored; did you mean AAD_CLIENT_ID?"));
 }
 
@@ -289,6 +285,9 @@ fn help_lists_every_variable() {
     for known in entra_auth_envoy::settings::variables::SERVED {
         assert!(help.contains(known.name), "{}", known.name);
         assert!(help.contains(known.meaning), "{}", known.meaning);
+        for name in known.of_one_signal {
+            assert!(help.contains(name), "{name}");
+        }
     }
 }
 

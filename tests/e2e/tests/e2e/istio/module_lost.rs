@@ -37,7 +37,7 @@ fn wait_for(istio: &Istio, expected: [u16; 2]) {
 }
 
 /// What happens with istiod's own listener. The metrics go with the filter, which is what the alert
-/// `EntraFilterMissing` sees.
+/// `EntraAuthFilterMissing` sees.
 #[test]
 fn without_the_envoy_filter_a_module_that_is_lost_takes_the_running_filter_away() {
     let azure = Azure::start(Options::default());

@@ -137,6 +137,7 @@ fn response(status: u16, body: impl Into<Vec<u8>>) -> Response {
     Response {
         status,
         retry_after: None,
+        certificate_not_after: None,
         body: Body(body.into()),
     }
 }
