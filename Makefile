@@ -13,8 +13,9 @@ export RUST_TEST_THREADS ?= $(shell expr $$(nproc) \* 3 / 2)
 
 # The tests in a browser need Chromium and npm, which not everybody has.
 IF_BROWSER = $(if $(and $(shell command -v chromium),$(shell command -v npm)),browser)
-# Prometheus 3, Helm and kustomize are built by Go, which not everybody has.
-IF_GO = $(if $(shell scripts/setup go 2>/dev/null && echo yes),prometheus3)
+# Prometheus 3, an OpenTelemetry Collector, Helm and kustomize are built by Go, which not everybody has.
+OF_GO = prometheus3 collector
+IF_GO = $(if $(shell scripts/setup go 2>/dev/null && echo yes),$(OF_GO))
 
 # Not the launcher's: 1.36 knows no `tcp_keepalive` of a listener, and no files that Envoy serves to the
 # plugin (`%FILE_CONTENT%`, from 1.38). And not that an edit of a WasmPlugin makes new VMs: there its
@@ -102,20 +103,20 @@ release-check: ## What must hold for a release, beside .ci/run: the same bytes f
 	@$(MAKE) --no-print-directory images ARCH=arm64
 	@$(MAKE) --no-print-directory soak MINUTES=30
 
-test: PROMETHEUS3 = $(IF_GO)
+test: BY_GO = $(IF_GO)
 test: BROWSER = $(IF_BROWSER)
-test: ## Runs every test: native, wasm, and end to end on a real Envoy and real Prometheuses. Without Go not on Prometheus 3, without Chromium and npm not in a browser.
-test-all: PROMETHEUS3 = prometheus3
+test: ## Runs every test: native, wasm, and end to end on a real Envoy and real Prometheuses. Without Go not on Prometheus 3 and a collector, without Chromium and npm not in a browser.
+test-all: BY_GO = $(OF_GO)
 test-all: BROWSER = browser
 test-all: ## The same, and fails where a part cannot run.
 test test-all:
-	@scripts/setup rust envoy prometheus $(PROMETHEUS3) $(BROWSER) squid node wasm-bindgen
+	@scripts/setup rust envoy prometheus $(BY_GO) $(BROWSER) squid node wasm-bindgen
 	@$(MAKE) --no-print-directory build traps
-	cargo test --locked --workspace --no-fail-fast $(addprefix --features e2e/,$(PROMETHEUS3) $(BROWSER))
+	cargo test --locked --workspace --no-fail-fast $(addprefix --features e2e/,$(BY_GO) $(BROWSER))
 	cargo test --locked --package entra-token-core --target wasm32-unknown-unknown
 	cargo test --locked --package entra-token-core --target wasm32-wasip1
 	@$(if $(BROWSER),,echo 'make $@: NOT RUN: the tests in a browser, because chromium or npm is not on PATH' >&2)
-	@$(if $(PROMETHEUS3),,echo 'make $@: NOT RUN: the tests on Prometheus 3 with remote write 1 and 2 because:' >&2; scripts/setup go || true)
+	@$(if $(BY_GO),,echo 'make $@: NOT RUN: the tests on Prometheus 3 with remote write 1 and 2, and with an OpenTelemetry Collector, because:' >&2; scripts/setup go || true)
 
 test-oldest: ## Runs the tests of the module as Istio places it on the oldest Envoy that is supported.
 	@scripts/setup rust envoy-oldest prometheus
@@ -148,7 +149,7 @@ cost-record: ## Makes these figures the record, tests/cost/recorded.json: for a 
 	@$(CARGO) run --locked --package cost -- --record
 
 soak: ## Starts as each kind of identity, then faults in random order for MINUTES=5 (or more), and the count at the end. SEED=n repeats a run.
-	@scripts/setup rust envoy prometheus $(IF_GO)
+	@scripts/setup rust envoy prometheus $(filter prometheus3,$(IF_GO))
 	@$(MAKE) --no-print-directory build
 	@echo 'building the soak' >&2
 	@$(CARGO) build --locked --package e2e --bin soak

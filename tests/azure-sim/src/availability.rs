@@ -17,7 +17,7 @@ const LISTEN_AGAIN: Duration = Duration::from_millis(50);
 
 /// Whether a service, which may have several listeners, is open.
 #[derive(Debug)]
-pub(crate) struct Availability {
+pub struct Availability {
     open: watch::Sender<bool>,
     listeners: Mutex<Listeners>,
     /// Told of each change of `listeners`.
@@ -45,7 +45,7 @@ impl Default for Availability {
 impl Availability {
     /// Opens or closes it, and waits until every listener has begun or has ceased to listen; or until
     /// somebody else has decided otherwise.
-    pub(crate) fn set_open(&self, open: bool) {
+    pub fn set_open(&self, open: bool) {
         self.open.send_replace(open);
         let listeners = self.changed.wait_while(self.listeners(), |listeners| {
             let wanted = if open { listeners.all } else { 0 };
@@ -55,7 +55,7 @@ impl Availability {
     }
 
     /// Ends when the service is closed.
-    pub(crate) async fn closed(&self) {
+    pub async fn closed(&self) {
         // The sender lives as long as `self`.
         drop(self.open.subscribe().wait_for(|open| !open).await);
     }
@@ -77,7 +77,8 @@ impl Availability {
 }
 
 /// A listener that listens while its service is open.
-pub(crate) struct SwitchedListener {
+#[derive(Debug)]
+pub struct SwitchedListener {
     /// Its port, which nobody else gets while the service is closed.
     _port: HeldPort,
     address: SocketAddr,
@@ -85,7 +86,11 @@ pub(crate) struct SwitchedListener {
 }
 
 impl SwitchedListener {
-    pub(crate) async fn at(address: SocketAddr, availability: &Availability) -> io::Result<Self> {
+    /// Listens at this address; port 0 takes a free one.
+    ///
+    /// # Errors
+    /// When somebody else listens there.
+    pub async fn at(address: SocketAddr, availability: &Availability) -> io::Result<Self> {
         let port = HeldPort::at(address)?;
         let address = port.address()?;
         let listener = TcpListener::bind(address).await?;
@@ -101,12 +106,16 @@ impl SwitchedListener {
     }
 
     /// Where it listens.
-    pub(crate) fn address(&self) -> SocketAddr {
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// The next connection. While the service is closed nothing listens.
-    pub(crate) async fn accept(&mut self, availability: &Availability) -> io::Result<TcpStream> {
+    ///
+    /// # Errors
+    /// When the system does not give it.
+    pub async fn accept(&mut self, availability: &Availability) -> io::Result<TcpStream> {
         loop {
             let Some(listener) = &self.listener else {
                 availability.opened().await;

@@ -16,6 +16,7 @@ use crate::directory::{Directory, Identity, RoleAssignment};
 use crate::entra::EntraState;
 use crate::faults::FaultBook;
 use crate::imds::RecentRequests;
+use crate::ingestion::otlp::OtlpStore;
 use crate::issuers::{FederatedClaims, Issuers};
 use crate::options::Options;
 use crate::refusals::{AppServiceRefusal, ImdsRefusal, TokenRefusal, TsiamRefusal};
@@ -59,6 +60,7 @@ pub(crate) struct TargetState {
     pub(crate) in_flight: Gauge,
     pub(crate) requests: Mutex<RequestLog>,
     pub(crate) store: Mutex<SeriesStore>,
+    pub(crate) otlp: Mutex<OtlpStore>,
     pub(crate) availability: Availability,
     plain_connections: Arc<ConnectionCount>,
     tls_connections: Arc<ConnectionCount>,
@@ -102,6 +104,7 @@ impl Cloud {
                 in_flight: Gauge::default(),
                 requests: Mutex::default(),
                 store: Mutex::new(SeriesStore::new(options.samples_kept_per_series)),
+                otlp: Mutex::default(),
                 availability: Availability::default(),
                 plain_connections: Arc::default(),
                 tls_connections: Arc::default(),
@@ -334,6 +337,7 @@ impl TargetState {
             histograms: store.histograms,
             series: store.len() as u64,
             highest_timestamp_ms: store.highest_timestamp_ms,
+            otlp: lock(&self.otlp).report(),
             plain_connections: self.plain_connections.report(),
             tls_connections: self.tls_connections.report(),
         }

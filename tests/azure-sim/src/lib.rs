@@ -72,6 +72,7 @@ pub use applications::{
     Application, ApplicationReport, AuthorityCertificate, ClientSecret, FederatedCredential,
     InvalidCertificate, RegisteredCertificate, TrustedSubject,
 };
+pub use availability::{Availability, SwitchedListener};
 pub use directory::{Identity, METRICS_PUBLISHER, RoleAssignment};
 pub use entra::EntraRefusal;
 pub use faults::{Fault, FaultKind, InvalidFault, RawContent};
@@ -81,9 +82,9 @@ pub use options::{AZURE_MONITOR, AzureCloud, Options, OtherTenant};
 pub use placeholders::fill_in;
 pub use refusals::{AppServiceRefusal, ImdsRefusal, TokenRefusal, TsiamRefusal};
 pub use report::{
-    ConnectionReport, EchoReport, EntraReport, FaultReport, ProbeReport, RequestIdReport,
-    RequestRecord, SampleCounts, SamplePoint, SeriesQuery, SeriesReport, SourceReport, StateReport,
-    TargetReport, TokenReport, TokenSummary, WriteReport,
+    ConnectionReport, EchoReport, EntraReport, FaultReport, ItemCounts, OtlpReport, ProbeReport,
+    RequestIdReport, RequestRecord, SampleCounts, SamplePoint, SeriesQuery, SeriesReport,
+    SourceReport, StateReport, TargetReport, TokenReport, TokenSummary, WriteReport,
 };
 pub use secrets::{FoundSecret, KnownSecrets, SecretKind};
 pub use settings::{

@@ -1,7 +1,7 @@
 //! What the stand-in reports: the same types for the handle in a test and for the admin
 //! service's JSON. None of them can hold a token.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -184,6 +184,8 @@ pub struct TargetReport {
     pub series: u64,
     /// The highest timestamp stored, in milliseconds since 1970.
     pub highest_timestamp_ms: Option<i64>,
+    /// What came by OTLP.
+    pub otlp: OtlpReport,
     /// Connections to the listener without TLS.
     pub plain_connections: ConnectionReport,
     /// Connections to the listener with TLS.
@@ -226,6 +228,33 @@ pub struct SampleCounts {
     pub conflicting: u64,
     /// Distinct ones that are older than the newest of their series.
     pub out_of_order: u64,
+}
+
+/// Authorised OTLP exports.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtlpReport {
+    /// Spans stored.
+    pub spans: ItemCounts,
+    /// Data points of metrics stored.
+    pub data_points: ItemCounts,
+    /// Log records stored.
+    pub log_records: ItemCounts,
+    /// The names of the spans and metrics stored.
+    pub names: BTreeSet<String>,
+    /// Requests refused with 4xx: not the headers, encoding or content of OTLP.
+    pub malformed: u64,
+}
+
+/// What became of the items in stored exports. `received` is the sum of `distinct` and
+/// `duplicate`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ItemCounts {
+    /// All that arrived.
+    pub received: u64,
+    /// The first of their content.
+    pub distinct: u64,
+    /// Not the first of their content.
+    pub duplicate: u64,
 }
 
 /// Which series to report, and how fully.

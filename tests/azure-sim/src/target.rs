@@ -61,7 +61,7 @@ async fn authorized(
     record: RequestRecord,
 ) -> Response<Body> {
     match ingestion::route(request.uri().path()) {
-        Some(route) => ingestion::write(cloud, request, &route).await,
+        Some(route) => ingestion::take(cloud, request, &route).await,
         None => diagnostics::answer(request, caller, record).await,
     }
 }

@@ -8,6 +8,7 @@
 
 pub mod azure;
 pub mod browser;
+mod collector;
 pub mod credentials;
 mod envoy;
 pub mod faults;
@@ -15,6 +16,7 @@ mod forward_proxy;
 pub mod http;
 mod look;
 mod metrics;
+pub mod otlp;
 mod patience;
 mod ports;
 mod process;
@@ -33,6 +35,7 @@ mod token_sidecar;
 pub mod tools;
 pub mod verdict;
 
+pub use collector::Collector;
 pub use envoy::Envoy;
 pub use forward_proxy::{ForwardProxy, ForwardProxyBuilder};
 pub use look::{Look, ProxyLook};

@@ -76,6 +76,13 @@ impl Shown {
         self.0.iter().map(|(place, _)| place.as_str())
     }
 
+    /// The names of the places that show this text.
+    pub fn places_with(&self, wanted: &str) -> impl Iterator<Item = &str> {
+        let shown = self.0.iter();
+        let found = shown.filter(move |(_, text)| text.contains(wanted));
+        found.map(|(place, _)| place.as_str())
+    }
+
     /// Where which secrets stand, in words that hold none.
     pub(crate) fn secrets(&self, known: &[Arc<KnownSecrets>]) -> Vec<String> {
         let mut found = Vec::new();

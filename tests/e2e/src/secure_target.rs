@@ -62,6 +62,32 @@ impl Tls {
         }
         provider
     }
+
+    /// The configuration of a server whose certificate, signed by `authority`, names these hosts, and
+    /// which offers these protocols.
+    pub(crate) fn config(
+        self,
+        authority: &Authority,
+        names: &[&str],
+        protocols: &[&str],
+    ) -> ServerConfig {
+        let key = self.key();
+        let certificate = authority.server_certificate(names, &key);
+        let mut config = ServerConfig::builder_with_provider(self.provider().into())
+            .with_protocol_versions(&self.versions())
+            .expect("known versions")
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![certificate],
+                PrivateKeyDer::try_from(key.serialize_der()).expect("a key"),
+            )
+            .expect("a certificate and its key");
+        config.alpn_protocols = protocols
+            .iter()
+            .map(|name| name.as_bytes().to_vec())
+            .collect();
+        config
+    }
 }
 
 /// A request as the target saw it.
@@ -96,22 +122,7 @@ impl SecureTarget {
     /// When a name is invalid, or no port is free.
     #[must_use]
     pub fn start(authority: &Authority, names: &[&str], protocols: &[&str], tls: Tls) -> Self {
-        let key = tls.key();
-        let certificate = authority.server_certificate(names, &key);
-        let mut config = ServerConfig::builder_with_provider(tls.provider().into())
-            .with_protocol_versions(&tls.versions())
-            .expect("known versions")
-            .with_no_client_auth()
-            .with_single_cert(
-                vec![certificate],
-                PrivateKeyDer::try_from(key.serialize_der()).expect("a key"),
-            )
-            .expect("a certificate and its key");
-        config.alpn_protocols = protocols
-            .iter()
-            .map(|name| name.as_bytes().to_vec())
-            .collect();
-        Self::serving(config)
+        Self::serving(tls.config(authority, names, protocols))
     }
 
     fn serving(config: ServerConfig) -> Self {

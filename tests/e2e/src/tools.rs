@@ -140,6 +140,18 @@ pub fn prometheus3() -> PathBuf {
     )
 }
 
+/// The OpenTelemetry Collector of `tests/collector`.
+///
+/// # Panics
+/// When it is missing.
+#[must_use]
+pub fn collector() -> PathBuf {
+    existing(
+        repository().join(".tools/bin/otelcol"),
+        "scripts/setup collector",
+    )
+}
+
 /// Is Prometheus 3.x there? Go builds it, which not everybody has.
 #[must_use]
 pub fn has_prometheus3() -> bool {

@@ -79,7 +79,7 @@ fn cluster(before: usize, exporter: &Exporter, settings: &Settings) -> Value {
         "name": name,
         "connect_timeout": CONNECT_TIMEOUT,
         "wait_for_warm_on_init": false,
-        "circuit_breakers": circuit_breakers(settings, 1),
+        "circuit_breakers": circuit_breakers(settings),
         "per_connection_buffer_limit_bytes": listener::CONNECTION_BUFFER,
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol(exporter, headers),
@@ -136,11 +136,9 @@ fn with_content_length() -> Value {
     )
 }
 
-/// Limits what waits for collectors, of which this many share the cluster. Metrics have a priority of
-/// their own.
-pub(super) fn circuit_breakers(settings: &Settings, collectors: usize) -> Value {
+/// Limits what waits for a collector. Metrics have a priority of their own.
+fn circuit_breakers(settings: &Settings) -> Value {
     let in_hand = IN_HAND + OF_A_WORKER * settings.concurrency;
-    let scale = u32::try_from(collectors).unwrap_or(u32::MAX);
     let limits = |priority: &str, most: u32| {
         json!({
             "priority": priority,
@@ -151,7 +149,7 @@ pub(super) fn circuit_breakers(settings: &Settings, collectors: usize) -> Value 
         })
     };
     json!({ "thresholds": [
-        limits("DEFAULT", in_hand.saturating_mul(scale)),
+        limits("DEFAULT", in_hand),
         limits("HIGH", METRICS_IN_HAND),
     ] })
 }

@@ -97,7 +97,9 @@ pub(super) fn longest(exporter: &Exporter) -> Duration {
     exporter.timeout + Duration::from_secs(2)
 }
 
-/// The cluster of the exporters.
+/// The cluster of the exporters. It has no limits of its own but Envoy's defaults, which are far above
+/// those of the collectors: an export that is refused here never gets to the filter that counts it and
+/// confirms it, so Envoy would log each one.
 pub(super) fn cluster(settings: &Settings, socket: &Path) -> Value {
     let exporters = settings.telemetry.exporters();
     let longest = exporters.map(|(_, exporter)| longest(exporter)).max();
@@ -106,7 +108,6 @@ pub(super) fn cluster(settings: &Settings, socket: &Path) -> Value {
         "type": "STATIC",
         "connect_timeout": "1s",
         "per_connection_buffer_limit_bytes": CONNECTION_BUFFER,
-        "circuit_breakers": collectors::circuit_breakers(settings, Signal::ALL.len()),
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",

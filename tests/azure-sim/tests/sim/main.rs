@@ -13,6 +13,7 @@ mod faults;
 mod federation;
 mod imds;
 mod ingestion;
+mod otlp;
 mod secrets;
 mod target;
 mod token_check;

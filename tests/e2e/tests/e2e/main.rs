@@ -2,6 +2,7 @@
 
 mod check;
 mod cold_start;
+mod collector_guide;
 mod configuration;
 mod dashboards;
 mod demo;
@@ -27,6 +28,7 @@ mod secrecy;
 mod shutdown;
 mod slow_endpoints;
 mod status_page;
+mod telemetry;
 mod traces;
 mod transparency;
 mod traps;

@@ -1,21 +1,16 @@
-//! Azure Monitor ingestion of Prometheus metrics:
+//! Prometheus metrics, by remote write:
 //! `POST /dataCollectionRules/{dcr}/streams/{stream}/api/v1/write?api-version=2023-04-24`.
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
-use serde_json::json;
+use hyper::{Request, Response, StatusCode};
 
+use super::{Refusal, check_method, check_rule, check_stream, whole};
 use crate::cloud::{Cloud, lock};
-use crate::http::{Body, add_fields, discard, empty, json, parameter};
+use crate::http::{Body, add_fields, discard, empty, parameter};
 use crate::remote_write::{self, DecodedWrite, NotRemoteWrite, Protocol};
 
 /// The one stream of a data collection rule that takes remote write.
 const STREAM: &str = "Microsoft-PrometheusMetrics";
-/// The most that a body may take as sent, in bytes.
-const MAX_BODY: usize = 16 << 20;
 
 /// Where a write goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,8 +19,8 @@ pub(crate) struct Route {
     stream: String,
 }
 
-/// The route that a path names, if it is one of ingestion. Paths are compared as sent.
-pub(crate) fn route(path: &str) -> Option<Route> {
+/// The route that a path names, if it is one of remote write. Paths are compared as sent.
+pub(super) fn route(path: &str) -> Option<Route> {
     let rest = path.strip_prefix("/dataCollectionRules/")?;
     let (rule, rest) = rest.split_once("/streams/")?;
     let stream = rest.strip_suffix("/api/v1/write")?;
@@ -35,34 +30,17 @@ pub(crate) fn route(path: &str) -> Option<Route> {
     })
 }
 
-/// Why a write is refused: status, Azure's error code, what is wrong.
-struct Refusal(StatusCode, &'static str, String);
-
 /// Checks, decodes and stores an authorised write.
-pub(crate) async fn write(
+pub(super) async fn take(
     cloud: &Cloud,
     request: Request<Incoming>,
     route: &Route,
 ) -> Response<Body> {
-    let is_post = request.method() == Method::POST;
-    let stored = match read(request, route).await {
-        Ok(read) => Ok(store(cloud, read)),
-        Err(refusal) => Err(refusal),
-    };
-    match stored {
-        Ok(response) => response,
-        Err(Refusal(status, code, message)) => {
+    match read(request, route).await {
+        Ok(read) => store(cloud, read),
+        Err(refusal) => {
             lock(&cloud.target.counts).writes.malformed += 1;
-            let mut response = json(
-                status,
-                &json!({ "error": { "code": code, "message": message } }),
-            );
-            if !is_post {
-                response
-                    .headers_mut()
-                    .insert(ALLOW, HeaderValue::from_static("POST"));
-            }
-            response
+            refusal.answer()
         }
     }
 }
@@ -81,28 +59,13 @@ async fn read(
     let decoded = remote_write::protocol(&parts.headers)
         .and_then(|protocol| Ok((protocol, remote_write::decode(protocol, &body)?)));
     decoded.map_err(|problem| match problem {
-        NotRemoteWrite::MediaType(_) => Refusal(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "UnsupportedMediaType",
-            problem.to_string(),
-        ),
-        NotRemoteWrite::Content(_) => Refusal(
-            StatusCode::BAD_REQUEST,
-            "InvalidRequest",
-            problem.to_string(),
-        ),
+        NotRemoteWrite::MediaType(_) => Refusal::unsupported_media_type(problem.to_string()),
+        NotRemoteWrite::Content(_) => Refusal::bad_request(problem.to_string()),
     })
 }
 
 fn check_head(request: &Request<Incoming>, route: &Route) -> Result<(), Refusal> {
-    if request.method() != Method::POST {
-        let message = format!("{} is not supported here", request.method());
-        return Err(Refusal(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "MethodNotAllowed",
-            message,
-        ));
-    }
+    check_method(request)?;
     if parameter(request.uri().query(), "api-version").is_none_or(|version| version.is_empty()) {
         let message = "The api-version query parameter is required.".to_owned();
         return Err(Refusal(
@@ -111,37 +74,8 @@ fn check_head(request: &Request<Incoming>, route: &Route) -> Result<(), Refusal>
             message,
         ));
     }
-    if !route.rule.starts_with("dcr-") {
-        let message = format!(
-            "Data collection rule with immutable Id '{}' not found.",
-            route.rule
-        );
-        return Err(Refusal(StatusCode::NOT_FOUND, "NotFound", message));
-    }
-    if route.stream != STREAM {
-        let message = format!(
-            "Stream '{}' not found in the data collection rule.",
-            route.stream
-        );
-        return Err(Refusal(StatusCode::NOT_FOUND, "InvalidStream", message));
-    }
-    Ok(())
-}
-
-async fn whole(body: Incoming) -> Result<Bytes, Refusal> {
-    match Limited::new(body, MAX_BODY).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(Refusal(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "ContentLengthLimitExceeded",
-            format!("The body is longer than {MAX_BODY} bytes."),
-        )),
-        Err(error) => Err(Refusal(
-            StatusCode::BAD_REQUEST,
-            "InvalidRequest",
-            error.to_string(),
-        )),
-    }
+    check_rule(&route.rule)?;
+    check_stream(&route.stream, STREAM)
 }
 
 fn store(cloud: &Cloud, (protocol, write): (Protocol, DecodedWrite)) -> Response<Body> {
