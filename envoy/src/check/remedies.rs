@@ -128,7 +128,7 @@ pub(super) struct Remedy {
 pub(super) fn remedy(
     failure: &Failure,
     terms: &Terms,
-    responder: Responder,
+    responder: Responder<'_>,
     reason: Option<&str>,
     via_proxy: bool,
 ) -> Remedy {
@@ -143,7 +143,7 @@ pub(super) fn remedy(
     Remedy {
         cause: cause.map(|cause| cause.meaning),
         settings,
-        commands: failure.code.commands(responder == Responder::AppService),
+        commands: failure.code.commands(responder.is_app_service()),
     }
 }
 

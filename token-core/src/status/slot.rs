@@ -101,25 +101,21 @@ impl Subject {
                 client_id: Some(exchange.client_id.clone()),
                 ..Self::default()
             },
-            Source::Managed(
-                MetadataService::Imds { identity, .. }
-                | MetadataService::AppService { identity, .. },
-            ) => match identity.clone() {
-                ManagedIdentity::SystemAssigned => Self::default(),
-                ManagedIdentity::ClientId(id) => Self {
+            Source::Managed(service) => match service.identity().cloned() {
+                None | Some(ManagedIdentity::SystemAssigned) => Self::default(),
+                Some(ManagedIdentity::ClientId(id)) => Self {
                     client_id: Some(id),
                     ..Self::default()
                 },
-                ManagedIdentity::ObjectId(id) => Self {
+                Some(ManagedIdentity::ObjectId(id)) => Self {
                     object_id: Some(id),
                     ..Self::default()
                 },
-                ManagedIdentity::ResourceId(id) => Self {
+                Some(ManagedIdentity::ResourceId(id)) => Self {
                     resource_id: Some(id),
                     ..Self::default()
                 },
             },
-            Source::Managed(MetadataService::Tsiam { .. }) => Self::default(),
         }
     }
 }

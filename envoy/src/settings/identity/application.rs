@@ -11,18 +11,33 @@ use super::environment::{
     SECRET_FILE, TENANT_ID,
 };
 use super::selector::uuid;
-use super::service::{Service, TokenService, encrypted};
+use super::service::{ENTRA, Service, TokenService, encrypted};
 use super::{Sidecar, certificate};
 use crate::settings::Reader;
 use crate::settings::clouds::CloudHint;
 use crate::settings::credential_file;
-use crate::settings::values::{CloudName, EntraUrl, SecretFile, TokenFile};
+use crate::settings::values::{CloudName, SecretFile, TokenFile, values};
 
 pub(in crate::settings) const AUTHORITY_HOST: &str = "AZURE_AUTHORITY_HOST";
 
 /// Where Kubernetes mounts the token of a pod's service account.
 pub(super) const SERVICE_ACCOUNT_TOKEN: &str =
     "/var/run/secrets/kubernetes.io/serviceaccount/token";
+
+values! {
+    /// Where an Entra is.
+    EntraUrl(Service): |text| entra_at(text, None).map(|(entra, _)| entra.0),
+        |service| service.endpoint.url(), { "type": "string", "minLength": 1 };
+}
+
+impl EntraUrl {
+    /// Whether it is the one that its cloud implies.
+    fn is_of_cloud(&self) -> bool {
+        let url = self.0.endpoint.url();
+        let cloud = Cloud::of_authority(&self.0.endpoint.host.to_string());
+        cloud.is_some_and(|cloud| url == format!("https://{}", cloud.authority()))
+    }
+}
 
 /// An application at Entra.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -86,7 +101,7 @@ impl Application {
     }
 
     pub(super) fn token_service(&self) -> TokenService<'_> {
-        TokenService::Entra(&self.entra.0)
+        TokenService::At(&ENTRA, &self.entra.0)
     }
 }
 
@@ -222,7 +237,7 @@ pub(super) fn entra_of(hint: Option<&CloudHint>) -> Result<(EntraUrl, CloudName)
 
 /// Entra by its host. A host of nobody knows which cloud is in the cloud that the other variables
 /// speak of.
-pub(in crate::settings) fn entra_at(
+pub(super) fn entra_at(
     value: &str,
     hint: Option<&CloudHint>,
 ) -> Result<(EntraUrl, CloudName), Problem> {

@@ -1,17 +1,15 @@
-//! Identities in the configuration file. Fields that are left out come from the environment, so the
-//! result is complete.
+//! The parts of identities in the configuration file. Fields that are left out come from the environment, so
+//! the result is complete.
 
 use deserr::{DeserializeError, Deserr, IntoValue, Value, ValuePointerRef};
 use entra_auth_settings_input::Place;
-use entra_token_core::config::{ConfigErrors, Fields, IdentityType, Selector};
+use entra_token_core::config::Fields;
 use entra_token_core::identity::CredentialKind;
 
 use super::application::{SERVICE_ACCOUNT_TOKEN, entra_of};
-use super::{
-    AUTHORITY_HOST, Application, Identity, MetadataService, NamedIdentity, Sidecar, entra_at,
-};
+use super::{AUTHORITY_HOST, Application, EntraUrl, ImdsUrl, MetadataService, Sidecar, entra_at};
 use crate::settings::clouds::CloudHint;
-use crate::settings::values::{CloudName, EntraUrl, ImdsUrl, TokenFile};
+use crate::settings::values::{CloudName, TokenFile};
 use crate::settings::{Reader, credential_file};
 
 /// What an identity is read with.
@@ -24,127 +22,8 @@ pub(in crate::settings) struct Context<'a, 'b> {
     pub(in crate::settings) cloud: Option<&'a CloudHint>,
 }
 
-/// The fields that go with one type or another, in the order in which a message lists them.
-const OF_A_TYPE: &[&str] = &[
-    "tenantId",
-    "clientId",
-    "objectId",
-    "resourceId",
-    "imds",
-    "managedIdentity",
-    "secretFile",
-    "certificate",
-    "tokenSidecarSocket",
-    "tokenFile",
-    "tsiam",
-    "cloud",
-    "authority",
-];
-
-impl NamedIdentity {
-    /// Reads an identity.
-    ///
-    /// # Errors
-    /// All mistakes in the file; none where the mistakes are in the environment, which the reader
-    /// has noted.
-    pub(in crate::settings) fn read(
-        value: serde_json::Value,
-        context: &mut Context<'_, '_>,
-    ) -> Result<Self, ConfigErrors> {
-        let list = ValuePointerRef::Origin;
-        let list = list.push_key("identities");
-        let mut fields = Fields::of(value.into_value(), list.push_index(context.index))?;
-        let name = fields.needed("name");
-        let kind: Option<IdentityType> = fields.needed("type");
-        let identity = kind.and_then(|kind| Identity::read(kind, &mut fields, context));
-        let named = name.zip(identity);
-        let named = named.map(|(name, identity)| Self { name, identity });
-        fields.finish(named, kind.map(IdentityType::name), OF_A_TYPE)
-    }
-}
-
-impl Identity {
-    fn read<V: IntoValue>(
-        kind: IdentityType,
-        fields: &mut Fields<'_, V>,
-        context: &mut Context<'_, '_>,
-    ) -> Option<Self> {
-        fields.are_of(format!("a {} identity", kind.name()));
-        Some(match kind {
-            IdentityType::SystemAssigned => {
-                let cloud = fields.optional("cloud");
-                Self::SystemAssigned {
-                    service: fields.or("imds", || context.reader.metadata_service())?,
-                    cloud,
-                }
-            }
-            IdentityType::UserAssigned => {
-                let (cloud, selector) = (fields.optional("cloud"), Selector::read(fields));
-                let service = fields.or("imds", || context.reader.metadata_service());
-                Self::UserAssigned {
-                    service: service?,
-                    selector: selector?,
-                    cloud,
-                }
-            }
-            IdentityType::ClientSecret => {
-                let secret_file = fields.needed("secretFile");
-                Self::ClientSecret {
-                    application: Application::read(fields, context)?,
-                    secret_file: secret_file?,
-                }
-            }
-            IdentityType::ClientCertificate => {
-                let sidecar = Sidecar::read(fields);
-                Self::ClientCertificate {
-                    application: Application::read(fields, context)?,
-                    sidecar: sidecar?,
-                }
-            }
-            IdentityType::WorkloadIdentity => {
-                let reader = &mut context.reader;
-                let token_file = fields.or("tokenFile", || reader.federated_token(None));
-                Self::WorkloadIdentity {
-                    application: Application::read_or_of_webhook(fields, context)?,
-                    token_file: token_file?,
-                }
-            }
-            IdentityType::ServiceAccountToken => {
-                let token_file = fields.or("tokenFile", || context.service_account_token());
-                Self::ServiceAccountToken {
-                    application: Application::read(fields, context)?,
-                    token_file: token_file?,
-                }
-            }
-            IdentityType::ManagedIdentityFederated => {
-                let managed_identity = fields.optional("managedIdentity");
-                let imds = fields.or("imds", || context.reader.imds_for_federation());
-                Self::ManagedIdentityFederated {
-                    application: Application::read(fields, context)?,
-                    imds: imds?,
-                    managed_identity,
-                }
-            }
-            IdentityType::Tsiam => {
-                let cloud = fields.optional("cloud");
-                Self::Tsiam {
-                    tsiam: fields.needed("tsiam")?,
-                    cloud,
-                }
-            }
-            IdentityType::TsiamFederated => {
-                let tsiam = fields.needed("tsiam");
-                Self::TsiamFederated {
-                    application: Application::read(fields, context)?,
-                    tsiam: tsiam?,
-                }
-            }
-        })
-    }
-}
-
 impl Application {
-    fn read<V: IntoValue>(
+    pub(super) fn read<V: IntoValue>(
         fields: &mut Fields<'_, V>,
         context: &mut Context<'_, '_>,
     ) -> Option<Self> {
@@ -160,7 +39,7 @@ impl Application {
     }
 
     /// One of which the webhook of workload identity says what the file leaves out.
-    fn read_or_of_webhook<V: IntoValue>(
+    pub(super) fn read_or_of_webhook<V: IntoValue>(
         fields: &mut Fields<'_, V>,
         context: &mut Context<'_, '_>,
     ) -> Option<Self> {
@@ -199,7 +78,7 @@ impl Context<'_, '_> {
         }
     }
 
-    fn service_account_token(&mut self) -> Option<TokenFile> {
+    pub(super) fn service_account_token(&mut self) -> Option<TokenFile> {
         let kind = CredentialKind::Assertion;
         let file = credential_file::credential(SERVICE_ACCOUNT_TOKEN, kind);
         self.reader
@@ -213,7 +92,7 @@ impl Context<'_, '_> {
 }
 
 impl Sidecar {
-    fn read<V: IntoValue>(fields: &mut Fields<'_, V>) -> Option<Self> {
+    pub(super) fn read<V: IntoValue>(fields: &mut Fields<'_, V>) -> Option<Self> {
         let group = ["certificate", "tokenSidecarSocket"];
         fields.one_of(&group, |fields, name, value| match name {
             "certificate" => fields.read(name, value).map(Self::Own),

@@ -4,6 +4,7 @@
 mod application;
 mod certificate;
 mod federated;
+mod fields;
 mod managed;
 mod types;
 
