@@ -29,8 +29,8 @@ fn environment(settings: &Settings) -> Environment {
         (variable, value.expose().to_owned())
     });
     Environment::Inherited {
-        extra: headers::variables(settings)
-            .map(|(variable, header)| (variable, header.value.clone()))
+        extra: headers::all(settings)
+            .map(|header| (header.variable.clone(), header.value.clone()))
             .chain(authorization)
             .collect(),
         without: &WITHHELD,

@@ -7,21 +7,21 @@
 use serde_json::{Value, json};
 
 use super::typed;
-use crate::settings::Settings;
-use crate::settings::headers::variables_of;
 use crate::settings::target::Target;
 
 /// The filter that sets a target's headers; `None` if there are none.
-pub(super) fn filter(target: &Target, settings: &Settings) -> Option<Value> {
+pub(super) fn filter(target: &Target) -> Option<Value> {
     if target.override_headers.is_empty() {
         return None;
     }
-    let mutations: Vec<Value> = variables_of(target, settings)
-        .map(|(variable, header)| {
+    let mutations: Vec<Value> = target
+        .override_headers
+        .iter()
+        .map(|header| {
             json!({ "append": {
                 "header": {
                     "key": header.name.as_str(),
-                    "value": format!("%ENVIRONMENT({variable})%"),
+                    "value": format!("%ENVIRONMENT({})%", header.variable),
                 },
                 "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
                 "keep_empty_value": true,

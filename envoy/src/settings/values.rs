@@ -11,7 +11,6 @@ use entra_token_core::cloud::Cloud;
 use entra_token_core::identity::CredentialKind;
 use serde::Serialize;
 
-use super::target::TargetName;
 use super::{ListeningAddress, addressed_to, choices, credential_file, target_host};
 
 /// Makes types of values that have been read, with how one is read, how it is written, and its
@@ -99,9 +98,6 @@ values! {
         |cloud| cloud.to_string(), { "type": "string", "minLength": 1 };
     /// Where a target is.
     TargetUrl(Endpoint): target, |endpoint| endpoint.url(), { "type": "string", "minLength": 1 };
-    /// The name of a target.
-    Name(TargetName): TargetName::parse, |name| name.to_string(),
-        { "type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$" };
     /// The addresses on which a port is open.
     Address(ListeningAddress): ListeningAddress::parse, |address| address.to_string(),
         { "type": "string", "minLength": 1 };
