@@ -29,6 +29,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use entra_auth_settings_input::choices::on_or_off;
 use entra_auth_settings_input::{ConfigError, Endpoint, Place, Problem, Scheme, Variables};
 use entra_token_core::Secret;
 use entra_token_core::config::{Percent, TokenRequestTimeout};
@@ -248,7 +249,7 @@ impl Reader<'_> {
         );
         let status_port = self.status_port(status_address, &partial.ports);
         let forward_proxy = self.forward_proxy();
-        let proxy_health_paths = self.or("PROXY_HEALTH_PATHS", true, choices::on_or_off);
+        let proxy_health_paths = self.or("PROXY_HEALTH_PATHS", true, on_or_off);
         let trust_store = self.trust_store(partial.by_tls, machine);
         let default_concurrency = machine
             .limits

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use deserr::{
     DeserializeError, Deserr, ErrorKind, IntoValue, Value, ValuePointerRef, take_cf_content,
 };
+use entra_auth_settings_input::choices::AssertionAlgorithm;
 use entra_auth_settings_input::{Endpoint, Problem};
 use entra_token_core::cloud::Cloud;
 use entra_token_core::identity::CredentialKind;
@@ -102,13 +103,13 @@ values! {
     Address(ListeningAddress): ListeningAddress::parse, |address| address.to_string(),
         { "type": "string", "minLength": 1 };
     /// How assertions are signed.
-    Algorithm(&'static str): choices::assertion_algorithm,
-        |name| (*name).to_owned(), { "type": "string", "enum": ["PS256", "RS256"] };
+    Algorithm(AssertionAlgorithm): AssertionAlgorithm::parse,
+        |algorithm| algorithm.name().to_owned(), { "type": "string", "enum": ["PS256", "RS256"] };
 }
 
 impl Default for Algorithm {
     fn default() -> Self {
-        Self(choices::PS256)
+        Self(AssertionAlgorithm::default())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Applications: their ids, their Entra endpoint and their credentials.
 
-use entra_auth_settings_input::{Authority, Endpoint, Problem, Scheme, quoted};
+use entra_auth_settings_input::{Authority, Problem, Scheme, quoted};
 use entra_token_core::cloud::{Cloud, canonical_authority};
 use entra_token_core::config::{Tenant, Uuid};
 use entra_token_core::identity::CredentialKind;
@@ -11,7 +11,7 @@ use super::environment::{
     SECRET_FILE, TENANT_ID,
 };
 use super::selector::uuid;
-use super::service::{ENTRA, Service, TokenService, encrypted};
+use super::service::{ENTRA, Service, TokenService};
 use super::{Sidecar, certificate};
 use crate::settings::Reader;
 use crate::settings::clouds::CloudHint;
@@ -241,9 +241,8 @@ pub(super) fn entra_at(
     value: &str,
     hint: Option<&CloudHint>,
 ) -> Result<(EntraUrl, CloudName), Problem> {
-    let Authority { scheme, host, port } = Authority::parse(value)?;
-    let scheme = scheme.unwrap_or(Scheme::Https);
-    let its_cloud = Cloud::of_authority(&host.to_string());
+    let endpoint = Authority::parse(value)?.endpoint(Scheme::Https);
+    let its_cloud = Cloud::of_authority(&endpoint.host.to_string());
     let cloud = match (its_cloud, hint) {
         (Some(its), Some(hint)) if its != hint.cloud => {
             return Err(Problem::new(
@@ -260,11 +259,6 @@ pub(super) fn entra_at(
         (None, Some(hint)) => hint.cloud,
         (None, None) => Cloud::Public,
     };
-    let endpoint = Endpoint {
-        scheme,
-        host,
-        port: port.unwrap_or(scheme.default_port()),
-    };
-    let entra = Service::at(encrypted(endpoint, value)?)?;
+    let entra = Service::at(endpoint.encrypted(value)?)?;
     Ok((EntraUrl(entra), CloudName(cloud)))
 }

@@ -132,7 +132,7 @@ pub(super) fn split_url(
         Some(at) => value.split_at(host + at),
         None => (value, ""),
     };
-    let Authority { scheme, host, port } = Authority::parse(base)?;
+    let endpoint = Authority::parse(base)?.endpoint(default);
     let path = match path {
         "" | "/" => None,
         path if path.contains(['?', '#']) => {
@@ -146,24 +146,7 @@ pub(super) fn split_url(
                 .map_err(|why: String| Problem::of_value(path, &why))?,
         ),
     };
-    let scheme = scheme.unwrap_or(default);
-    let endpoint = Endpoint {
-        scheme,
-        host,
-        port: port.unwrap_or(scheme.default_port()),
-    };
     Ok((endpoint, path))
-}
-
-/// A token or a credential is sent in clear to this machine only.
-pub(super) fn encrypted(endpoint: Endpoint, value: &str) -> Result<Endpoint, Problem> {
-    if endpoint.scheme == Scheme::Http && !endpoint.host.is_loopback() {
-        return Err(Problem::new(
-            format!("is {}, which is not encrypted", quoted(value)),
-            "Use https://; http:// is for loopback hosts only.",
-        ));
-    }
-    Ok(endpoint)
 }
 
 values! {
@@ -184,7 +167,7 @@ fn parse_tsiam(value: &str) -> Result<PathService, Problem> {
             .parse()
             .map_err(|why: String| Problem::of_value(TSIAM_PATH, &why))?,
     };
-    let service = Service::at(encrypted(endpoint, value)?)?;
+    let service = Service::at(endpoint.encrypted(value)?)?;
     Ok(PathService { service, path })
 }
 

@@ -1,5 +1,7 @@
 //! Certificates and token-sidecars.
 
+use entra_auth_settings_input::choices::AssertionAlgorithm;
+
 use super::*;
 use crate::settings::values::{Algorithm, AnyFile, Socket};
 
@@ -17,7 +19,7 @@ fn a_certificate_is_given_by_its_files_or_by_a_sidecars_socket() {
         key_path: None,
         password_file: None,
         send_chain: true,
-        algorithm: Algorithm("PS256"),
+        algorithm: Algorithm(AssertionAlgorithm::Ps256),
     };
     assert_eq!(plain.certificate(), Some(&expected));
     let full = of_application(
@@ -34,7 +36,7 @@ fn a_certificate_is_given_by_its_files_or_by_a_sidecars_socket() {
         key_path: Some(AnyFile(files.path("token"))),
         password_file: Some(AnyFile(files.path("secret"))),
         send_chain: false,
-        algorithm: Algorithm("RS256"),
+        algorithm: Algorithm(AssertionAlgorithm::Rs256),
         ..expected
     };
     assert_eq!(full.certificate(), Some(&expected));
