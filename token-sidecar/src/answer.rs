@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::credential::Expiry;
 use crate::served_file::ServedFile;
 use crate::settings::Settings;
-use crate::signer::{Assertion, Refusal, Signer};
+use crate::client_assertion::{Assertion, Refusal, Signer};
 use crate::variables::{AUTHORITY_HOST, CERTIFICATE, CLOUD, TENANT_ID};
 
 /// An answer.

@@ -17,7 +17,7 @@ use crate::credential::{AssertionFormat, CertificateFiles};
 use crate::file::NamedFile;
 use crate::log::{Level, Log};
 use crate::served_file::ServedFile;
-use crate::signer::Signer;
+use crate::client_assertion::Signer;
 use crate::store::Store;
 use crate::variables::{
     ADDRESS, ALGORITHM, AUTHORITY_HOST, CERTIFICATE, CLIENT_ID, CLIENT_SECRET, CLOUD,

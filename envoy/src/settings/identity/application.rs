@@ -6,7 +6,7 @@ use entra_token_core::config::{Tenant, Uuid};
 use entra_token_core::identity::CredentialKind;
 use serde::Serialize;
 
-use super::environment::{
+use super::from_environment::{
     CERTIFICATE_PATH, CLIENT_ID, FEDERATED_TOKEN_FILE, Kind, SDK_CLIENT_ID, SDK_TENANT_ID,
     SECRET_FILE, TENANT_ID,
 };

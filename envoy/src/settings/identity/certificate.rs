@@ -4,7 +4,7 @@ use deserr::Deserr;
 use entra_auth_settings_input::choices::{AssertionAlgorithm, on_or_off};
 use serde::Serialize;
 
-use super::environment::CERTIFICATE_PATH;
+use super::from_environment::CERTIFICATE_PATH;
 use crate::settings::values::{Algorithm, AnyFile, Socket};
 use crate::settings::{Reader, credential_file};
 

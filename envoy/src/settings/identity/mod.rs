@@ -3,8 +3,8 @@
 
 mod application;
 mod certificate;
-mod environment;
-mod file;
+mod from_environment;
+mod from_file;
 mod metadata_service;
 mod selector;
 mod service;
@@ -15,7 +15,7 @@ pub(super) use application::{AUTHORITY_HOST, entra_at};
 pub use application::{Application, EntraUrl};
 pub use certificate::{Certificate, Sidecar};
 pub use entra_token_core::config::Selector;
-pub(super) use file::Context;
+pub(super) use from_file::Context;
 pub use metadata_service::{ImdsUrl, MetadataService};
 pub use service::{
     APP_SERVICE, ENTRA, IMDS, PathService, Service, ServiceKind, TSIAM, TokenService, TsiamUrl,

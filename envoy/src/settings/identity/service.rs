@@ -5,7 +5,7 @@ use std::path::Path;
 use entra_auth_settings_input::{Authority, Endpoint, Problem, Scheme, quoted};
 use entra_token_core::config::{self, UrlPath};
 
-use super::environment::TSIAM_ENDPOINT;
+use super::from_environment::TSIAM_ENDPOINT;
 use super::{AUTHORITY_HOST, Application, Certificate, Sidecar, metadata_service};
 use crate::settings::values::values;
 use crate::settings::{Reader, addressed_to};

@@ -1,7 +1,7 @@
 //! `IDENTITY_TYPE`, and which variables go with which type.
 
 use super::*;
-use crate::settings::identity::environment::Kind;
+use crate::settings::identity::from_environment::Kind;
 
 #[test]
 fn a_type_is_read_in_any_case_and_an_unknown_one_is_told_the_known_ones() {
