@@ -426,7 +426,9 @@ fn the_end_of_a_certificate_is_told_and_thirty_days_before_it_what_to_do() {
         (
             30 * DAY - 1,
             "in 29 days",
-            Some("The certificate ends in 29 days. From then on no token is issued for it. Register"),
+            Some(
+                "The certificate ends in 29 days. From then on no token is issued for it. Register",
+            ),
         ),
         (
             0,
@@ -440,13 +442,19 @@ fn the_end_of_a_certificate_is_told_and_thirty_days_before_it_what_to_do() {
         let told = status.slots[0].certificate.as_ref().expect("a certificate");
         assert_eq!(told.ends_in_seconds, left);
         let page = page::render(&status);
-        assert!(page.contains(&told.ends_on) && page.contains(shown), "{page}");
+        assert!(
+            page.contains(&told.ends_on) && page.contains(shown),
+            "{page}"
+        );
         assert_eq!(page.contains("the certificate ends soon"), advice.is_some());
         match (advice, told.advice.as_deref()) {
             (None, None) => {}
             (Some(start), Some(told)) => {
                 assert!(told.starts_with(start), "{told}");
-                assert!(told.ends_with(" Look at identities[0].credential."), "{told}");
+                assert!(
+                    told.ends_with(" Look at identities[0].credential."),
+                    "{told}"
+                );
                 assert!(page.contains(start), "{page}");
             }
             other => panic!("{other:?}"),

@@ -16,6 +16,7 @@
 //! - [`run`]: the process from its start to its end.
 
 pub mod answer;
+pub mod client_assertion;
 pub mod credential;
 pub mod file;
 pub mod listen;
@@ -25,7 +26,6 @@ pub mod sandbox;
 pub mod serve;
 pub mod served_file;
 pub mod settings;
-pub mod client_assertion;
 pub mod store;
 pub mod text;
 pub mod variables;

@@ -112,7 +112,9 @@ impl Report {
             reason,
         } = failed;
         let result = match Verdict::of(failure) {
-            Verdict::Unreachable if remedies::has_response(failure) => "no token: the response is unusable",
+            Verdict::Unreachable if remedies::has_response(failure) => {
+                "no token: the response is unusable"
+            }
             Verdict::Unreachable => "no token: the endpoint cannot be reached",
             Verdict::Refused => "no token: refused",
             Verdict::Misconfigured => "no token: the local credential is unusable",

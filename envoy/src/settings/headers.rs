@@ -113,7 +113,9 @@ impl HeaderValue {
             Self::Text(text) => Ok(text.into()),
             Self::From(Variable { from_environment }) => {
                 let value = variables.value(&from_environment);
-                value.map(Value::from).ok_or_else(|| unset(&from_environment))
+                value
+                    .map(Value::from)
+                    .ok_or_else(|| unset(&from_environment))
             }
         }
     }

@@ -122,7 +122,10 @@ impl Listener {
                 let found: Vec<_> = found
                     .map(|(n, name)| find(name, format!("targets[{n}]")))
                     .collect();
-                found.into_iter().collect::<Option<_>>().map(Routing::ByHost)
+                found
+                    .into_iter()
+                    .collect::<Option<_>>()
+                    .map(Routing::ByHost)
             }
             None => None,
         };

@@ -3,13 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use deserr::{Deserr, IntoValue, ValuePointerRef};
+use deserr::{IntoValue, ValuePointerRef};
 use entra_auth_settings_input::{Endpoint, Host, Place, Problem, Scheme};
 use entra_token_core::Audience;
 use entra_token_core::config::raw::text;
-use entra_token_core::config::{
-    AuthErrorsRetryable, ConfigErrors, Fields, Hold, IdentityName,
-};
+use entra_token_core::config::{AuthErrorsRetryable, ConfigErrors, Fields, Hold, IdentityName};
 use entra_token_core::host::HostPattern;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -150,8 +148,7 @@ impl Context<'_, '_> {
     /// The audience of the service whose host it is.
     fn audience_of(&mut self, host: &Host) -> Option<Audience> {
         let audience = audience::of_target(host).map_err(|_| {
-            let wrong =
-                format!("{host} is no host whose audience is known; give its `audience`");
+            let wrong = format!("{host} is no host whose audience is known; give its `audience`");
             Problem::new(wrong, "")
         });
         self.reader.note(self.place(""), audience)

@@ -17,7 +17,13 @@ pub fn fields_of<T: JsonSchema>() -> BTreeSet<String> {
 }
 
 fn collect(schema: &Value, definitions: &Map<String, Value>, fields: &mut BTreeSet<String>) {
-    let list = |key: &str| schema.get(key).and_then(Value::as_array).into_iter().flatten();
+    let list = |key: &str| {
+        schema
+            .get(key)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+    };
     let variants = list("oneOf").chain(list("anyOf")).chain(list("allOf"));
     let reference = schema.get("$ref").and_then(Value::as_str);
     let name = reference.and_then(|it| it.strip_prefix("#/$defs/"));

@@ -26,7 +26,7 @@ impl SigningCertificate {
     pub fn read(not_after: &str, now: Now) -> Option<Self> {
         // `parse` alone would take a sign.
         let is_number = not_after.bytes().all(|b| b.is_ascii_digit());
-        let seconds = not_after.parse().ok().filter(|_| is_number)?;
+        let seconds: u64 = not_after.parse().ok().filter(|_| is_number)?;
         (seconds <= NO_END).then(|| Self {
             not_after: Wall(seconds.saturating_mul(1000)),
             used: now.mono,

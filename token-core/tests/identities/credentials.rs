@@ -177,7 +177,7 @@ fn a_secret_that_an_endpoint_gives_back_is_in_no_message() {
 fn signed(not_after: Option<&str>) -> Response {
     Response {
         certificate_not_after: not_after.map(str::to_owned),
-        ..answer(200, &assertion(300))
+        ..answer(200, &assertion(86_400))
     }
 }
 
@@ -201,7 +201,7 @@ fn certificate_after(
 fn the_end_of_the_certificate_that_signed_the_last_assertion_is_known_to_every_vm() {
     let plan = plan(&application("clientCertificate", FILE));
     let mut slot = Slot::new(plan, policy(), 7);
-    let until = |seconds, used| {
+    let until = |seconds: u64, used: u64| {
         Some(SigningCertificate {
             not_after: Wall(seconds * 1000),
             used: Mono(START.mono.0 + used * 1000),
@@ -223,7 +223,10 @@ fn what_is_no_end_of_a_certificate_is_ignored_and_the_token_comes_all_the_same()
         certificate_after(&mut slot, 0.0, signed(Some(not_after)))
     };
     for latest in ["0", "253402300799"] {
-        assert!(certificate("clientCertificate", latest).is_some(), "{latest}");
+        assert!(
+            certificate("clientCertificate", latest).is_some(),
+            "{latest}"
+        );
     }
     for wrong in [
         "",

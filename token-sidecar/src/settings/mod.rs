@@ -13,11 +13,11 @@ use entra_auth_settings_input::{ConfigError, Problem, Variables};
 use entra_token_core::config::Tenant;
 use jiff::Timestamp;
 
+use crate::client_assertion::Signer;
 use crate::credential::{AssertionFormat, CertificateFiles};
 use crate::file::NamedFile;
 use crate::log::{Level, Log};
 use crate::served_file::ServedFile;
-use crate::client_assertion::Signer;
 use crate::store::Store;
 use crate::variables::{
     ADDRESS, ALGORITHM, AUTHORITY_HOST, CERTIFICATE, CLIENT_ID, CLIENT_SECRET, CLOUD,

@@ -39,7 +39,9 @@ pub(super) fn log_level(value: &str) -> Result<Level, Problem> {
         "off" => Ok(Level::Off),
         _ => Err(unknown(
             value,
-            &["trace", "debug", "info", "warning", "error", "critical", "off"],
+            &[
+                "trace", "debug", "info", "warning", "error", "critical", "off",
+            ],
         )),
     }
 }

@@ -237,7 +237,7 @@ pub(super) fn entra_of(hint: Option<&CloudHint>) -> Result<(EntraUrl, CloudName)
 
 /// Entra by its host. A host of nobody knows which cloud is in the cloud that the other variables
 /// speak of.
-pub(super) fn entra_at(
+pub(in crate::settings) fn entra_at(
     value: &str,
     hint: Option<&CloudHint>,
 ) -> Result<(EntraUrl, CloudName), Problem> {

@@ -112,7 +112,11 @@ impl Reader<'_> {
         let key = self.part_of_certificate(KEY_PATH);
         let password = self.part_of_certificate(PASSWORD_FILE);
         let send_chain = self.or(SEND_CHAIN, true, on_or_off);
-        let algorithm = self.or(ALGORITHM, AssertionAlgorithm::default(), AssertionAlgorithm::parse);
+        let algorithm = self.or(
+            ALGORITHM,
+            AssertionAlgorithm::default(),
+            AssertionAlgorithm::parse,
+        );
         Some(Certificate {
             path: path??,
             key_path: key?,

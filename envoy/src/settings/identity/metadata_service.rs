@@ -49,9 +49,7 @@ impl MetadataService {
     pub(super) fn token_service(&self) -> TokenService<'_> {
         match self {
             Self::Imds(imds) => TokenService::At(&service::IMDS, &imds.0),
-            Self::AppService { service, .. } => {
-                TokenService::At(&APP_SERVICE, &service.service)
-            }
+            Self::AppService { service, .. } => TokenService::At(&APP_SERVICE, &service.service),
         }
     }
 

@@ -304,7 +304,10 @@ impl Identity {
             ],
             Self::ManagedIdentityFederated {
                 application, imds, ..
-            } => vec![application.token_service(), TokenService::At(&IMDS, &imds.0)],
+            } => vec![
+                application.token_service(),
+                TokenService::At(&IMDS, &imds.0),
+            ],
             Self::Tsiam { tsiam, .. } => vec![TokenService::At(&TSIAM, &tsiam.0.service)],
             Self::TsiamFederated { application, tsiam } => vec![
                 application.token_service(),

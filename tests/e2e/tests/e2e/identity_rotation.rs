@@ -204,9 +204,7 @@ fn shows_certificate(proxy: &Proxy, end: Duration, soon: bool) {
     const GAUGE: &str = "entra_auth_certificate_expiry_timestamp_seconds";
     let end = end.as_secs();
     eventually(Duration::from_secs(10), "the certificate's end", || {
-        let shown = proxy
-            .metrics()?
-            .sum_with(GAUGE, &[("identity", "default")]);
+        let shown = proxy.metrics()?.sum_with(GAUGE, &[("identity", "default")]);
         match shown {
             Some(shown) if shown as u64 == end => Ok(()),
             other => Err(format!("{other:?}, and not {end}")),
