@@ -25,7 +25,7 @@ fn certificate_after(
     seconds: f64,
     credential: Response,
 ) -> Option<SigningCertificate> {
-    for response in [credential, token("t", 3600)] {
+    for response in [credential, token(&format!("token-{seconds}"), 3600)] {
         slot.handle(at(seconds), Input::Tick);
         let (id, _) = asked(slot);
         slot.handle(at(seconds), Input::HttpResponse(id, response));
