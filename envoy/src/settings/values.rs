@@ -17,8 +17,8 @@ use super::{ListeningAddress, addressed_to, choices, credential_file, target_hos
 /// Makes types of values that have been read, with how one is read, how it is written, and its
 /// JSON Schema.
 macro_rules! values {
-    ($($(#[$doc:meta])* $name:ident($inner:ty): $read:expr, $show:expr, $schema:tt;)+) => {$(
-        $(#[$doc])*
+    ($($(#[$attribute:meta])* $name:ident($inner:ty): $read:expr, $show:expr, $schema:tt;)+) => {$(
+        $(#[$attribute])*
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub struct $name(pub $inner);
 
@@ -103,19 +103,14 @@ values! {
     Address(ListeningAddress): ListeningAddress::parse, |address| address.to_string(),
         { "type": "string", "minLength": 1 };
     /// How assertions are signed.
+    #[derive(Default)]
     Algorithm(AssertionAlgorithm): AssertionAlgorithm::parse,
         |algorithm| algorithm.name().to_owned(), { "type": "string", "enum": ["PS256", "RS256"] };
 }
 
-impl Default for Algorithm {
-    fn default() -> Self {
-        Self(AssertionAlgorithm::default())
-    }
-}
-
 impl Algorithm {
     pub(super) fn is_default(&self) -> bool {
-        *self == Self::default()
+        self.0 == AssertionAlgorithm::default()
     }
 }
 
