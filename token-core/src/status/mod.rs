@@ -14,7 +14,7 @@ use crate::state::State;
 use crate::target_responses::TargetResponses;
 use crate::{Mono, Now, calendar};
 
-pub use certificate::CertificateStatus;
+pub use certificate::{CertificateStatus, last_certificate};
 pub use slot::{LastError, SlotStatus, Subject, TokenState, meanwhile};
 pub use target::{RecentResponses, RefusalStatus, TargetStatus, refusal_warning};
 pub use unavailable::{IDENTITY_REFUSED, NoToken, Unavailable};
@@ -142,7 +142,10 @@ impl Status {
         let any_required = any_required(slots);
         let statuses: Vec<_> = slots
             .iter()
-            .map(|(spec, state)| SlotStatus::of(spec, state, any_required, now))
+            .map(|(spec, state)| {
+                let certificate = last_certificate(slots, &spec.identity);
+                SlotStatus::of(spec, state, certificate, any_required, now)
+            })
             .collect();
         let Readiness { ready, failure } = Readiness::of(slots, now);
         let targets: Vec<_> = targets
