@@ -3,7 +3,8 @@
 use entra_token_core::http::Response;
 use entra_token_core::identity::SigningCertificate;
 use entra_token_core::slot::{Input, Slot};
-use entra_token_core::status::{Process, Status, Verdict};
+use entra_token_core::state::State;
+use entra_token_core::status::{Process, Status, Verdict, last_certificate};
 use entra_token_core::{Mono, Wall, page};
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -142,4 +143,30 @@ fn the_end_of_a_certificate_is_told_and_thirty_days_before_it_what_to_do() {
     // Its state is from a configuration in which it had a certificate.
     let secret = with_certificate("clientSecret", DAY);
     assert!(secret.slots[0].certificate.is_none());
+}
+
+/// A renewal reaches the tokens of an identity one after the other.
+#[test]
+fn of_several_tokens_of_an_identity_the_one_that_was_requested_last_tells_its_certificate() {
+    let fields = application("clientCertificate", FILE);
+    let [query, ingest] = [
+        "https://prometheus.monitor.azure.com",
+        "https://monitor.azure.com",
+    ]
+    .map(|audience| spec_for(&fields, audience));
+    let signed_at = |used, end| State {
+        certificate: Some(SigningCertificate {
+            not_after: Wall(end),
+            used: Mono(used),
+        }),
+        ..State::default()
+    };
+    let (old, new) = (signed_at(1, 1000), signed_at(2, 2000));
+    for slots in [
+        [(&query, &old), (&ingest, &new)],
+        [(&query, &new), (&ingest, &old)],
+    ] {
+        assert_eq!(last_certificate(&slots, "i"), new.certificate);
+        assert_eq!(last_certificate(&slots, "another"), None);
+    }
 }
