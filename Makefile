@@ -13,6 +13,10 @@ IF_BROWSER = $(if $(and $(shell command -v chromium),$(shell command -v npm)),br
 # Prometheus 3, Helm and kustomize are built by Go, which not everybody has.
 IF_GO = $(if $(shell scripts/setup go 2>/dev/null && echo yes),prometheus3)
 
+# Most of an end-to-end test's time is waiting (for a token's end, a back-off, a drain): with one thread for each
+# processor, two thirds of them idle.
+export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
+
 # Not the launcher's: 1.36 knows no `tcp_keepalive` of a listener, and no files that Envoy serves to the
 # plugin (`%FILE_CONTENT%`, from 1.38). And not that an edit of a WasmPlugin makes new VMs: there its
 # environment is no part of what makes a VM.
