@@ -37,8 +37,8 @@ fn environment(settings: &Settings) -> Environment {
         let variable = bootstrap::PROXY_AUTHORIZATION.to_owned();
         (variable, value.expose().to_owned())
     });
-    let overrides = headers::variables(settings);
-    let overrides = overrides.map(|(variable, header)| (variable, header.value.clone()));
+    let overrides = headers::all(settings);
+    let overrides = overrides.map(|header| (header.variable.clone(), header.value.clone()));
     let exports = bootstrap::export_headers(settings);
     let exports = exports.map(|(variable, header)| (variable, header.value.expose().to_owned()));
     Environment::Inherited {

@@ -19,7 +19,7 @@ use crate::machine::Machine;
 use crate::prepare::{Programs, cannot_run, private_directory, write_bootstrap};
 use crate::process;
 use crate::refusal::{self, BOOTSTRAP_REFUSED};
-use crate::settings::target::Routing;
+use crate::settings::listener::Routing;
 use crate::settings::{self, Settings, file, headers};
 use crate::supervise;
 
@@ -71,10 +71,10 @@ pub fn launch(command: Command) -> ExitCode {
 
 fn render(settings: &Settings) -> u8 {
     let bootstrap = bootstrap::build(settings, Path::new(RENDERED_RUN_DIR));
-    for (variable, header) in headers::variables(settings) {
+    for header in headers::all(settings) {
         say(&format!(
-            "the value of {} is not in the bootstrap: set {variable} for Envoy",
-            header.name
+            "the value of {} is not in the bootstrap: set {} for Envoy",
+            header.name, header.variable
         ));
     }
     for (variable, header) in bootstrap::export_headers(settings) {
@@ -102,10 +102,10 @@ fn render(settings: &Settings) -> u8 {
 
 /// Prints the configuration file with the same settings as the environment.
 fn render_file(settings: &Settings) -> u8 {
-    for (variable, header) in headers::variables(settings) {
+    for header in headers::all(settings) {
         say(&format!(
-            "the value of {} is not in the file: set {variable} beside it",
-            header.name
+            "the value of {} is not in the file: set {} beside it",
+            header.name, header.variable
         ));
     }
     print(&file::yaml(settings))
@@ -162,10 +162,7 @@ fn summary(settings: &Settings) -> Vec<String> {
             Routing::Always(_) => "",
             Routing::ByHost(_) => "what is for it ",
         };
-        for target in listener.routing.targets() {
-            let Some(target) = settings.targets.get(*target) else {
-                continue;
-            };
+        for target in settings.targets_of(&listener.routing) {
             lines.push(format!(
                 "{} forwards {by_host}to {} with tokens for {}",
                 listener.address.with_port(listener.port),

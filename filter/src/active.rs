@@ -6,9 +6,10 @@ use std::rc::Rc;
 use entra_token_core::Now;
 use entra_token_core::config::{self, Plugin, SlotSpec, TargetSpec};
 use entra_token_core::state::{Denials, State};
-use entra_token_core::status::{Readiness, refusal_warning};
+use entra_token_core::status::{Readiness, last_certificate, refusal_warning};
 use entra_token_core::target_responses::{Refused, TargetResponses};
 
+use crate::certificate_gauge::CertificateGauge;
 use crate::clusters::Clusters;
 use crate::exports::Exports;
 use crate::invalid_config::InvalidConfig;
@@ -26,6 +27,8 @@ pub(crate) struct Active {
     pub(crate) plugin: Plugin,
     /// One for each of `plugin.slots`.
     pub(crate) slots: Vec<Rc<LocalSlot>>,
+    /// Likewise. Those of one identity show the same.
+    certificates: Vec<CertificateGauge>,
     /// One for each of `plugin.targets`.
     targets: Vec<TargetState>,
     /// `:authority` → index into `plugin.targets`.
@@ -99,6 +102,11 @@ impl Active {
                 .explains_errors()
                 .then(LastGoodConfig::of_this_plugin),
             slots: plugin.slots.iter().map(local_slot::get_or_create).collect(),
+            certificates: plugin
+                .slots
+                .iter()
+                .map(|_| CertificateGauge::default())
+                .collect(),
             targets: plugin
                 .targets
                 .iter()
@@ -146,6 +154,11 @@ impl Active {
             target.metrics.flush();
             target.counts.publish(now);
         }
+        self.with_slots(|slots| {
+            for ((spec, _), gauge) in slots.iter().zip(&self.certificates) {
+                gauge.show(&spec.identity, last_certificate(slots, &spec.identity));
+            }
+        });
         match &self.mode {
             Mode::Authorize => {}
             Mode::Status(ready) => self.with_slots(|slots| {

@@ -10,7 +10,7 @@
 //! - [`status`]: `/ready` and `/status`. [`process`]: facts about the Envoy process.
 //! - [`invalid_config`], [`last_good_config`]: what happens with an invalid configuration.
 //! - [`responses`]: sends the filter's own responses. [`target_counts`]: counts the targets' responses.
-//! - [`exports`]: counts the exports of telemetry.
+//!   [`exports`]: counts the exports of telemetry. [`certificate_gauge`]: when the certificate of an identity ends.
 //! - [`host`]: the only file that calls Envoy.
 //!
 //! Nothing here may panic: a panic kills the VM and every request in it. If one does occur, [`panic_response`]

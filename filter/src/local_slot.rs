@@ -20,7 +20,6 @@ use entra_token_core::state::Refusal;
 use entra_token_core::status::meanwhile;
 use entra_token_core::{Audience, Generation, Mono, Now, Wall};
 
-use crate::certificate_gauge::CertificateGauge;
 use crate::host::{self, Shared};
 use crate::memo::is_same;
 use crate::metrics::{HeldGauge, TokenMetrics};
@@ -61,7 +60,6 @@ pub(crate) struct LocalSlot {
     parked: RefCell<Parked>,
     held: HeldGauge,
     metrics: TokenMetrics,
-    certificate: Rc<CertificateGauge>,
     /// Whether the log has said that this machine's clock is wrong.
     clock_is_off: Cell<bool>,
     /// Whether the log has said that the endpoint sends impossible lifetimes.
@@ -104,7 +102,6 @@ pub(crate) fn get_or_create(spec: &SlotSpec) -> Rc<LocalSlot> {
             parked: RefCell::default(),
             held: HeldGauge::new(),
             metrics: TokenMetrics::new(&spec.identity, &spec.plan.audience),
-            certificate: CertificateGauge::of(&spec.identity),
             clock_is_off: Cell::new(false),
             lifetime_is_ignored: Cell::new(false),
             seen_refused: Cell::default(),
@@ -313,13 +310,7 @@ impl LocalSlot {
 
     fn renew_header(&self, now: Now) {
         let participant = self.participant.borrow();
-        let state = participant.slot().state();
-        self.metrics.show(state);
-        if !self.terms.borrow().kind().has_certificate() {
-            self.certificate.clear();
-        } else if let Some(certificate) = state.certificate {
-            self.certificate.show(certificate);
-        }
+        self.metrics.show(participant.slot().state());
         let mut header = self.header.borrow_mut();
         let Some(token) = participant.token(now) else {
             *header = None;

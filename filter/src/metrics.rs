@@ -10,11 +10,11 @@ use proxy_wasm::types::MetricType;
 
 use crate::host::Metric;
 
-fn define(kind: MetricType, name: &str, labels: &[(&str, &str)]) -> Metric {
+pub(crate) fn define(kind: MetricType, name: &str, labels: &[(&str, &str)]) -> Metric {
     Metric::define(kind, &full_name(name, labels))
 }
 
-pub(crate) fn full_name(name: &str, labels: &[(&str, &str)]) -> String {
+fn full_name(name: &str, labels: &[(&str, &str)]) -> String {
     let labels: String = labels
         .iter()
         .map(|(label, value)| format!("{label}=.={value};.;"))

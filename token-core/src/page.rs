@@ -161,7 +161,10 @@ impl Page {
             let left = span(certificate.ends_in_seconds);
             match certificate.ends_in_seconds {
                 0 => self.fact("Certificate ended", &certificate.ends_on),
-                _ => self.fact("Certificate ends", format_args!("{}, in {left}", certificate.ends_on)),
+                _ => self.fact(
+                    "Certificate ends",
+                    format_args!("{}, in {left}", certificate.ends_on),
+                ),
             }
         }
         self.optional("Failing since", slot.failing_since.as_ref());

@@ -5,15 +5,14 @@ mod common;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use common::{START, answer, at, exchange, slot, token};
-use entra_token_core::config::{self, Export, SlotSpec};
-use entra_token_core::identity::SigningCertificate;
+use entra_token_core::Now;
+use entra_token_core::config::{Export, SlotSpec};
 use entra_token_core::page;
 use entra_token_core::slot::Slot;
 use entra_token_core::state::State;
 use entra_token_core::status::{NoToken, Process, Status, TokenState, Unavailable, Verdict, json};
 use entra_token_core::target_responses::{Refused, Tally, TargetResponses};
 use entra_token_core::telemetry_exports::{self as exports, Outcome, Signal, SignalExports};
-use entra_token_core::{Now, Wall};
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -456,63 +455,4 @@ fn exports_that_fail_are_shown_with_their_consequence_and_do_not_change_the_verd
     ] {
         assert!(page.contains(text), "{text}: {page}");
     }
-}
-
-/// The status, one minute after its token, of an identity whose last assertion was signed with a certificate of which
-/// so many seconds are left.
-fn with_certificate(fields: &str, left: u64) -> Status {
-    let json = format!(
-        r#"{{"identities":[{{"name":"default","tenantId":"contoso.com","clientId":"00000000-0000-0000-0000-000000000001",
-            "entra":{{"cluster":"entra"}},"credential":{{"cluster":"local"}},{fields}}}],
-        "targets":[{{"hosts":["a"],"identity":"default","audience":"https://monitor.azure.com"}}]}}"#
-    );
-    let config = config::read(json.as_bytes()).expect("a configuration");
-    let plugin = config::compile(&config).expect("a configuration");
-    let mut state = with_token().state().clone();
-    let now = at(60.0);
-    state.certificate = Some(SigningCertificate {
-        not_after: Wall(now.wall.0 + left * 1000),
-        used: START.mono,
-    });
-    Status::of(&[(&plugin.slots[0], &state)], &[], &Process::default(), now)
-}
-
-#[test]
-fn the_end_of_a_certificate_is_told_and_thirty_days_before_it_what_to_do() {
-    const DAY: u64 = 86_400;
-    let certificate = r#""type":"clientCertificate""#;
-    for (left, shown, advice) in [
-        (30 * DAY, "in 30 days", None),
-        (
-            30 * DAY - 1,
-            "in 29 days",
-            Some("The certificate ends in 29 days. From then on no token is issued for it. Register"),
-        ),
-        (
-            0,
-            "Certificate ended",
-            Some("The certificate has ended, and Entra accepts it no more. Register"),
-        ),
-    ] {
-        let status = with_certificate(certificate, left);
-        // The token that is there is good.
-        assert_eq!(status.verdict, Verdict::Serving);
-        let told = status.slots[0].certificate.as_ref().expect("a certificate");
-        assert_eq!(told.ends_in_seconds, left);
-        let page = page::render(&status);
-        assert!(page.contains(&told.ends_on) && page.contains(shown), "{page}");
-        assert_eq!(page.contains("the certificate ends soon"), advice.is_some());
-        match (advice, told.advice.as_deref()) {
-            (None, None) => {}
-            (Some(start), Some(told)) => {
-                assert!(told.starts_with(start), "{told}");
-                assert!(told.ends_with(" Look at identities[0].credential."), "{told}");
-                assert!(page.contains(start), "{page}");
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-    // Its state is from a configuration in which it had a certificate.
-    let secret = with_certificate(r#""type":"clientSecret""#, DAY);
-    assert!(secret.slots[0].certificate.is_none());
 }

@@ -6,10 +6,10 @@ use http::{Method, StatusCode, Uri};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::client_assertion::{Assertion, Refusal, Signer};
 use crate::credential::Expiry;
 use crate::served_file::ServedFile;
 use crate::settings::Settings;
-use crate::signer::{Assertion, Refusal, Signer};
 use crate::variables::{AUTHORITY_HOST, CERTIFICATE, CLOUD, TENANT_ID};
 
 /// An answer.

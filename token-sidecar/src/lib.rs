@@ -9,13 +9,14 @@
 //! - [`mod@file`], [`text`]: the files that settings name, and errors about them.
 //! - [`credential`]: a certificate and its private key, from the content of the files.
 //! - [`store`]: which credential is in use while the files change.
-//! - [`signer`], [`served_file`]: the content of the answers.
+//! - [`client_assertion`], [`served_file`]: the content of the answers.
 //! - [`settings`]: all of the above, from the environment.
 //! - [`answer`]: the answer to each request.
 //! - [`listen`], [`sandbox`], [`serve`]: sockets, confinement, HTTP.
 //! - [`run`]: the process from its start to its end.
 
 pub mod answer;
+pub mod client_assertion;
 pub mod credential;
 pub mod file;
 pub mod listen;
@@ -25,7 +26,6 @@ pub mod sandbox;
 pub mod serve;
 pub mod served_file;
 pub mod settings;
-pub mod signer;
 pub mod store;
 pub mod text;
 pub mod variables;

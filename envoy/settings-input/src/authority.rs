@@ -94,6 +94,21 @@ impl Endpoint {
         format!("{}:{}", self.bracketed_host(), self.port)
     }
 
+    /// This endpoint, if it has TLS or is this machine: no other machine is sent a token or a credential in clear.
+    ///
+    /// # Errors
+    /// It is another machine without TLS; `value` is what the setting has.
+    pub fn encrypted(self, value: &str) -> Result<Self, Problem> {
+        if self.scheme == Scheme::Http && !self.host.is_loopback() {
+            return Err(Problem::which(
+                value,
+                "is not encrypted",
+                "Use https://; http:// is for loopback hosts only.",
+            ));
+        }
+        Ok(self)
+    }
+
     fn bracketed_host(&self) -> String {
         match &self.host {
             Host::Ip(address) if address.is_ipv6() => format!("[{address}]"),
@@ -123,7 +138,7 @@ impl Authority {
             // Not shown: what stands before the @ may be a password.
             return Err(Problem::new(
                 "holds user information (an @)",
-                "Give the host only; the token is the only credential that is sent.",
+                "Remove what stands before the @, and the @.",
             ));
         }
         if value
@@ -144,11 +159,22 @@ impl Authority {
                     quoted(value),
                     quoted(&rest[position..])
                 ),
-                "Give the host only; paths and queries come from the client's requests.",
+                "Remove what follows the host and its port.",
             ));
         }
         let (host, port) = split_port(rest, value)?;
         Ok(Self { scheme, host, port })
+    }
+
+    /// The endpoint, with this scheme unless one was written, and the scheme's port unless one was.
+    #[must_use]
+    pub fn endpoint(self, default: Scheme) -> Endpoint {
+        let scheme = self.scheme.unwrap_or(default);
+        Endpoint {
+            scheme,
+            host: self.host,
+            port: self.port.unwrap_or(scheme.default_port()),
+        }
     }
 }
 
@@ -161,7 +187,7 @@ fn split_scheme(value: &str) -> Result<(Option<Scheme>, &str), Problem> {
         "https" => Ok((Some(Scheme::Https), rest)),
         _ => Err(Problem::new(
             format!("is {}, whose scheme is unknown", quoted(value)),
-            "Use https:// or none.",
+            "Use http:// or https://, or leave it out.",
         )),
     }
 }
@@ -200,7 +226,7 @@ fn parse_host(host: &str, value: &str) -> Result<Host, Problem> {
     if name.is_empty() {
         return Err(Problem::new(
             format!("is {}, which names no host", quoted(value)),
-            "Give a host, as abc.eastus-1.metrics.ingest.monitor.azure.com.",
+            "Give a host, as abc.example or abc.example:8443.",
         ));
     }
     // RFC 1123 §2.1 with the underscore that Docker and Windows names have; 253: RFC 1035 §2.3.4.
@@ -338,6 +364,28 @@ mod tests {
         let problem = Authority::parse("https://user:secret@abc.example").unwrap_err();
         assert!(problem.wrong.contains("user information"));
         assert!(!format!("{problem:?}").contains("secret"));
+    }
+
+    #[test]
+    fn only_this_machine_is_reached_in_clear() {
+        let encrypted = |value: &str| {
+            let endpoint = Authority::parse(value).unwrap().endpoint(Scheme::Https);
+            endpoint.encrypted(value)
+        };
+        for (value, url) in [
+            ("abc.example", "https://abc.example"),
+            ("https://abc.example:8443", "https://abc.example:8443"),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("http://localhost", "http://localhost"),
+            ("http://[::1]", "http://[::1]"),
+        ] {
+            assert_eq!(encrypted(value).map(|it| it.url()), Ok(url.to_owned()));
+        }
+        for value in ["http://abc.example", "http://192.0.2.1"] {
+            let problem = encrypted(value).unwrap_err();
+            let expected = format!("is \"{value}\", which is not encrypted. Use https://");
+            assert!(problem.to_string().starts_with(&expected), "{problem}");
+        }
     }
 
     #[test]

@@ -7,19 +7,16 @@
 use serde_json::{Value, json};
 
 use super::typed;
-use crate::settings::Settings;
-use crate::settings::headers::variables_of;
 use crate::settings::target::Target;
 
 /// The filter that sets a target's headers; `None` if there are none.
-pub(super) fn filter(target: &Target, settings: &Settings) -> Option<Value> {
+pub(super) fn filter(target: &Target) -> Option<Value> {
     if target.override_headers.is_empty() {
         return None;
     }
-    let headers: Vec<_> = variables_of(target, settings).collect();
-    let headers = headers.iter();
-    Some(setting(headers.map(|(variable, header)| {
-        (header.name.as_str(), variable.as_str())
+    let headers = target.override_headers.iter();
+    Some(setting(headers.map(|header| {
+        (header.name.as_str(), header.variable.as_str())
     })))
 }
 

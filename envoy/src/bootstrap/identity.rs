@@ -11,8 +11,8 @@ use super::parsed;
 use super::{credential_files, identity_clusters};
 use crate::settings::Settings;
 use crate::settings::identity::{
-    Application, CredentialFile, Identity, MetadataService, NamedIdentity, PathService, Service,
-    TokenService,
+    APP_SERVICE, Application, CredentialFile, ENTRA, IMDS, Identity, MetadataService,
+    NamedIdentity, PathService, Service, TSIAM, TokenService,
 };
 
 /// The `n`th identity of the settings.
@@ -101,7 +101,7 @@ impl Writer<'_> {
         match service {
             MetadataService::Imds(imds) => Platform::Imds(self.imds(&imds.0)),
             MetadataService::AppService { service, .. } => Platform::AppService(AppService {
-                cluster: self.cluster(TokenService::AppService(&service.service)),
+                cluster: self.cluster(TokenService::At(&APP_SERVICE, &service.service)),
                 authority: service.service.authority.clone(),
                 path: service.path.clone(),
                 header: self.served(CredentialFile::IdentityHeader),
@@ -115,7 +115,7 @@ impl Writer<'_> {
             tenant_id: application.tenant.clone(),
             client_id: application.client_id.clone(),
             entra: Entra {
-                cluster: self.cluster(TokenService::Entra(entra)),
+                cluster: self.cluster(TokenService::At(&ENTRA, entra)),
                 authority: entra.authority.clone(),
                 forward_proxy: forward_proxy(entra, self.settings),
             },
@@ -138,14 +138,14 @@ impl Writer<'_> {
 
     fn imds(&self, service: &Service) -> Imds {
         Imds {
-            cluster: self.cluster(TokenService::Imds(service)),
+            cluster: self.cluster(TokenService::At(&IMDS, service)),
             authority: service.authority.clone(),
         }
     }
 
     fn tsiam(&self, service: &PathService) -> Tsiam {
         Tsiam {
-            cluster: self.cluster(TokenService::Tsiam(&service.service)),
+            cluster: self.cluster(TokenService::At(&TSIAM, &service.service)),
             authority: service.service.authority.clone(),
             path: service.path.clone(),
             forward_proxy: forward_proxy(&service.service, self.settings),

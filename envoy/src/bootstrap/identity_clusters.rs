@@ -11,23 +11,13 @@ use super::{credential_files, numbered, with};
 use crate::settings::Settings;
 use crate::settings::identity::{Application, Certificate, Identity, Service, TokenService};
 
-fn kind(service: TokenService<'_>) -> &'static str {
-    match service {
-        TokenService::Imds(_) => "imds",
-        TokenService::AppService(_) => "app-service",
-        TokenService::Entra(_) => "entra",
-        TokenService::Tsiam(_) => "tsiam",
-        TokenService::OwnSidecar(..) | TokenService::Sidecar(_) => "token-sidecar",
-    }
-}
-
 /// The name of a service's cluster, which is also in the filter's configuration.
 pub(super) fn name(service: TokenService<'_>, settings: &Settings) -> String {
     let of_its_kind = all(settings)
         .into_iter()
-        .filter(|other| kind(*other) == kind(service));
+        .filter(|other| other.cluster() == service.cluster());
     let before = of_its_kind.take_while(|other| *other != service).count();
-    numbered(kind(service), before)
+    numbered(service.cluster(), before)
 }
 
 /// The services of all identities, each once.
@@ -103,12 +93,10 @@ pub(super) fn clusters(settings: &Settings, run_dir: &Path) -> Vec<Value> {
     let cluster = |token_service: TokenService<'_>| {
         let name = name(token_service, settings);
         match token_service {
-            TokenService::Imds(service) | TokenService::AppService(service) => {
-                local_service(&name, service, settings)
-            }
-            TokenService::Entra(service) | TokenService::Tsiam(service) => {
+            TokenService::At(kind, service) if kind.is_remote => {
                 remote(&name, &service.endpoint, settings)
             }
+            TokenService::At(_, service) => local_service(&name, service, settings),
             TokenService::Sidecar(socket) => token_sidecar(&name, socket),
             TokenService::OwnSidecar(..) => {
                 let socket = own_socket(sidecars_before, run_dir);

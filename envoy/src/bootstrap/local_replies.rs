@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{http, status, status_from, typed, with};
 use crate::settings::Settings;
-use crate::settings::target::Routing;
+use crate::settings::listener::Routing;
 
 /// Seconds until a client may retry: the time of a few connection attempts.
 const RETRY_AFTER: &str = "5";
@@ -57,8 +57,7 @@ const UNKNOWN_HOST: &str = "this port leads to the target that the request's Hos
 /// which of several targets was meant. The proxy's address is not shown to clients.
 fn connection_reason(routing: &Routing, settings: &Settings) -> String {
     let reason = "no connection to the target (%UPSTREAM_TRANSPORT_FAILURE_REASON%)";
-    let targets = routing.targets().iter();
-    let mut targets = targets.filter_map(|index| settings.targets.get(*index));
+    let mut targets = settings.targets_of(routing);
     if targets.any(|target| settings.proxy_to(&target.endpoint).is_some()) {
         format!("{reason}; the way leads through a forward proxy, whose answers are in the log")
     } else {

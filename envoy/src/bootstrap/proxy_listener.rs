@@ -11,7 +11,8 @@ use super::{
     telemetry, typed, with,
 };
 use crate::settings::Settings;
-use crate::settings::target::{Listener, Routing, Target, hosts};
+use crate::settings::listener::{Listener, Routing};
+use crate::settings::target::{Target, hosts};
 
 /// Preserves a client's X-Forwarded-Proto, which Envoy overwrites while it handles the request.
 const CLIENT_PROTO: &str = "x-envoy-client-forwarded-proto";
@@ -37,12 +38,7 @@ pub(super) fn listeners(settings: &Settings) -> Vec<Value> {
 }
 
 fn listener(of: &Listener, name: &str, settings: &Settings) -> Value {
-    let targets: Vec<&Target> = of
-        .routing
-        .targets()
-        .iter()
-        .filter_map(|index| settings.targets.get(*index))
-        .collect();
+    let targets: Vec<&Target> = settings.targets_of(&of.routing).collect();
     let health = health_routes(settings);
     let (virtual_hosts, without_host) = match of.routing {
         Routing::Always(_) => {

@@ -70,7 +70,7 @@ fn protocols(target: &Target, settings: &Settings) -> Value {
         Scheme::Http => json!({ "explicit_http_config": { "http_protocol_options": http1 } }),
     };
     let mut filters = vec![plugin::authorize(target, settings)];
-    filters.extend(header_overrides::filter(target, settings));
+    filters.extend(header_overrides::filter(target));
     filters.push(typed(
         "envoy.filters.http.upstream_codec",
         "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec",

@@ -274,8 +274,8 @@ fn assert_same_bootstrap(pairs: &[(&str, &str)]) -> String {
     let path = directory.path().join("config.yaml").display().to_string();
     fs::write(&path, &text).unwrap();
 
-    let values: Vec<(String, String)> = headers::variables(&of_environment)
-        .map(|(variable, header)| (variable, header.value.clone()))
+    let values: Vec<(String, String)> = headers::all(&of_environment)
+        .map(|header| (header.variable.clone(), header.value.clone()))
         .collect();
     let mut beside: Vec<(&str, &str)> = pairs
         .iter()

@@ -59,7 +59,7 @@ impl Claims {
         let moment = Timestamp::from_second(seconds as i64).ok()?;
         let end = Wall((seconds.max(0.0) * 1000.0) as u64);
         let left = match end.since(now) {
-            Duration::ZERO => format!("over since {}", duration(now.since(end))),
+            Duration::ZERO => format!("expired {} ago", duration(now.since(end))),
             left => format!("in {}", duration(left)),
         };
         let moment = moment.strftime("%Y-%m-%d %H:%M:%S UTC");
@@ -141,7 +141,7 @@ mod tests {
         );
         assert_eq!(
             of(json!(at), (at + 90) * 1000),
-            Some(format!("{end}, over since 1m 30s"))
+            Some(format!("{end}, expired 1m 30s ago"))
         );
         assert_eq!(of(json!("soon"), 0), None);
         assert_eq!(of(json!(1e300), 0), None);

@@ -171,7 +171,7 @@ fn print(results: &[(Report, Result<(), Verdict>)]) -> Result<u8, u8> {
         .collect::<Vec<_>>()
         .join("\n");
     if results.iter().any(|(_, result)| result.is_ok()) {
-        text.push_str("\nClaims are read here, not verified.\n");
+        text.push_str("\nThe claims are shown without verification.\n");
     }
     io::stdout().write_all(text.as_bytes()).map_err(|error| {
         say(&format!("cannot write to standard output: {error}"));

@@ -81,12 +81,12 @@ struct Cause {
 static CAUSES: &[Cause] = &[
     Cause {
         mark: "ssl.fail_verify",
-        meaning: "its certificate is not one that is trusted here for that name",
+        meaning: "its certificate is not trusted for this name",
         setting: Some(Setting::TrustStore),
     },
     Cause {
         mark: "TLS_error",
-        meaning: "it does not speak TLS as is wanted here",
+        meaning: "the TLS handshake failed: it speaks no TLS, or no version that is accepted here",
         setting: None,
     },
     Cause {
@@ -96,12 +96,12 @@ static CAUSES: &[Cause] = &[
     },
     Cause {
         mark: "no_healthy_upstream",
-        meaning: "DNS knows no address for its name",
+        meaning: "its name has no address in DNS",
         setting: None,
     },
     Cause {
         mark: "response_timeout",
-        meaning: "there is a connection, and no answer comes on it",
+        meaning: "the connection was established, but no response came",
         setting: None,
     },
 ];
@@ -109,7 +109,7 @@ static CAUSES: &[Cause] = &[
 /// A TLS error behind a forward proxy: a proxy that refuses the tunnel closes the connection.
 static TUNNEL: Cause = Cause {
     mark: "TLS_error",
-    meaning: "the proxy refused or broke the tunnel; what it answered is the `failure` on standard error",
+    meaning: "the proxy refused or closed the tunnel; its response is the `failure` on standard error",
     setting: None,
 };
 
@@ -128,7 +128,7 @@ pub(super) struct Remedy {
 pub(super) fn remedy(
     failure: &Failure,
     terms: &Terms,
-    responder: Responder,
+    responder: Responder<'_>,
     reason: Option<&str>,
     via_proxy: bool,
 ) -> Remedy {
@@ -143,7 +143,7 @@ pub(super) fn remedy(
     Remedy {
         cause: cause.map(|cause| cause.meaning),
         settings,
-        commands: failure.code.commands(responder == Responder::AppService),
+        commands: failure.code.commands(responder.is_app_service()),
     }
 }
 
@@ -160,7 +160,7 @@ mod tests {
     fn a_connection_that_a_forward_proxy_closes_is_attributed_to_the_proxy() {
         let reason = "upstream_reset…TLS_error:|…Connection_reset_by_peer";
         let meaning = |via_proxy| cause(reason, via_proxy).map(|cause| cause.meaning);
-        assert!(meaning(false).is_some_and(|it| it.contains("speak TLS")));
+        assert!(meaning(false).is_some_and(|it| it.contains("TLS handshake")));
         assert!(meaning(true).is_some_and(|it| it.contains("tunnel")));
     }
 }

@@ -61,7 +61,7 @@ impl Report {
             Some(claims) => report.claims(slot, &claims, now),
             None => {
                 let left = duration(acquired.token.until_expiry(now));
-                report.row("token", format!("no JWT, {} bytes", secret.len()));
+                report.row("token", format!("opaque, {} bytes", secret.len()));
                 report.row("ends", format!("in {left}"));
             }
         }
@@ -69,7 +69,7 @@ impl Report {
             let by = duration(by);
             report.row(
                 "clock",
-                format!("this machine's and the endpoint's differ by {by}; set the clock"),
+                format!("this machine's clock and the endpoint's differ by {by}; set the clock"),
             );
         }
         report
@@ -80,7 +80,7 @@ impl Report {
         for (name, value) in claims.shown() {
             let is_other_audience = name == "aud" && claims.text(name) != Some(audience.resource());
             let remark = if is_other_audience {
-                " (another than was asked for: see that the target takes it)"
+                " (not the requested audience; check that the target accepts it)"
             } else {
                 ""
             };
@@ -92,7 +92,7 @@ impl Report {
             (None, Some(role)) => {
                 self.row(
                     "roles",
-                    "none; those of Azure stand in no token, and the target answers 403 without:",
+                    "none; Azure role assignments are not in tokens. Without one, the target answers 403:",
                 );
                 // Nobody has verified the token.
                 let id = claims.text("oid").filter(|id| id.parse::<Uuid>().is_ok());
@@ -112,10 +112,12 @@ impl Report {
             reason,
         } = failed;
         let result = match Verdict::of(failure) {
-            Verdict::Unreachable if remedies::has_response(failure) => "no token: no answer of use",
-            Verdict::Unreachable => "no token: not reached",
+            Verdict::Unreachable if remedies::has_response(failure) => {
+                "no token: the response is unusable"
+            }
+            Verdict::Unreachable => "no token: the endpoint cannot be reached",
             Verdict::Refused => "no token: refused",
-            Verdict::Misconfigured => "no token: something here is wrong",
+            Verdict::Misconfigured => "no token: the local credential is unusable",
         };
         let mut report = Self::new(slot, result);
         let plan = &slot.spec.plan;

@@ -6,10 +6,9 @@ use entra_token_core::identity::{ManagedIdentity, MetadataService, Plan, Proof, 
 
 /// Where a token or its credential comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Responder {
-    Imds,
-    AppService,
-    Tsiam,
+pub(super) enum Responder<'a> {
+    /// A service that issues the tokens of managed identities.
+    Service(&'a MetadataService),
     Entra,
     /// The file with the secret.
     SecretFile,
@@ -21,40 +20,30 @@ pub(super) enum Responder {
     IdentityHeader,
 }
 
-impl Responder {
+impl<'a> Responder<'a> {
     /// What answers at this endpoint, for a plan of an identity of this type.
-    pub(super) fn of(plan: &Plan, kind: IdentityType, endpoint: &Endpoint) -> Self {
+    pub(super) fn of(plan: &'a Plan, kind: IdentityType, endpoint: &Endpoint) -> Self {
         match &plan.source {
             Source::Managed(MetadataService::AppService { key, .. })
                 if key.endpoint == *endpoint =>
             {
                 Self::IdentityHeader
             }
-            Source::Managed(service) => Self::of_service(service),
+            Source::Managed(service) => Self::Service(service),
             Source::Entra(exchange) if exchange.endpoint == *endpoint => Self::Entra,
             Source::Entra(exchange) => match &exchange.proof {
                 Proof::Secret(_) => Self::SecretFile,
-                Proof::Assertion(_) if kind == IdentityType::ClientCertificate => Self::Sidecar,
+                Proof::Assertion(_) if kind.has_certificate() => Self::Sidecar,
                 Proof::Assertion(_) => Self::TokenFile,
-                Proof::ManagedIdentity(service, _) => Self::of_service(service),
+                Proof::ManagedIdentity(service, _) => Self::Service(service),
             },
-        }
-    }
-
-    fn of_service(service: &MetadataService) -> Self {
-        match service {
-            MetadataService::Imds { .. } => Self::Imds,
-            MetadataService::AppService { .. } => Self::AppService,
-            MetadataService::Tsiam { .. } => Self::Tsiam,
         }
     }
 
     /// The name in messages.
     pub(super) fn name(self) -> &'static str {
         match self {
-            Self::Imds => "the instance metadata service",
-            Self::AppService => "the identity endpoint",
-            Self::Tsiam => "tsiam",
+            Self::Service(service) => service.name(),
             Self::Entra => "Entra",
             Self::SecretFile => "the file with the secret",
             Self::TokenFile => "the file with the federated token",
@@ -65,10 +54,12 @@ impl Responder {
 
     /// Whether the endpoint's authority is the address of a service.
     pub(super) fn has_address(self) -> bool {
-        matches!(
-            self,
-            Self::Imds | Self::AppService | Self::Tsiam | Self::Entra
-        )
+        matches!(self, Self::Service(_) | Self::Entra)
+    }
+
+    /// Whether this is the service of App Service, Functions and Container Apps.
+    pub(super) fn is_app_service(self) -> bool {
+        matches!(self, Self::Service(MetadataService::AppService { .. }))
     }
 }
 
@@ -79,21 +70,22 @@ pub(super) fn principal(plan: &Plan) -> (String, Option<&str>) {
             let (id, tenant) = (exchange.client_id.as_str(), exchange.tenant.as_str());
             (format!("application {id} of tenant {tenant}"), Some(id))
         }
-        Source::Managed(
-            MetadataService::Imds { identity, .. } | MetadataService::AppService { identity, .. },
-        ) => match identity {
-            ManagedIdentity::SystemAssigned => ("the system-assigned identity".to_owned(), None),
-            ManagedIdentity::ClientId(id) => (
+        Source::Managed(service) => match service.identity() {
+            None => (
+                format!("the identity that {} has for this machine", service.name()),
+                None,
+            ),
+            Some(ManagedIdentity::SystemAssigned) => {
+                ("the system-assigned identity".to_owned(), None)
+            }
+            Some(ManagedIdentity::ClientId(id)) => (
                 format!("the managed identity with client id {id}"),
                 Some(id),
             ),
-            ManagedIdentity::ObjectId(id) => {
+            Some(ManagedIdentity::ObjectId(id)) => {
                 (format!("the managed identity with object id {id}"), None)
             }
-            ManagedIdentity::ResourceId(id) => (format!("the managed identity {id}"), None),
+            Some(ManagedIdentity::ResourceId(id)) => (format!("the managed identity {id}"), None),
         },
-        Source::Managed(MetadataService::Tsiam { .. }) => {
-            ("whom tsiam takes this machine for".to_owned(), None)
-        }
     }
 }

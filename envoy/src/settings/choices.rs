@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use entra_auth_settings_input::choices::unknown;
 use entra_auth_settings_input::{Problem, quoted};
 use entra_token_core::config::{AuthErrorsRetryable, Percent, TokenRequestTimeout};
 
@@ -75,27 +76,6 @@ pub fn auth_errors_retryable(value: &str) -> Result<AuthErrorsRetryable, Problem
     }
 }
 
-/// Reads a variable that is `on` or `off`.
-pub fn on_or_off(value: &str) -> Result<bool, Problem> {
-    match value.to_ascii_lowercase().as_str() {
-        "on" => Ok(true),
-        "off" => Ok(false),
-        _ => Err(unknown(value, &["on", "off"])),
-    }
-}
-
-/// How assertions are signed unless a variable says otherwise (RFC 7518 §3.5).
-pub const PS256: &str = "PS256";
-
-/// Reads `AAD_CLIENT_ASSERTION_ALGORITHM`.
-pub fn assertion_algorithm(value: &str) -> Result<&'static str, Problem> {
-    const ALGORITHMS: [&str; 2] = [PS256, "RS256"];
-    ALGORITHMS
-        .into_iter()
-        .find(|known| known.eq_ignore_ascii_case(value))
-        .ok_or_else(|| unknown(value, &ALGORITHMS))
-}
-
 /// Reads a port.
 pub fn port(value: &str) -> Result<u16, Problem> {
     number(value, 1..=u16::MAX)
@@ -134,14 +114,6 @@ pub fn token_request_timeout(value: &str) -> Result<TokenRequestTimeout, Problem
     format!("{value}{unit}")
         .parse()
         .map_err(|why: String| Problem::of_value(value, &why))
-}
-
-/// A word that is none of those that are known.
-pub(super) fn unknown(value: &str, known: &[&str]) -> Problem {
-    Problem::new(
-        format!("is {}, which is unknown", quoted(value)),
-        format!("Use one of {}.", known.join(", ")),
-    )
 }
 
 #[cfg(test)]
@@ -203,13 +175,6 @@ mod tests {
         for offer in offers {
             assert!(parse(offer).is_ok(), "{offer}: {help}");
         }
-    }
-
-    #[test]
-    fn switches_are_on_or_off() {
-        assert_eq!(on_or_off("on"), Ok(true));
-        assert_eq!(on_or_off("Off"), Ok(false));
-        assert!(on_or_off("yes").is_err());
     }
 
     #[test]

@@ -26,14 +26,15 @@ impl Settings {
             ));
         }
         for (n, named) in self.identities.iter().enumerate() {
-            let services = named.identity.services().into_iter();
-            let services = services.filter_map(TokenService::endpoint);
-            endpoints.extend(services.map(|(variable, field, endpoint)| {
-                (
-                    place(variable, format!("identities[{n}].{field}")),
-                    endpoint,
-                )
-            }));
+            for service in named.identity.services() {
+                if let TokenService::At(kind, service) = service {
+                    let place = match kind.field {
+                        Some(field) => place(kind.variable, format!("identities[{n}].{field}")),
+                        None => Place::Variable(kind.variable),
+                    };
+                    endpoints.push((place, &service.endpoint));
+                }
+            }
         }
         let proxy = self.forward_proxy.iter();
         endpoints.extend(proxy.map(|it| ("HTTPS_PROXY".into(), &it.endpoint)));

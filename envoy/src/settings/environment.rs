@@ -9,7 +9,8 @@ use entra_token_core::host::HostPattern;
 use super::clouds::{self, CloudHint};
 use super::headers::HeaderOverride;
 use super::identity::{Identity, NamedIdentity};
-use super::target::{Listener, Routing, Target, TargetName};
+use super::listener::{Listener, Routing, TargetRef};
+use super::target::{Target, TargetName};
 use super::terms::Terms;
 use super::{
     DEFAULT_LISTENING_PORT, ListeningAddress, PartialTopology, Reader, Topology, addressed_to,
@@ -92,7 +93,10 @@ impl Reader<'_> {
                 address,
                 place: LISTENING_PORT.into(),
                 address_place: LISTENING_ADDRESS.into(),
-                routing: Routing::Always(0),
+                routing: Routing::Always(TargetRef {
+                    name: TargetName::only(),
+                    index: 0,
+                }),
             }],
             refresh_before_expiry: refresh?,
             terms: Terms::new(self.variables, None),

@@ -1,14 +1,18 @@
-//! `OVERRIDE_REQUEST_HEADERS`: request headers that are set on every request to the target. Their
+//! `OVERRIDE_REQUEST_HEADERS`, and `requestHeaders` of a target in the file: request headers that are set on every request to the target. Their
 //! values may be secrets: they are never shown, and reach Envoy by its environment, so that they
 //! stand neither in the bootstrap nor in a log.
 
-use entra_auth_settings_input::{Problem, quoted};
-use entra_token_core::config::unambiguous;
-use http::{HeaderName, HeaderValue};
+use deserr::{
+    DeserializeError, Deserr, ErrorKind, IntoValue, Map, ValueKind, ValuePointerRef,
+    take_cf_content,
+};
+use entra_auth_settings_input::{Problem, Variables, quoted};
+use entra_token_core::config::{ConfigErrors, unambiguous};
+use http::HeaderName;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::Settings;
-use super::target::Target;
 use super::variables::HEADER;
 
 /// A header to set.
@@ -18,6 +22,8 @@ pub struct HeaderOverride {
     pub name: HeaderName,
     /// Its value.
     pub value: String,
+    /// The variable by which Envoy gets the value.
+    pub variable: String,
 }
 
 impl std::fmt::Debug for HeaderOverride {
@@ -26,26 +32,107 @@ impl std::fmt::Debug for HeaderOverride {
     }
 }
 
-/// The headers of all targets, each with the variable by which Envoy gets its value.
-pub fn variables(settings: &Settings) -> impl Iterator<Item = (String, &HeaderOverride)> {
-    settings
-        .targets
-        .iter()
-        .flat_map(|target| &target.override_headers)
-        .enumerate()
-        .map(|(index, header)| (format!("{HEADER}{index}"), header))
+/// The headers of all targets.
+pub fn all(settings: &Settings) -> impl Iterator<Item = &HeaderOverride> {
+    let targets = settings.targets.iter();
+    targets.flat_map(|target| &target.override_headers)
 }
 
-/// The same of one target.
-pub fn variables_of<'a>(
-    target: &Target,
-    settings: &'a Settings,
-) -> impl Iterator<Item = (String, &'a HeaderOverride)> {
-    let before = settings.targets.iter().take_while(|other| *other != target);
-    let before = before.map(|other| other.override_headers.len()).sum();
-    variables(settings)
-        .skip(before)
-        .take(target.override_headers.len())
+/// The headers of a target in the file, each with its name; a mistake in one hides no other.
+#[derive(Default)]
+pub(super) struct GivenHeaders(pub(super) Vec<(String, Result<HeaderValue, ConfigErrors>)>);
+
+impl Deserr<ConfigErrors> for GivenHeaders {
+    fn deserialize_from_value<V: IntoValue>(
+        value: deserr::Value<V>,
+        location: ValuePointerRef,
+    ) -> Result<Self, ConfigErrors> {
+        let deserr::Value::Map(map) = value else {
+            let accepted = &[ValueKind::Map];
+            let error = ErrorKind::IncorrectValueKind {
+                actual: value,
+                accepted,
+            };
+            return Err(take_cf_content(ConfigErrors::error(None, error, location)));
+        };
+        let read = |(name, value): (String, V)| {
+            let location = location.push_key(&name);
+            let value = HeaderValue::deserialize_from_value(value.into_value(), location);
+            (name, value)
+        };
+        Ok(Self(map.into_iter().map(read).collect()))
+    }
+}
+
+/// The value of a header: text, or a variable of the environment that has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(untagged)]
+pub enum HeaderValue {
+    /// The value itself.
+    Text(String),
+    /// Where it is, for a value that is secret.
+    From(Variable),
+}
+
+/// A variable of the environment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[deserr(rename_all = camelCase, deny_unknown_fields)]
+pub struct Variable {
+    /// Its name.
+    pub from_environment: String,
+}
+
+impl<E: DeserializeError> Deserr<E> for HeaderValue {
+    fn deserialize_from_value<V: IntoValue>(
+        value: deserr::Value<V>,
+        location: ValuePointerRef,
+    ) -> Result<Self, E> {
+        match value {
+            deserr::Value::Map(_) => {
+                Variable::deserialize_from_value(value, location).map(Self::From)
+            }
+            deserr::Value::String(text) => Ok(Self::Text(text)),
+            // It may be a secret, and is not shown.
+            _ => {
+                let msg =
+                    "is neither text nor `fromEnvironment` with the name of a variable".into();
+                let error = ErrorKind::Unexpected { msg };
+                Err(take_cf_content(E::error::<V>(None, error, location)))
+            }
+        }
+    }
+}
+
+impl HeaderValue {
+    /// The value itself.
+    pub(super) fn in_environment(self, variables: &Variables) -> Result<Value, Problem> {
+        match self {
+            Self::Text(text) => Ok(text.into()),
+            Self::From(Variable { from_environment }) => {
+                let value = variables.value(&from_environment);
+                value
+                    .map(Value::from)
+                    .ok_or_else(|| unset(&from_environment))
+            }
+        }
+    }
+}
+
+fn unset(variable: &str) -> Problem {
+    // Text that does not look like the name of a variable may be the secret value itself.
+    let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    let shown = if variable.chars().all(is_name) {
+        variable
+    } else {
+        "a variable whose name is not written in capitals"
+    };
+    Problem::new(
+        format!("is to come from {shown}, which is not set"),
+        "Name a variable that is set in the environment, or give the value as text.",
+    )
 }
 
 /// What a proxy decides by itself for every message: how it is framed, and what concerns one connection
@@ -99,7 +186,7 @@ pub fn parse(value: &str) -> Result<Vec<HeaderOverride>, Vec<Problem>> {
     let mut headers: Vec<HeaderOverride> = Vec::with_capacity(members.len());
     let mut problems = Vec::new();
     for (name, value) in &members {
-        match header(name, value) {
+        match header(name, value, headers.len()) {
             Ok(header) if headers.iter().any(|other| other.name == header.name) => {
                 problems.push(twice(name));
             }
@@ -128,8 +215,8 @@ pub(super) fn beginning(name: &str) -> &str {
     end.map_or(name, |end| &name[..end])
 }
 
-/// Reads one header.
-pub(super) fn header(name: &str, value: &Value) -> Result<HeaderOverride, Problem> {
+/// Reads one header, before which there are `before` others.
+pub(super) fn header(name: &str, value: &Value, before: usize) -> Result<HeaderOverride, Problem> {
     let Ok(header_name) = HeaderName::from_bytes(name.as_bytes()) else {
         return Err(Problem::new(
             format!("names {}, which is no header", quoted(beginning(name))),
@@ -147,6 +234,7 @@ pub(super) fn header(name: &str, value: &Value) -> Result<HeaderOverride, Proble
     Ok(HeaderOverride {
         name: header_name,
         value: value.clone(),
+        variable: format!("{HEADER}{before}"),
     })
 }
 
@@ -167,7 +255,7 @@ pub(super) fn check_name(name: &HeaderName, refused: &[(&str, &str)]) -> Result<
 
 /// Checks that a header can have this value for Envoy: no control characters, and no white space to trim.
 pub(super) fn check_value(name: &HeaderName, value: &str) -> Result<(), Problem> {
-    match HeaderValue::from_str(value) {
+    match http::HeaderValue::from_str(value) {
         Ok(_) if value.is_ascii() && value.trim() == value => Ok(()),
         _ => Err(Problem::new(
             format!("gives {name} a value that no header can have"),

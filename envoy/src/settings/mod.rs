@@ -14,6 +14,7 @@ pub mod files;
 pub mod forward_proxy;
 pub mod headers;
 pub mod identity;
+pub mod listener;
 mod percent;
 pub mod quantity;
 pub mod target;
@@ -30,7 +31,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use entra_auth_settings_input::{ConfigError, Endpoint, Place, Problem, Variables};
+use entra_auth_settings_input::choices::on_or_off;
+use entra_auth_settings_input::{ConfigError, Endpoint, Place, Problem, Scheme, Variables};
 use entra_token_core::Secret;
 use entra_token_core::config::{Percent, TokenRequestTimeout};
 
@@ -39,7 +41,8 @@ pub use address::ListeningAddress;
 use choices::{AccessLog, LogLevel};
 use forward_proxy::ForwardProxy;
 use identity::NamedIdentity;
-use target::{Listener, Target};
+use listener::{Listener, Routing};
+use target::Target;
 use telemetry::Telemetry;
 use terms::Terms;
 use trust_store::TrustStore;
@@ -96,6 +99,12 @@ impl Settings {
     pub fn proxy_to(&self, endpoint: &Endpoint) -> Option<&ForwardProxy> {
         let proxy = self.forward_proxy.as_ref();
         proxy.filter(|proxy| proxy.leads_to(endpoint))
+    }
+
+    /// The targets that are reached by this routing.
+    pub fn targets_of(&self, routing: &Routing) -> impl Iterator<Item = &Target> {
+        let targets = routing.targets().iter();
+        targets.filter_map(|target| self.targets.get(target.index))
     }
 
     /// What the socket of a port is bound to.
@@ -202,6 +211,18 @@ struct Topology {
     terms: Terms,
 }
 
+impl Topology {
+    /// Whether a target or a token endpoint has TLS, so that a trust store is needed.
+    fn is_by_tls(&self) -> bool {
+        let mut targets = self.targets.iter();
+        targets.any(|target| target.endpoint.scheme == Scheme::Https)
+            || self
+                .identities
+                .iter()
+                .any(|named| named.identity.needs_trust_store())
+    }
+}
+
 /// What is known of the topology although the settings may have mistakes.
 #[derive(Default)]
 struct PartialTopology {
@@ -233,7 +254,7 @@ impl Reader<'_> {
         );
         let status_port = self.status_port(status_address, &partial.ports);
         let forward_proxy = self.forward_proxy();
-        let proxy_health_paths = self.or("PROXY_HEALTH_PATHS", true, choices::on_or_off);
+        let proxy_health_paths = self.or("PROXY_HEALTH_PATHS", true, on_or_off);
         let default_concurrency = machine
             .limits
             .cpus

@@ -8,7 +8,7 @@ use entra_auth_settings_input::{Problem, Variables, quoted};
 use entra_token_core::config::{Setting, SettingName};
 use serde_json::Value;
 
-use super::identity::{CredentialFile, Identity, Selector, TokenService};
+use super::identity::{CredentialFile, ENTRA, Identity, Selector, TokenService};
 
 /// Says who has written the settings of the launcher, where that is a program whose own settings
 /// people know: `helm` is the chart of this repository.
@@ -136,13 +136,6 @@ const WAY: [Row; 3] = [
     (Setting::TrustStore, None, &["SSL_CERT_FILE"]),
 ];
 
-const IMDS: Row = (
-    Setting::MetadataService,
-    Some("imds"),
-    &["AZURE_POD_IDENTITY_AUTHORITY_HOST"],
-);
-const TSIAM: Row = (Setting::MetadataService, Some("tsiam"), &["TSIAM_ENDPOINT"]);
-
 const KEY: Row = (Setting::Credential, None, &["IDENTITY_HEADER"]);
 const SECRET: Row = (
     Setting::Credential,
@@ -188,12 +181,12 @@ fn rows(identity: &Identity) -> Vec<Row> {
     let mut rows: Vec<Row> = vec![(Setting::IdentityType, Some("type"), &["IDENTITY_TYPE"])];
     for service in identity.services() {
         match service {
-            TokenService::Entra(_) => rows.extend(APPLICATION),
-            TokenService::Imds(_) => rows.push(IMDS),
-            TokenService::AppService(_) => {
-                rows.push((Setting::MetadataService, None, &["IDENTITY_ENDPOINT"]));
-            }
-            TokenService::Tsiam(_) => rows.push(TSIAM),
+            TokenService::At(kind, _) if *kind == ENTRA => rows.extend(APPLICATION),
+            TokenService::At(kind, _) => rows.push((
+                Setting::MetadataService,
+                kind.field,
+                std::slice::from_ref(&kind.variable),
+            )),
             TokenService::OwnSidecar(..) => rows.push(CERTIFICATE),
             TokenService::Sidecar(_) => rows.push(SOCKET),
         }

@@ -1,68 +1,78 @@
 //! Field values that are text or numbers. Each is parsed by the function that parses the corresponding
 //! environment variable.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use deserr::{
     DeserializeError, Deserr, ErrorKind, IntoValue, Value, ValuePointerRef, take_cf_content,
 };
+use entra_auth_settings_input::choices::AssertionAlgorithm;
 use entra_auth_settings_input::{Endpoint, Problem};
 use entra_token_core::cloud::Cloud;
 use entra_token_core::identity::CredentialKind;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
-use super::identity::{PathService, Service, entra_at, parse_imds, parse_tsiam};
-use super::target::TargetName;
 use super::{ListeningAddress, addressed_to, choices, credential_file, target_host};
 
 /// Makes types of values that have been read, with how one is read, how it is written, and its
 /// JSON Schema.
 macro_rules! values {
-    ($($(#[$doc:meta])* $name:ident($inner:ty): $read:expr, $show:expr, $schema:tt;)+) => {$(
-        $(#[$doc])*
+    ($($(#[$attribute:meta])* $name:ident($inner:ty): $read:expr, $show:expr, $schema:tt;)+) => {$(
+        $(#[$attribute])*
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub struct $name(pub $inner);
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl ::std::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 let show: fn(&$inner) -> String = $show;
                 f.write_str(&show(&self.0))
             }
         }
 
-        impl<E: DeserializeError> Deserr<E> for $name {
-            fn deserialize_from_value<V: IntoValue>(
-                value: Value<V>,
-                location: ValuePointerRef,
+        impl<E: ::deserr::DeserializeError> ::deserr::Deserr<E> for $name {
+            fn deserialize_from_value<V: ::deserr::IntoValue>(
+                value: ::deserr::Value<V>,
+                location: ::deserr::ValuePointerRef,
             ) -> Result<Self, E> {
-                let text = String::deserialize_from_value(value, location)?;
-                let read: fn(&str) -> Result<$inner, Problem> = $read;
-                read(&text).map(Self).map_err(|problem| wrong::<E, V>(&problem, location))
+                type Read = fn(&str) -> Result<$inner, ::entra_auth_settings_input::Problem>;
+                let read: Read = $read;
+                $crate::settings::values::read(value, location, read).map(Self)
             }
         }
 
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        impl ::serde::Serialize for $name {
+            fn serialize<S: ::serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
             }
         }
 
         #[cfg(test)]
-        impl schemars::JsonSchema for $name {
+        impl ::schemars::JsonSchema for $name {
             fn inline_schema() -> bool {
                 true
             }
 
-            fn schema_name() -> std::borrow::Cow<'static, str> {
+            fn schema_name() -> ::std::borrow::Cow<'static, str> {
                 stringify!($name).into()
             }
 
-            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!($schema)
+            fn json_schema(_: &mut ::schemars::SchemaGenerator) -> ::schemars::Schema {
+                ::schemars::json_schema!($schema)
             }
         }
     )+};
+}
+/// For values that are defined beside the function that parses them.
+pub(super) use values;
+
+/// Reads text by a function for a variable.
+pub(super) fn read<T, E: DeserializeError, V: IntoValue>(
+    value: Value<V>,
+    location: ValuePointerRef,
+    parse: impl FnOnce(&str) -> Result<T, Problem>,
+) -> Result<T, E> {
+    let text = String::deserialize_from_value(value, location)?;
+    parse(&text).map_err(|problem| wrong::<E, V>(&problem, location))
 }
 
 fn wrong<E: DeserializeError, V: IntoValue>(problem: &Problem, location: ValuePointerRef) -> E {
@@ -84,50 +94,23 @@ values! {
     /// A Unix socket.
     Socket(PathBuf): credential_file::socket,
         |path| shown(path), { "type": "string", "minLength": 1 };
-    /// Where the instance metadata service is.
-    ImdsUrl(Service): parse_imds,
-        |service| service.endpoint.url(), { "type": "string", "minLength": 1 };
-    /// Where tsiam is.
-    TsiamUrl(PathService): parse_tsiam,
-        |tsiam| format!("{}{}", tsiam.service.endpoint.url(), tsiam.path),
-        { "type": "string", "minLength": 1 };
-    /// Where an Entra is.
-    EntraUrl(Service): |text| entra_at(text, None).map(|(entra, _)| entra.0),
-        |service| service.endpoint.url(), { "type": "string", "minLength": 1 };
     /// A cloud.
     CloudName(Cloud): |text| text.parse().map_err(|why: String| Problem::of_value(text, &why)),
         |cloud| cloud.to_string(), { "type": "string", "minLength": 1 };
     /// Where a target is.
     TargetUrl(Endpoint): target, |endpoint| endpoint.url(), { "type": "string", "minLength": 1 };
-    /// The name of a target.
-    Name(TargetName): TargetName::parse, |name| name.to_string(),
-        { "type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$" };
     /// The addresses on which a port is open.
     Address(ListeningAddress): ListeningAddress::parse, |address| address.to_string(),
         { "type": "string", "minLength": 1 };
     /// How assertions are signed.
-    Algorithm(&'static str): choices::assertion_algorithm,
-        |name| (*name).to_owned(), { "type": "string", "enum": ["PS256", "RS256"] };
-}
-
-impl EntraUrl {
-    /// Whether it is the one that its cloud implies.
-    pub(super) fn is_of_cloud(&self) -> bool {
-        let url = self.0.endpoint.url();
-        let cloud = Cloud::of_authority(&self.0.endpoint.host.to_string());
-        cloud.is_some_and(|cloud| url == format!("https://{}", cloud.authority()))
-    }
-}
-
-impl Default for Algorithm {
-    fn default() -> Self {
-        Self(choices::PS256)
-    }
+    #[derive(Default)]
+    Algorithm(AssertionAlgorithm): AssertionAlgorithm::parse,
+        |algorithm| algorithm.name().to_owned(), { "type": "string", "enum": ["PS256", "RS256"] };
 }
 
 impl Algorithm {
     pub(super) fn is_default(&self) -> bool {
-        *self == Self::default()
+        self.0 == AssertionAlgorithm::default()
     }
 }
 

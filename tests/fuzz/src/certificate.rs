@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
+use entra_auth_settings_input::choices::AssertionAlgorithm;
 use jiff::Timestamp;
-use token_sidecar::credential::{
-    Algorithm, AssertionFormat, CertificateFiles, Credential, FileContents,
-};
+use token_sidecar::credential::{AssertionFormat, CertificateFiles, Credential, FileContents};
 use token_sidecar::file::NamedFile;
 use zeroize::Zeroizing;
 
@@ -45,7 +44,7 @@ fn load(certificate: &[u8], password: Option<&[u8]>, key: Option<&[u8]>) -> Stri
         password: password.map(content),
     };
     let format = AssertionFormat {
-        algorithm: Algorithm::Ps256,
+        algorithm: AssertionAlgorithm::Ps256,
         send_chain: true,
     };
     // Within the life of the certificates in `corpus/`.

@@ -1,13 +1,22 @@
 //! A secret or an assertion, as a file's content or the token-sidecar brings it.
 
 use entra_token_core::http::{Body, Response};
-use entra_token_core::identity::{CredentialKind, Proof, Source, credential_text};
+use entra_token_core::identity::{
+    CredentialKind, NO_END, Proof, SigningCertificate, Source, credential_text,
+};
 
 use crate::endpoint::{START, plan};
 use crate::{MARKER, hides_the_marker};
 
 /// The content.
 pub(crate) fn credential(content: &[u8]) {
+    // What the token-sidecar tells beside an assertion.
+    if let Some(end) = str::from_utf8(content)
+        .ok()
+        .and_then(|text| SigningCertificate::read(text, START))
+    {
+        assert!(end.not_after.0 <= NO_END * 1000);
+    }
     for kind in [CredentialKind::Secret, CredentialKind::Assertion] {
         if let Ok(text) = credential_text(kind, content) {
             assert!(!text.is_empty() && text.len() <= 32 * 1024);

@@ -1,6 +1,7 @@
 //! Values of the launcher's environment variables that are read without a look at the machine.
 
 use entra_auth_envoy::settings::{audience, choices, headers, quantity, target_host};
+use entra_auth_settings_input::choices::{AssertionAlgorithm, on_or_off};
 use entra_auth_settings_input::{Authority, Problem};
 
 use crate::{MARKER, hides_the_marker};
@@ -39,8 +40,8 @@ pub(crate) fn settings(value: &[u8]) {
     let _ = told(choices::LogLevel::parse(value));
     let _ = told(choices::AccessLog::parse(value));
     let _ = told(choices::auth_errors_retryable(value));
-    let _ = told(choices::on_or_off(value));
-    let _ = told(choices::assertion_algorithm(value));
+    let _ = told(on_or_off(value));
+    let _ = told(AssertionAlgorithm::parse(value));
     if let Ok(port) = told(choices::port(value)) {
         assert_ne!(port, 0);
     }

@@ -1,16 +1,21 @@
-//! The identities of a plugin configuration: what each type takes, and where its tokens come from.
+//! The identities of a plugin configuration: what each type takes, and where its tokens come from. A service
+//! that belongs to one kind of identity is here, too; those that several kinds call are in [`super::services`].
+
+#[cfg(all(test, not(target_family = "wasm")))]
+mod tests;
 
 use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
 use serde::Serialize;
 
 use super::Setting;
 use super::fields::Fields;
+use super::services::endpoint;
 use super::{
-    Application, ConfigErrors, IdentityName, Imds, Platform, Selector, SettingName, Tsiam,
-    WithCredential,
+    Application, Authority, ClusterName, ConfigErrors, IdentityName, Imds, Platform, Selector,
+    SettingName, UrlPath, WithCredential,
 };
 use crate::Audience;
-use crate::identity::{ManagedIdentity, Proof, Source};
+use crate::identity::{ManagedIdentity, MetadataService, Proof, Source};
 
 /// Who asks for tokens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -157,8 +162,8 @@ impl IdentityType {
         matches!(self, Self::ManagedIdentityFederated | Self::TsiamFederated)
     }
 
-    /// Whether tsiam is asked, which is the only service beside Entra that has TLS.
-    pub(crate) fn calls_tsiam(self) -> bool {
+    /// Whether a service beside Entra is called by TLS.
+    pub(crate) fn has_service_with_tls(self) -> bool {
         matches!(self, Self::Tsiam | Self::TsiamFederated)
     }
 }
@@ -343,5 +348,45 @@ impl Authentication {
             }
         }
         places
+    }
+}
+
+/// A token service inside the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[deserr(rename_all = camelCase, deny_unknown_fields)]
+pub struct Tsiam {
+    /// Name of the Envoy cluster that leads there.
+    pub cluster: ClusterName,
+    /// What the request is addressed to.
+    pub authority: Authority,
+    /// The path that gives tokens.
+    #[serde(default = "tsiam_path")]
+    #[deserr(default = tsiam_path())]
+    pub path: UrlPath,
+    /// The forward proxy, `host:port`, that the cluster leads through where it does: it is named
+    /// when a call fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[deserr(default)]
+    pub forward_proxy: Option<Authority>,
+}
+
+fn tsiam_path() -> UrlPath {
+    UrlPath::constant("/token")
+}
+
+impl Tsiam {
+    pub(super) fn service(&self) -> MetadataService {
+        MetadataService::Tsiam {
+            endpoint: endpoint(&self.cluster, &self.authority, self.forward_proxy.as_ref()),
+            path: self.path.to_string(),
+        }
+    }
+
+    pub(super) fn places(&self, places: &mut Vec<(Setting, &'static str)>) {
+        places.push((Setting::MetadataService, "tsiam"));
+        let by_proxy = self.forward_proxy.is_some();
+        places.extend(by_proxy.then_some((Setting::ForwardProxy, "tsiam.forwardProxy")));
     }
 }

@@ -12,6 +12,8 @@ mod identity;
 mod managed;
 pub mod raw;
 mod salvage;
+#[cfg(any(test, feature = "schema"))]
+mod schema;
 mod services;
 mod settings;
 mod strict;
@@ -26,10 +28,12 @@ use serde::Serialize;
 pub use application::{Application, WithCredential};
 pub use compile::{HoldLimits, Plugin, SlotSpec, TargetSpec, compile};
 pub use fields::Fields;
-pub use identity::{Authentication, Identity, IdentityType};
+pub use identity::{Authentication, Identity, IdentityType, Tsiam};
 pub use managed::{Platform, Selector};
 pub use salvage::{Salvage, SalvagedTarget, salvage};
-pub use services::{AppService, Credential, Entra, Imds, Tsiam};
+#[cfg(any(test, feature = "schema"))]
+pub use schema::fields_of;
+pub use services::{AppService, Credential, Entra, Imds};
 pub use settings::Setting;
 pub use strict::{ConfigError, ConfigErrors, read, unambiguous};
 pub use terms::{SettingName, Terms};

@@ -7,31 +7,6 @@ use serde_json::Value;
 
 use super::ConfigError;
 
-/// Says so where not exactly one field of a group is given.
-pub fn one_of(
-    place: &str,
-    who: &str,
-    value: &Value,
-    group: &[&str],
-    say: &mut impl FnMut(String, String),
-) {
-    let names: Vec<_> = group.iter().map(|field| format!("`{field}`")).collect();
-    let names = names.join(", ");
-    let found: Vec<_> = group
-        .iter()
-        .filter(|field| given(value, field).is_some())
-        .collect();
-    match (found.as_slice(), group.len()) {
-        ([_], _) => {}
-        ([], 1) => say(place.into(), format!("{who} needs {names}")),
-        ([], _) => say(place.into(), format!("{who} needs one of {names}")),
-        ([_, second, ..], _) => say(
-            format!("{place}.{second}"),
-            format!("{who} takes one of {names}; remove the others"),
-        ),
-    }
-}
-
 /// A field that is there; null is as good as absent.
 #[must_use]
 pub fn given<'a>(value: &'a Value, field: &str) -> Option<&'a Value> {

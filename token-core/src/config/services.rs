@@ -3,7 +3,6 @@
 use deserr::Deserr;
 use serde::Serialize;
 
-use super::Setting;
 use super::{Authority, ClusterName, UrlPath};
 use crate::cloud::{self, Cloud};
 use crate::http::Endpoint;
@@ -80,27 +79,6 @@ pub struct Credential {
     pub path: Option<UrlPath>,
 }
 
-/// A token service inside the cluster.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserr)]
-#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[deserr(rename_all = camelCase, deny_unknown_fields)]
-pub struct Tsiam {
-    /// Name of the Envoy cluster that leads there.
-    pub cluster: ClusterName,
-    /// What the request is addressed to.
-    pub authority: Authority,
-    /// The path that gives tokens.
-    #[serde(default = "tsiam_path")]
-    #[deserr(default = tsiam_path())]
-    pub path: UrlPath,
-    /// The forward proxy, `host:port`, that the cluster leads through where it does: it is named
-    /// when a call fails.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[deserr(default)]
-    pub forward_proxy: Option<Authority>,
-}
-
 fn imds_authority() -> Authority {
     Authority::constant("169.254.169.254")
 }
@@ -111,10 +89,6 @@ fn entra_authority() -> Authority {
 
 fn localhost() -> Authority {
     Authority::constant("localhost")
-}
-
-fn tsiam_path() -> UrlPath {
-    UrlPath::constant("/token")
 }
 
 impl Imds {
@@ -134,21 +108,6 @@ impl AppService {
             key: self.header.local("/"),
             identity,
         }
-    }
-}
-
-impl Tsiam {
-    pub(super) fn service(&self) -> MetadataService {
-        MetadataService::Tsiam {
-            endpoint: endpoint(&self.cluster, &self.authority, self.forward_proxy.as_ref()),
-            path: self.path.to_string(),
-        }
-    }
-
-    pub(super) fn places(&self, places: &mut Vec<(Setting, &'static str)>) {
-        places.push((Setting::MetadataService, "tsiam"));
-        let by_proxy = self.forward_proxy.is_some();
-        places.extend(by_proxy.then_some((Setting::ForwardProxy, "tsiam.forwardProxy")));
     }
 }
 
@@ -172,7 +131,7 @@ impl Credential {
     }
 }
 
-fn endpoint(
+pub(super) fn endpoint(
     cluster: &ClusterName,
     authority: &Authority,
     forward_proxy: Option<&Authority>,

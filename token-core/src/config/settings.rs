@@ -62,7 +62,7 @@ pub(super) fn to_look_at(failure: &Failure, kind: IdentityType) -> &'static [Set
         FailureCode::TenantIdInvalid => &[TenantId],
         FailureCode::TenantNotFound => &[TenantId, Cloud, Authority],
         FailureCode::WrongCloud => &[Cloud, Authority],
-        FailureCode::EndpointTlsFailed if kind.calls_tsiam() => {
+        FailureCode::EndpointTlsFailed if kind.has_service_with_tls() => {
             &[TrustStore, MetadataService, Authority]
         }
         FailureCode::EndpointTlsFailed => &[TrustStore, Authority, Cloud],

@@ -65,6 +65,25 @@ pub enum MetadataService {
 }
 
 impl MetadataService {
+    /// What messages call the service.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Imds { .. } => "the instance metadata service",
+            Self::AppService { .. } => "the identity endpoint",
+            Self::Tsiam { .. } => "tsiam",
+        }
+    }
+
+    /// The identity whose token is requested; `None` if the service itself determines who asks.
+    #[must_use]
+    pub fn identity(&self) -> Option<&ManagedIdentity> {
+        match self {
+            Self::Imds { identity, .. } | Self::AppService { identity, .. } => Some(identity),
+            Self::Tsiam { .. } => None,
+        }
+    }
+
     pub(super) fn endpoint(&self) -> &Endpoint {
         match self {
             Self::Imds { endpoint, .. }
@@ -109,14 +128,14 @@ impl MetadataService {
     }
 
     pub(super) fn fingerprint(&self) -> Vec<&str> {
-        let (kind, path, identity) = match self {
-            Self::Imds { identity, .. } => ("imds", None, Some(identity)),
-            Self::AppService { path, identity, .. } => ("app-service", Some(path), Some(identity)),
-            Self::Tsiam { path, .. } => ("tsiam", Some(path), None),
+        let (kind, path) = match self {
+            Self::Imds { .. } => ("imds", None),
+            Self::AppService { path, .. } => ("app-service", Some(path)),
+            Self::Tsiam { path, .. } => ("tsiam", Some(path)),
         };
         let mut parts = vec![kind, self.endpoint().authority.as_str()];
         parts.extend(path.map(String::as_str));
-        if let Some(identity) = identity {
+        if let Some(identity) = self.identity() {
             let (selector, id) = identity.imds_selector().unwrap_or(("system", ""));
             parts.extend([selector, id]);
         }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::span;
 use crate::config::{Setting, SlotSpec};
+use crate::identity::SigningCertificate;
 use crate::state::State;
 use crate::{Now, calendar};
 
@@ -27,10 +28,8 @@ pub struct CertificateStatus {
 }
 
 impl CertificateStatus {
-    pub(super) fn of(spec: &SlotSpec, state: &State, now: Now) -> Option<Self> {
-        // An identity that had a certificate before the last update of the configuration may have its token from then.
-        let has_certificate = spec.terms.kind().has_certificate();
-        let not_after = state.certificate.filter(|_| has_certificate)?.not_after;
+    pub(super) fn of(spec: &SlotSpec, certificate: SigningCertificate, now: Now) -> Option<Self> {
+        let not_after = certificate.not_after;
         let left = not_after.since(now.wall);
         Some(Self {
             ends_on: calendar::rfc3339(not_after)?,
@@ -38,6 +37,19 @@ impl CertificateStatus {
             advice: (left < SOON).then(|| advice(left, spec.terms.name(Setting::Credential))),
         })
     }
+}
+
+/// The certificate that signed the last assertion of an identity, whatever the audience of the token was.
+#[must_use]
+pub fn last_certificate(
+    slots: &[(&SlotSpec, &State)],
+    identity: &str,
+) -> Option<SigningCertificate> {
+    // An identity that had a certificate before the last update of the configuration may have its token from then.
+    let is_its = |spec: &SlotSpec| spec.identity == identity && spec.terms.kind().has_certificate();
+    let its = slots.iter().filter(|(spec, _)| is_its(spec));
+    its.filter_map(|(_, state)| state.certificate)
+        .max_by_key(|certificate| certificate.used)
 }
 
 fn advice(left: Duration, setting: Option<&str>) -> String {

@@ -16,7 +16,7 @@ use crate::target_responses::TargetResponses;
 use crate::telemetry_exports::SignalExports;
 use crate::{Mono, Now, calendar};
 
-pub use certificate::CertificateStatus;
+pub use certificate::{CertificateStatus, last_certificate};
 pub use exports::{ExportStatus, FailingStatus};
 pub use slot::{LastError, SlotStatus, Subject, TokenState, meanwhile};
 pub use target::{RecentResponses, RefusalStatus, TargetStatus, refusal_warning};
@@ -148,7 +148,10 @@ impl Status {
         let any_required = any_required(slots);
         let statuses: Vec<_> = slots
             .iter()
-            .map(|(spec, state)| SlotStatus::of(spec, state, any_required, now))
+            .map(|(spec, state)| {
+                let certificate = last_certificate(slots, &spec.identity);
+                SlotStatus::of(spec, state, certificate, any_required, now)
+            })
             .collect();
         let Readiness { ready, failure } = Readiness::of(slots, now);
         let targets: Vec<_> = targets

@@ -4,7 +4,7 @@ use serde::{Serialize, Serializer};
 
 use crate::config::SlotSpec;
 use crate::failure::Failure;
-use crate::identity::{ManagedIdentity, MetadataService, Plan, Proof, Source};
+use crate::identity::{ManagedIdentity, MetadataService, Plan, Proof, SigningCertificate, Source};
 use crate::state::State;
 use crate::trace::Trace;
 use crate::{Now, Token, calendar};
@@ -50,7 +50,7 @@ pub struct SlotStatus {
     /// Why the last attempt failed; `None` after a success.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<LastError>,
-    /// The certificate that signed the last assertion; `None` for an identity without one, before its
+    /// The certificate that signed the identity's last assertion; `None` for an identity without one, before its
     /// first assertion, and with a token-sidecar that does not tell it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate: Option<CertificateStatus>,
@@ -101,25 +101,21 @@ impl Subject {
                 client_id: Some(exchange.client_id.clone()),
                 ..Self::default()
             },
-            Source::Managed(
-                MetadataService::Imds { identity, .. }
-                | MetadataService::AppService { identity, .. },
-            ) => match identity.clone() {
-                ManagedIdentity::SystemAssigned => Self::default(),
-                ManagedIdentity::ClientId(id) => Self {
+            Source::Managed(service) => match service.identity().cloned() {
+                None | Some(ManagedIdentity::SystemAssigned) => Self::default(),
+                Some(ManagedIdentity::ClientId(id)) => Self {
                     client_id: Some(id),
                     ..Self::default()
                 },
-                ManagedIdentity::ObjectId(id) => Self {
+                Some(ManagedIdentity::ObjectId(id)) => Self {
                     object_id: Some(id),
                     ..Self::default()
                 },
-                ManagedIdentity::ResourceId(id) => Self {
+                Some(ManagedIdentity::ResourceId(id)) => Self {
                     resource_id: Some(id),
                     ..Self::default()
                 },
             },
-            Source::Managed(MetadataService::Tsiam { .. }) => Self::default(),
         }
     }
 }
@@ -220,7 +216,13 @@ pub fn meanwhile(token: Option<&Token>, now: Now) -> Option<String> {
 }
 
 impl SlotStatus {
-    pub(super) fn of(spec: &SlotSpec, state: &State, any_required: bool, now: Now) -> Self {
+    pub(super) fn of(
+        spec: &SlotSpec,
+        state: &State,
+        certificate: Option<SigningCertificate>,
+        any_required: bool,
+        now: Now,
+    ) -> Self {
         let token = state.token.as_ref();
         let valid = token.filter(|token| token.is_valid(now));
         Self {
@@ -245,7 +247,8 @@ impl SlotStatus {
                 .last_failure
                 .as_ref()
                 .map(|failure| LastError::of(failure, spec, meanwhile(token, now))),
-            certificate: CertificateStatus::of(spec, state, now),
+            certificate: certificate
+                .and_then(|certificate| CertificateStatus::of(spec, certificate, now)),
             next_attempt_in_seconds: state.next_attempt.since(now.mono).as_secs(),
             counts: spec.counts_for_readiness(any_required),
         }

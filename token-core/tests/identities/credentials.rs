@@ -4,11 +4,9 @@ use core::time::Duration;
 
 use entra_token_core::failure::NoAnswer;
 use entra_token_core::http::{Body, Response};
-use entra_token_core::identity::SigningCertificate;
 use entra_token_core::lease::LeaseParticipant;
 use entra_token_core::record::OwnerId;
 use entra_token_core::slot::{CallId, Input, Slot};
-use entra_token_core::{Mono, Wall};
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -171,73 +169,4 @@ fn a_secret_that_an_endpoint_gives_back_is_in_no_message() {
         let failure = slot.state().last_failure.clone().expect("failed");
         assert!(!failure.to_string().contains("s3cr"), "{failure}");
     }
-}
-
-/// An assertion of the token-sidecar, which tells this of its certificate's end.
-fn signed(not_after: Option<&str>) -> Response {
-    Response {
-        certificate_not_after: not_after.map(str::to_owned),
-        ..answer(200, &assertion(300))
-    }
-}
-
-/// The certificate in the state after a credential and a token at so many seconds after `START`.
-fn certificate_after(
-    slot: &mut Slot,
-    seconds: f64,
-    credential: Response,
-) -> Option<SigningCertificate> {
-    for response in [credential, token("t", 3600)] {
-        slot.handle(at(seconds), Input::Tick);
-        let (id, _) = asked(slot);
-        slot.handle(at(seconds), Input::HttpResponse(id, response));
-    }
-    assert!(slot.token(at(seconds)).is_some());
-    outputs(slot);
-    slot.state().certificate
-}
-
-#[test]
-fn the_end_of_the_certificate_that_signed_the_last_assertion_is_known_to_every_vm() {
-    let plan = plan(&application("clientCertificate", FILE));
-    let mut slot = Slot::new(plan, policy(), 7);
-    let until = |seconds, used| {
-        Some(SigningCertificate {
-            not_after: Wall(seconds * 1000),
-            used: Mono(START.mono.0 + used * 1000),
-        })
-    };
-    let first = certificate_after(&mut slot, 0.0, signed(Some("1893456000")));
-    assert_eq!(first, until(1_893_456_000, 0));
-    // A rotated one.
-    let second = certificate_after(&mut slot, 3300.0, signed(Some("1924992000")));
-    assert_eq!(second, until(1_924_992_000, 3300));
-    // An older token-sidecar tells nothing, and its assertion is as good.
-    assert_eq!(certificate_after(&mut slot, 6600.0, signed(None)), None);
-}
-
-#[test]
-fn what_is_no_end_of_a_certificate_is_ignored_and_the_token_comes_all_the_same() {
-    let certificate = |kind: &str, not_after: &str| {
-        let mut slot = Slot::new(plan(&application(kind, FILE)), policy(), 7);
-        certificate_after(&mut slot, 0.0, signed(Some(not_after)))
-    };
-    for latest in ["0", "253402300799"] {
-        assert!(certificate("clientCertificate", latest).is_some(), "{latest}");
-    }
-    for wrong in [
-        "",
-        "x",
-        "-1",
-        "+1",
-        "1e9",
-        "1893456000.5",
-        " 1893456000",
-        "253402300800",
-        "99999999999999999999999",
-    ] {
-        assert_eq!(certificate("clientCertificate", wrong), None, "{wrong:?}");
-    }
-    // A secret has no certificate, whatever is said beside it.
-    assert_eq!(certificate("clientSecret", "1893456000"), None);
 }

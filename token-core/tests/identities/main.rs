@@ -1,6 +1,7 @@
 //! What is asked for a token for each kind of identity, the call that brings a credential first,
 //! and what no credential may be.
 
+mod certificate;
 #[path = "../common/mod.rs"]
 mod common;
 mod configuration;
@@ -11,7 +12,7 @@ mod requests;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use common::{START, outputs};
-use entra_token_core::config;
+use entra_token_core::config::{self, SlotSpec};
 use entra_token_core::identity::Plan;
 use entra_token_core::slot::{CallId, Output, Slot};
 
@@ -27,15 +28,17 @@ fn application(kind: &str, more: &str) -> String {
 
 const FILE: &str = r#""credential":{"cluster":"files","path":"/secret"}"#;
 
-fn plan_for(fields: &str, audience: &str) -> Plan {
+fn spec_for(fields: &str, audience: &str) -> SlotSpec {
     let json = format!(
         r#"{{"identities":[{{"name":"i",{fields}}}],
             "targets":[{{"hosts":["a.example.com"],"identity":"i","audience":"{audience}"}}]}}"#
     );
     let config = config::read(json.as_bytes()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
-    config::compile(&config).expect("a configuration").slots[0]
-        .plan
-        .clone()
+    config::compile(&config).expect("a configuration").slots[0].clone()
+}
+
+fn plan_for(fields: &str, audience: &str) -> Plan {
+    spec_for(fields, audience).plan
 }
 
 fn plan(fields: &str) -> Plan {

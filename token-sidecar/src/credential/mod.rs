@@ -17,6 +17,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{self, KeyPair, RsaEncoding, RsaKeyPair};
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use entra_auth_settings_input::choices::AssertionAlgorithm;
 use entra_auth_settings_input::{ConfigError, quoted};
 use jiff::Timestamp;
 use serde_json::json;
@@ -29,31 +30,10 @@ use certificate::{Certificate, Chain};
 pub use files::{CertificateFiles, FileContents};
 use password::Password;
 
-/// The algorithm that signs assertions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Algorithm {
-    /// RSASSA-PSS with SHA-256. The header names the certificate by its SHA-256 thumbprint.
-    Ps256,
-    /// RSASSA-PKCS1-v1_5 with SHA-256, as old clients sign. The header names the certificate by its
-    /// SHA-1 thumbprint.
-    Rs256,
-}
-
-impl Algorithm {
-    /// The value of the JWT's `alg` header (RFC 7518 §3.1).
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Ps256 => "PS256",
-            Self::Rs256 => "RS256",
-        }
-    }
-
-    fn padding(self) -> &'static dyn RsaEncoding {
-        match self {
-            Self::Ps256 => &signature::RSA_PSS_SHA256,
-            Self::Rs256 => &signature::RSA_PKCS1_SHA256,
-        }
+fn padding(algorithm: AssertionAlgorithm) -> &'static dyn RsaEncoding {
+    match algorithm {
+        AssertionAlgorithm::Ps256 => &signature::RSA_PSS_SHA256,
+        AssertionAlgorithm::Rs256 => &signature::RSA_PKCS1_SHA256,
     }
 }
 
@@ -61,7 +41,7 @@ impl Algorithm {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AssertionFormat {
     /// The algorithm of the signature.
-    pub algorithm: Algorithm,
+    pub algorithm: AssertionAlgorithm,
     /// Whether the header carries the certificate and its chain (`x5c`), which applications need that
     /// trust a certificate by its subject name and issuer.
     pub send_chain: bool,
@@ -70,7 +50,7 @@ pub struct AssertionFormat {
 /// A certificate with its private key. `Debug` shows the certificate only.
 pub struct Credential {
     key: RsaKeyPair,
-    algorithm: Algorithm,
+    algorithm: AssertionAlgorithm,
     /// The JWT's header in base64url. All assertions have the same.
     header: String,
     leaf: Certificate,
@@ -139,7 +119,7 @@ impl Credential {
         let mut jwt = format!("{}.{claims}", self.header);
         let mut signature = vec![0; self.key.public_modulus_len()];
         self.key.sign(
-            self.algorithm.padding(),
+            padding(self.algorithm),
             &SystemRandom::new(),
             jwt.as_bytes(),
             &mut signature,
@@ -151,7 +131,7 @@ impl Credential {
 
     /// The algorithm of the signatures.
     #[must_use]
-    pub fn algorithm(&self) -> Algorithm {
+    pub fn algorithm(&self) -> AssertionAlgorithm {
         self.algorithm
     }
 
@@ -267,11 +247,11 @@ fn no_match(files: &CertificateFiles, certificates: &[Certificate]) -> ConfigErr
 }
 
 /// RFC 7515 §4.1: `x5t` and `x5t#S256` are base64url, `x5c` is plain base64.
-fn header(algorithm: Algorithm, leaf: &Certificate, chain: Option<&Chain>) -> String {
+fn header(algorithm: AssertionAlgorithm, leaf: &Certificate, chain: Option<&Chain>) -> String {
     let mut header = json!({ "alg": algorithm.name(), "typ": "JWT" });
     let (name, digest) = match algorithm {
-        Algorithm::Ps256 => ("x5t#S256", &digest::SHA256),
-        Algorithm::Rs256 => ("x5t", &digest::SHA1_FOR_LEGACY_USE_ONLY),
+        AssertionAlgorithm::Ps256 => ("x5t#S256", &digest::SHA256),
+        AssertionAlgorithm::Rs256 => ("x5t", &digest::SHA1_FOR_LEGACY_USE_ONLY),
     };
     header[name] = thumbprint(digest, leaf).into();
     if let Some(chain) = chain {

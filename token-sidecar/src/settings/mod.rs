@@ -8,15 +8,16 @@ mod values;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use entra_auth_settings_input::choices::{AssertionAlgorithm, on_or_off};
 use entra_auth_settings_input::{ConfigError, Problem, Variables};
 use entra_token_core::config::Tenant;
 use jiff::Timestamp;
 
-use crate::credential::{Algorithm, AssertionFormat, CertificateFiles};
+use crate::client_assertion::Signer;
+use crate::credential::{AssertionFormat, CertificateFiles};
 use crate::file::NamedFile;
 use crate::log::{Level, Log};
 use crate::served_file::ServedFile;
-use crate::signer::Signer;
 use crate::store::Store;
 use crate::variables::{
     ADDRESS, ALGORITHM, AUTHORITY_HOST, CERTIFICATE, CLIENT_ID, CLIENT_SECRET, CLOUD,
@@ -121,9 +122,9 @@ impl Reader<'_> {
     fn signer(&mut self, log: Log, now: Timestamp) -> Option<Option<Signer>> {
         let format = AssertionFormat {
             algorithm: self
-                .parsed(ALGORITHM, values::algorithm)
-                .unwrap_or(Algorithm::Ps256),
-            send_chain: self.parsed(SEND_CHAIN, values::on_or_off).unwrap_or(true),
+                .parsed(ALGORITHM, AssertionAlgorithm::parse)
+                .unwrap_or_default(),
+            send_chain: self.parsed(SEND_CHAIN, on_or_off).unwrap_or(true),
         };
         let Some(certificate) = self.file(CERTIFICATE) else {
             for name in [KEY, PASSWORD] {

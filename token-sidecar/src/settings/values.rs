@@ -3,9 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use entra_auth_settings_input::Problem;
+use entra_auth_settings_input::choices::unknown;
 use entra_token_core::config::{Tenant, Uuid};
 
-use crate::credential::Algorithm;
 use crate::log::Level;
 
 pub(super) fn client_id(value: &str) -> Result<Uuid, Problem> {
@@ -29,22 +29,6 @@ pub(super) fn tenant(value: &str) -> Result<Tenant, Problem> {
     })
 }
 
-pub(super) fn algorithm(value: &str) -> Result<Algorithm, Problem> {
-    match value.to_ascii_uppercase().as_str() {
-        "PS256" => Ok(Algorithm::Ps256),
-        "RS256" => Ok(Algorithm::Rs256),
-        _ => Err(unknown(value, "Use PS256 or RS256.")),
-    }
-}
-
-pub(super) fn on_or_off(value: &str) -> Result<bool, Problem> {
-    match value.to_ascii_lowercase().as_str() {
-        "on" => Ok(true),
-        "off" => Ok(false),
-        _ => Err(unknown(value, "Use on or off.")),
-    }
-}
-
 /// `LOG_LEVEL` takes Envoy's levels and `warn`, because all programs in a container share it.
 pub(super) fn log_level(value: &str) -> Result<Level, Problem> {
     match value.to_ascii_lowercase().as_str() {
@@ -55,7 +39,9 @@ pub(super) fn log_level(value: &str) -> Result<Level, Problem> {
         "off" => Ok(Level::Off),
         _ => Err(unknown(
             value,
-            "Use one of trace, debug, info, warning, error, critical, off.",
+            &[
+                "trace", "debug", "info", "warning", "error", "critical", "off",
+            ],
         )),
     }
 }
@@ -82,8 +68,4 @@ pub(super) fn loopback_address(value: &str) -> Result<SocketAddr, Problem> {
             "Give a loopback address, as 127.0.0.1:8190.",
         )),
     }
-}
-
-fn unknown(value: &str, fix: &str) -> Problem {
-    Problem::which(value, "is unknown", fix)
 }

@@ -1,19 +1,18 @@
-//! Checks that involve several fields: of the file, of the file and the environment, and of an identity's
-//! cloud and the clouds of its targets. They read the JSON itself, so that they report their mistakes even if
+//! Checks that involve several objects of the file, among them an identity's cloud and the clouds of its
+//! targets. They read the JSON itself, so that they report their mistakes even if
 //! single fields are wrong.
 
 use std::collections::{HashMap, HashSet};
 
-use entra_auth_settings_input::{ConfigError, Endpoint, Place, Problem, Variables};
+use entra_auth_settings_input::{ConfigError, Endpoint, Place, Problem};
 use entra_token_core::Audience;
 use entra_token_core::cloud::Cloud;
-use entra_token_core::config::raw::{check_lists, elements, given, names, one_of, text};
+use entra_token_core::config::raw::{check_lists, elements, given, names, text};
 use serde_json::Value;
 
 use super::listening_address;
 use crate::settings::ListeningAddress;
 use crate::settings::clouds::{self, CloudHint};
-use crate::settings::headers::{self, HeaderOverride};
 use crate::settings::target::hosts;
 use crate::settings::target_host;
 
@@ -21,103 +20,33 @@ use crate::settings::target_host;
 pub(super) struct CrossChecked {
     /// The cloud of each identity, as far as it is known.
     pub(super) clouds: Vec<Option<CloudHint>>,
-    /// The headers of each target, with their values.
-    pub(super) headers: Vec<Vec<HeaderOverride>>,
     pub(super) mistakes: Vec<ConfigError>,
     pub(super) warnings: Vec<String>,
 }
 
-pub(super) fn check(file: &Value, variables: &Variables) -> CrossChecked {
+pub(super) fn check(file: &Value) -> CrossChecked {
     let list = |field| elements(file, field).unwrap_or_default();
     let (identities, targets) = (list("identities"), list("targets"));
     let mut found = Vec::new();
     let mut say = |path: String, message: String| found.push((path, message));
     check_lists(file, &mut say);
     names(targets, "targets", "target", &mut say);
-    for (n, target) in targets.iter().enumerate() {
-        if let Some(host) = without_audience(target) {
-            say(
-                format!("targets[{n}]"),
-                format!("{host} is no host whose audience is known; give its `audience`"),
-            );
-        }
-    }
     listeners(file, &mut say);
     let mut checked = CrossChecked {
         clouds: Vec::new(),
-        headers: Vec::new(),
         mistakes: found.into_iter().map(mistake).collect(),
         warnings: unused(file),
     };
     for (n, identity) in identities.iter().enumerate() {
         let cloud = cloud(n, identity, targets);
-        let cloud = checked.noted(cloud).flatten();
-        checked.clouds.push(cloud);
-    }
-    for (n, target) in targets.iter().enumerate() {
-        let headers = checked.request_headers(n, target, variables);
-        checked.headers.push(headers);
+        let cloud = cloud.map_err(|mistake| checked.mistakes.push(mistake));
+        checked.clouds.push(cloud.ok().flatten());
     }
     checked
 }
 
 pub(super) fn mistake((path, message): (String, String)) -> ConfigError {
     Problem::new(message, "").of(Place::File(path))
-}
-
-impl CrossChecked {
-    fn noted<T>(&mut self, result: Result<T, ConfigError>) -> Option<T> {
-        result.map_err(|mistake| self.mistakes.push(mistake)).ok()
-    }
-
-    fn request_headers(
-        &mut self,
-        n: usize,
-        target: &Value,
-        variables: &Variables,
-    ) -> Vec<HeaderOverride> {
-        let Some(Value::Object(members)) = given(target, "requestHeaders") else {
-            return Vec::new();
-        };
-        let mut headers: Vec<HeaderOverride> = Vec::new();
-        for (name, value) in members {
-            let shown = headers::beginning(name);
-            let place = || Place::File(format!("targets[{n}].requestHeaders.{shown}"));
-            let value = match text(value, "fromEnvironment") {
-                Some(variable) => variables
-                    .value(variable)
-                    .map(Value::from)
-                    .ok_or_else(|| unset(variable).of(place())),
-                // A value of another type is reported by its own type.
-                None if !value.is_string() => continue,
-                None => Ok(value.clone()),
-            };
-            let header = value.and_then(|value| {
-                let header =
-                    headers::header(name, &value).map_err(|problem| problem.of(place()))?;
-                match headers.iter().any(|other| other.name == header.name) {
-                    false => Ok(header),
-                    true => Err(headers::twice(name).of(place())),
-                }
-            });
-            headers.extend(self.noted(header));
-        }
-        headers
-    }
-}
-
-fn unset(variable: &str) -> Problem {
-    // Text that does not look like the name of a variable may be the secret value itself.
-    let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
-    let shown = if variable.chars().all(is_name) {
-        variable
-    } else {
-        "a variable whose name is not written in capitals"
-    };
-    Problem::new(
-        format!("is to come from {shown}, which is not set"),
-        "Name a variable that is set in the environment, or give the value as text.",
-    )
 }
 
 fn endpoint(target: &Value) -> Option<Endpoint> {
@@ -127,13 +56,6 @@ fn endpoint(target: &Value) -> Option<Endpoint> {
 
 fn audience(target: &Value) -> Option<Audience> {
     text(target, "audience")?.parse().ok()
-}
-
-/// The host of a target that has no `audience` and whose host implies none.
-fn without_audience(target: &Value) -> Option<String> {
-    let host = endpoint(target)?.host;
-    let unknown = given(target, "audience").is_none() && clouds::cloud_of_host(&host).is_none();
-    unknown.then(|| host.to_string())
 }
 
 /// The cloud that an identity and its targets agree on.
@@ -172,7 +94,6 @@ fn listeners(file: &Value, say: &mut impl FnMut(String, String)) {
     let mut taken: Vec<(ListeningAddress, u64)> = Vec::new();
     for (n, listener) in list.unwrap_or_default().iter().enumerate() {
         let place = format!("listeners[{n}]");
-        one_of(&place, "a listener", listener, &["target", "targets"], say);
         let port = listener.get("port").and_then(Value::as_u64);
         if let Some((address, port)) = listening_address(listener).zip(port) {
             let is_taken =
@@ -196,12 +117,8 @@ fn listeners(file: &Value, say: &mut impl FnMut(String, String)) {
         }
         let mut by_host: HashMap<String, &str> = HashMap::new();
         for (place, name) in targets_of(&place, listener) {
-            let Some(target) = by_name.get(name) else {
-                let message = format!("there is no target `{name}`; define it under `targets`");
-                say(place, message);
-                continue;
-            };
-            let by = endpoint(target).zip(port).filter(|_| many.is_some());
+            let target = by_name.get(name).and_then(|target| endpoint(target));
+            let by = target.zip(port).filter(|_| many.is_some());
             let hosts = by.map(|(endpoint, port)| hosts(&endpoint, port));
             for host in hosts.unwrap_or_default() {
                 if let Some(other) = by_host.insert(host.clone(), name) {

@@ -3,7 +3,6 @@
 //! the status port, limits, logs, programs and the address of the metadata service.
 
 mod cross;
-mod lower;
 pub mod model;
 #[cfg(test)]
 mod tests;
@@ -16,7 +15,7 @@ use entra_token_core::config::raw::text;
 use serde_json::Value;
 
 use super::terms::Terms;
-use super::{ListeningAddress, PartialTopology, Reader, Topology, credential_file};
+use super::{ListeningAddress, PartialTopology, Reader, Topology, credential_file, listener};
 use cross::CrossChecked;
 use model::File;
 
@@ -87,12 +86,11 @@ impl Reader<'_> {
     }
 
     fn value(&mut self, value: Value) -> PartialTopology {
-        let checked = cross::check(&value, self.variables);
+        let checked = cross::check(&value);
         let ports = ports(&value);
         let terms = Terms::new(self.variables, Some(&value));
         let CrossChecked {
             clouds,
-            headers,
             mistakes,
             warnings,
         } = checked;
@@ -102,10 +100,14 @@ impl Reader<'_> {
         });
         self.warnings.extend(warnings);
         self.errors.extend(mistakes);
-        let topology = match file {
-            Ok(file) if self.errors.is_empty() => Topology::of_file(file, headers, terms),
-            _ => None,
-        };
+        let file = file.ok().filter(|_| self.errors.is_empty());
+        let topology = file.map(|file| Topology {
+            identities: file.identities,
+            targets: file.targets,
+            listeners: file.listeners,
+            refresh_before_expiry: file.refresh_before_expiry_percent,
+            terms,
+        });
         PartialTopology {
             by_tls: topology.as_ref().is_some_and(Topology::is_by_tls),
             topology,
@@ -135,7 +137,7 @@ fn ports(file: &Value) -> Vec<(Place, ListeningAddress, u16)> {
             let port = listener.get("port")?.as_u64()?;
             let address = listening_address(listener).unwrap_or_default();
             Some((
-                listener_place(n, "port"),
+                listener::place(n, "port"),
                 address,
                 u16::try_from(port).ok()?,
             ))
@@ -149,10 +151,6 @@ fn listening_address(listener: &Value) -> Option<ListeningAddress> {
         Some(address) => ListeningAddress::parse(address).ok(),
         None => Some(ListeningAddress::All),
     }
-}
-
-fn listener_place(n: usize, field: &str) -> Place {
-    Place::File(format!("listeners[{n}].{field}"))
 }
 
 /// The file as JSON; YAML has JSON in it.

@@ -1,28 +1,43 @@
 //! Applications: their ids, their Entra endpoint and their credentials.
 
-use entra_auth_settings_input::{Authority, Endpoint, Problem, Scheme, quoted};
+use entra_auth_settings_input::{Authority, Problem, Scheme, quoted};
 use entra_token_core::cloud::{Cloud, canonical_authority};
 use entra_token_core::config::{Tenant, Uuid};
 use entra_token_core::identity::CredentialKind;
 use serde::Serialize;
 
-use super::environment::{
+use super::from_environment::{
     CERTIFICATE_PATH, CLIENT_ID, FEDERATED_TOKEN_FILE, Kind, SDK_CLIENT_ID, SDK_TENANT_ID,
     SECRET_FILE, TENANT_ID,
 };
 use super::selector::uuid;
-use super::service::{Service, TokenService, encrypted};
+use super::service::{ENTRA, Service, TokenService};
 use super::{Sidecar, certificate};
 use crate::settings::Reader;
 use crate::settings::clouds::CloudHint;
 use crate::settings::credential_file;
-use crate::settings::values::{CloudName, EntraUrl, SecretFile, TokenFile};
+use crate::settings::values::{CloudName, SecretFile, TokenFile, values};
 
 pub(in crate::settings) const AUTHORITY_HOST: &str = "AZURE_AUTHORITY_HOST";
 
 /// Where Kubernetes mounts the token of a pod's service account.
 pub(super) const SERVICE_ACCOUNT_TOKEN: &str =
     "/var/run/secrets/kubernetes.io/serviceaccount/token";
+
+values! {
+    /// Where an Entra is.
+    EntraUrl(Service): |text| entra_at(text, None).map(|(entra, _)| entra.0),
+        |service| service.endpoint.url(), { "type": "string", "minLength": 1 };
+}
+
+impl EntraUrl {
+    /// Whether it is the one that its cloud implies.
+    fn is_of_cloud(&self) -> bool {
+        let url = self.0.endpoint.url();
+        let cloud = Cloud::of_authority(&self.0.endpoint.host.to_string());
+        cloud.is_some_and(|cloud| url == format!("https://{}", cloud.authority()))
+    }
+}
 
 /// An application at Entra.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -86,7 +101,7 @@ impl Application {
     }
 
     pub(super) fn token_service(&self) -> TokenService<'_> {
-        TokenService::Entra(&self.entra.0)
+        TokenService::At(&ENTRA, &self.entra.0)
     }
 }
 
@@ -226,9 +241,8 @@ pub(in crate::settings) fn entra_at(
     value: &str,
     hint: Option<&CloudHint>,
 ) -> Result<(EntraUrl, CloudName), Problem> {
-    let Authority { scheme, host, port } = Authority::parse(value)?;
-    let scheme = scheme.unwrap_or(Scheme::Https);
-    let its_cloud = Cloud::of_authority(&host.to_string());
+    let endpoint = Authority::parse(value)?.endpoint(Scheme::Https);
+    let its_cloud = Cloud::of_authority(&endpoint.host.to_string());
     let cloud = match (its_cloud, hint) {
         (Some(its), Some(hint)) if its != hint.cloud => {
             return Err(Problem::new(
@@ -245,11 +259,6 @@ pub(in crate::settings) fn entra_at(
         (None, Some(hint)) => hint.cloud,
         (None, None) => Cloud::Public,
     };
-    let endpoint = Endpoint {
-        scheme,
-        host,
-        port: port.unwrap_or(scheme.default_port()),
-    };
-    let entra = Service::at(encrypted(endpoint, value)?)?;
+    let entra = Service::at(endpoint.encrypted(value)?)?;
     Ok((EntraUrl(entra), CloudName(cloud)))
 }

@@ -1,12 +1,12 @@
 //! A certificate: which files it is in, or where a token-sidecar listens that knows them.
 
 use deserr::Deserr;
+use entra_auth_settings_input::choices::{AssertionAlgorithm, on_or_off};
 use serde::Serialize;
 
-use super::environment::CERTIFICATE_PATH;
-use crate::settings::credential_file;
+use super::from_environment::CERTIFICATE_PATH;
 use crate::settings::values::{Algorithm, AnyFile, Socket};
-use crate::settings::{Reader, choices};
+use crate::settings::{Reader, credential_file};
 
 const KEY_PATH: &str = "AAD_CLIENT_CERTIFICATE_KEY_PATH";
 const PASSWORD_FILE: &str = "AAD_CLIENT_CERTIFICATE_PASSWORD_FILE";
@@ -111,8 +111,12 @@ impl Reader<'_> {
         let path = self.part_of_certificate(CERTIFICATE_PATH);
         let key = self.part_of_certificate(KEY_PATH);
         let password = self.part_of_certificate(PASSWORD_FILE);
-        let send_chain = self.or(SEND_CHAIN, true, choices::on_or_off);
-        let algorithm = self.or(ALGORITHM, choices::PS256, choices::assertion_algorithm);
+        let send_chain = self.or(SEND_CHAIN, true, on_or_off);
+        let algorithm = self.or(
+            ALGORITHM,
+            AssertionAlgorithm::default(),
+            AssertionAlgorithm::parse,
+        );
         Some(Certificate {
             path: path??,
             key_path: key?,

@@ -6,9 +6,9 @@ use entra_token_core::Secret;
 use entra_token_core::identity::{CredentialKind, credential_text};
 use serde::Serialize;
 
-use super::service::{PathService, Service, TokenService, split_url};
+use super::service::{self, APP_SERVICE, PathService, Service, TokenService, split_url};
 use crate::settings::Reader;
-use crate::settings::values::ImdsUrl;
+use crate::settings::values::values;
 
 pub(super) const IMDS: &str = "AZURE_POD_IDENTITY_AUTHORITY_HOST";
 pub(super) const ENDPOINT: &str = "IDENTITY_ENDPOINT";
@@ -48,8 +48,8 @@ impl MetadataService {
 
     pub(super) fn token_service(&self) -> TokenService<'_> {
         match self {
-            Self::Imds(imds) => TokenService::Imds(&imds.0),
-            Self::AppService { service, .. } => TokenService::AppService(&service.service),
+            Self::Imds(imds) => TokenService::At(&service::IMDS, &imds.0),
+            Self::AppService { service, .. } => TokenService::At(&APP_SERVICE, &service.service),
         }
     }
 
@@ -61,7 +61,13 @@ impl MetadataService {
     }
 }
 
-pub(in crate::settings) fn parse_imds(value: &str) -> Result<Service, Problem> {
+values! {
+    /// Where the instance metadata service is.
+    ImdsUrl(Service): parse_imds,
+        |service| service.endpoint.url(), { "type": "string", "minLength": 1 };
+}
+
+fn parse_imds(value: &str) -> Result<Service, Problem> {
     let (endpoint, path) = split_url(value, Scheme::Http)?;
     if path.is_some() {
         return Err(Problem::new(

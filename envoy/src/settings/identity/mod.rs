@@ -3,32 +3,33 @@
 
 mod application;
 mod certificate;
-mod environment;
-mod file;
+mod from_environment;
+mod from_file;
 mod metadata_service;
 mod selector;
 mod service;
 #[cfg(test)]
 mod tests;
 
-pub use application::Application;
 pub(super) use application::{AUTHORITY_HOST, entra_at};
+pub use application::{Application, EntraUrl};
 pub use certificate::{Certificate, Sidecar};
 pub use entra_token_core::config::Selector;
-pub(super) use file::Context;
-pub use metadata_service::MetadataService;
-pub(super) use metadata_service::parse_imds;
-pub(super) use service::parse_tsiam;
-pub use service::{PathService, Service, TokenService};
+pub(super) use from_file::Context;
+pub use metadata_service::{ImdsUrl, MetadataService};
+pub use service::{
+    APP_SERVICE, ENTRA, IMDS, PathService, Service, ServiceKind, TSIAM, TokenService, TsiamUrl,
+};
 
 use std::path::Path;
 
+use deserr::{IntoValue, ValuePointerRef};
 use entra_auth_settings_input::Scheme;
 use entra_token_core::Secret;
-use entra_token_core::config::IdentityName;
+use entra_token_core::config::{ConfigErrors, Fields, IdentityName, IdentityType};
 use serde::Serialize;
 
-use super::values::{CloudName, ImdsUrl, SecretFile, TokenFile, TsiamUrl};
+use super::values::{CloudName, SecretFile, TokenFile};
 
 /// Who asks for tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -153,6 +154,125 @@ pub enum Identity {
     },
 }
 
+/// The fields that go with one type or another, in the order in which a message lists them.
+const OF_A_TYPE: &[&str] = &[
+    "tenantId",
+    "clientId",
+    "objectId",
+    "resourceId",
+    "imds",
+    "managedIdentity",
+    "secretFile",
+    "certificate",
+    "tokenSidecarSocket",
+    "tokenFile",
+    "tsiam",
+    "cloud",
+    "authority",
+];
+
+impl NamedIdentity {
+    /// Reads an identity.
+    ///
+    /// # Errors
+    /// All mistakes in the file; none where the mistakes are in the environment, which the reader
+    /// has noted.
+    pub(in crate::settings) fn read(
+        value: serde_json::Value,
+        context: &mut Context<'_, '_>,
+    ) -> Result<Self, ConfigErrors> {
+        let list = ValuePointerRef::Origin;
+        let list = list.push_key("identities");
+        let mut fields = Fields::of(value.into_value(), list.push_index(context.index))?;
+        let name = fields.needed("name");
+        let kind: Option<IdentityType> = fields.needed("type");
+        let identity = kind.and_then(|kind| Identity::read(kind, &mut fields, context));
+        let named = name.zip(identity);
+        let named = named.map(|(name, identity)| Self { name, identity });
+        fields.finish(named, kind.map(IdentityType::name), OF_A_TYPE)
+    }
+}
+
+impl Identity {
+    fn read<V: IntoValue>(
+        kind: IdentityType,
+        fields: &mut Fields<'_, V>,
+        context: &mut Context<'_, '_>,
+    ) -> Option<Self> {
+        fields.are_of(format!("a {} identity", kind.name()));
+        Some(match kind {
+            IdentityType::SystemAssigned => {
+                let cloud = fields.optional("cloud");
+                Self::SystemAssigned {
+                    service: fields.or("imds", || context.reader.metadata_service())?,
+                    cloud,
+                }
+            }
+            IdentityType::UserAssigned => {
+                let (cloud, selector) = (fields.optional("cloud"), Selector::read(fields));
+                let service = fields.or("imds", || context.reader.metadata_service());
+                Self::UserAssigned {
+                    service: service?,
+                    selector: selector?,
+                    cloud,
+                }
+            }
+            IdentityType::ClientSecret => {
+                let secret_file = fields.needed("secretFile");
+                Self::ClientSecret {
+                    application: Application::read(fields, context)?,
+                    secret_file: secret_file?,
+                }
+            }
+            IdentityType::ClientCertificate => {
+                let sidecar = Sidecar::read(fields);
+                Self::ClientCertificate {
+                    application: Application::read(fields, context)?,
+                    sidecar: sidecar?,
+                }
+            }
+            IdentityType::WorkloadIdentity => {
+                let reader = &mut context.reader;
+                let token_file = fields.or("tokenFile", || reader.federated_token(None));
+                Self::WorkloadIdentity {
+                    application: Application::read_or_of_webhook(fields, context)?,
+                    token_file: token_file?,
+                }
+            }
+            IdentityType::ServiceAccountToken => {
+                let token_file = fields.or("tokenFile", || context.service_account_token());
+                Self::ServiceAccountToken {
+                    application: Application::read(fields, context)?,
+                    token_file: token_file?,
+                }
+            }
+            IdentityType::ManagedIdentityFederated => {
+                let managed_identity = fields.optional("managedIdentity");
+                let imds = fields.or("imds", || context.reader.imds_for_federation());
+                Self::ManagedIdentityFederated {
+                    application: Application::read(fields, context)?,
+                    imds: imds?,
+                    managed_identity,
+                }
+            }
+            IdentityType::Tsiam => {
+                let cloud = fields.optional("cloud");
+                Self::Tsiam {
+                    tsiam: fields.needed("tsiam")?,
+                    cloud,
+                }
+            }
+            IdentityType::TsiamFederated => {
+                let tsiam = fields.needed("tsiam");
+                Self::TsiamFederated {
+                    application: Application::read(fields, context)?,
+                    tsiam: tsiam?,
+                }
+            }
+        })
+    }
+}
+
 /// A file with a credential, which is served to the filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CredentialFile<'a> {
@@ -184,11 +304,14 @@ impl Identity {
             ],
             Self::ManagedIdentityFederated {
                 application, imds, ..
-            } => vec![application.token_service(), TokenService::Imds(&imds.0)],
-            Self::Tsiam { tsiam, .. } => vec![TokenService::Tsiam(&tsiam.0.service)],
+            } => vec![
+                application.token_service(),
+                TokenService::At(&IMDS, &imds.0),
+            ],
+            Self::Tsiam { tsiam, .. } => vec![TokenService::At(&TSIAM, &tsiam.0.service)],
             Self::TsiamFederated { application, tsiam } => vec![
                 application.token_service(),
-                TokenService::Tsiam(&tsiam.0.service),
+                TokenService::At(&TSIAM, &tsiam.0.service),
             ],
         }
     }

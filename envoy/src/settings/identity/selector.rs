@@ -3,7 +3,9 @@
 use entra_auth_settings_input::Problem;
 use entra_token_core::config::{Selector, Uuid};
 
-use super::environment::{CLIENT_ID, MANAGED_CLIENT_ID, OBJECT_ID, RESOURCE_ID, SDK_CLIENT_ID};
+use super::from_environment::{
+    CLIENT_ID, MANAGED_CLIENT_ID, OBJECT_ID, RESOURCE_ID, SDK_CLIENT_ID,
+};
 use crate::settings::Reader;
 
 /// Reads a client or object id.

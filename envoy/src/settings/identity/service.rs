@@ -5,9 +5,9 @@ use std::path::Path;
 use entra_auth_settings_input::{Authority, Endpoint, Problem, Scheme, quoted};
 use entra_token_core::config::{self, UrlPath};
 
-use super::environment::TSIAM_ENDPOINT;
+use super::from_environment::TSIAM_ENDPOINT;
 use super::{AUTHORITY_HOST, Application, Certificate, Sidecar, metadata_service};
-use crate::settings::values::TsiamUrl;
+use crate::settings::values::values;
 use crate::settings::{Reader, addressed_to};
 
 /// Something to ask, and what the request is addressed to.
@@ -28,17 +28,56 @@ pub struct PathService {
     pub path: UrlPath,
 }
 
+/// A kind of service that is called over the network: its cluster, and the settings that say where it is.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ServiceKind {
+    /// The name of the first cluster of its kind.
+    pub cluster: &'static str,
+    /// Whether it is outside of this machine: then it is reached by TLS, and through the forward proxy.
+    pub is_remote: bool,
+    /// The variable with its address.
+    pub(in crate::settings) variable: &'static str,
+    /// The field with its address in the file; none if a platform sets it in the environment alone.
+    pub(in crate::settings) field: Option<&'static str>,
+}
+
+/// The instance metadata service.
+pub static IMDS: ServiceKind = ServiceKind {
+    cluster: "imds",
+    is_remote: false,
+    variable: metadata_service::IMDS,
+    field: Some("imds"),
+};
+
+/// The metadata service of App Service, Functions and Container Apps.
+pub static APP_SERVICE: ServiceKind = ServiceKind {
+    cluster: "app-service",
+    is_remote: false,
+    variable: metadata_service::ENDPOINT,
+    field: None,
+};
+
+/// Entra.
+pub static ENTRA: ServiceKind = ServiceKind {
+    cluster: "entra",
+    is_remote: true,
+    variable: AUTHORITY_HOST,
+    field: Some("authority"),
+};
+
+/// tsiam.
+pub static TSIAM: ServiceKind = ServiceKind {
+    cluster: "tsiam",
+    is_remote: true,
+    variable: TSIAM_ENDPOINT,
+    field: Some("tsiam"),
+};
+
 /// A service that is called for tokens or assertions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenService<'a> {
-    /// The instance metadata service.
-    Imds(&'a Service),
-    /// The one of App Service, Functions and Container Apps.
-    AppService(&'a Service),
-    /// Entra.
-    Entra(&'a Service),
-    /// tsiam.
-    Tsiam(&'a Service),
+    /// One that is called over the network.
+    At(&'static ServiceKind, &'a Service),
     /// The token-sidecar that the launcher starts for this application.
     OwnSidecar(&'a Application, &'a Certificate),
     /// A token-sidecar that the user runs, by its socket.
@@ -53,27 +92,22 @@ impl<'a> TokenService<'a> {
         }
     }
 
+    /// The name of the first cluster of its kind.
+    #[must_use]
+    pub fn cluster(self) -> &'static str {
+        match self {
+            Self::At(kind, _) => kind.cluster,
+            Self::OwnSidecar(..) | Self::Sidecar(_) => "token-sidecar",
+        }
+    }
+
     /// The endpoint of a service outside of this machine.
     #[must_use]
     pub fn remote(self) -> Option<&'a Endpoint> {
         match self {
-            Self::Entra(service) | Self::Tsiam(service) => Some(&service.endpoint),
-            Self::Imds(_) | Self::AppService(_) | Self::OwnSidecar(..) | Self::Sidecar(_) => None,
+            Self::At(kind, service) if kind.is_remote => Some(&service.endpoint),
+            Self::At(..) | Self::OwnSidecar(..) | Self::Sidecar(_) => None,
         }
-    }
-
-    /// Where it is, with the variable and the field of the file that say so; none for a socket.
-    pub(in crate::settings) fn endpoint(
-        self,
-    ) -> Option<(&'static str, &'static str, &'a Endpoint)> {
-        let (variable, field, service) = match self {
-            Self::Imds(service) => (metadata_service::IMDS, "imds", service),
-            Self::AppService(service) => (metadata_service::ENDPOINT, "imds", service),
-            Self::Entra(service) => (AUTHORITY_HOST, "authority", service),
-            Self::Tsiam(service) => (TSIAM_ENDPOINT, "tsiam", service),
-            Self::OwnSidecar(..) | Self::Sidecar(_) => return None,
-        };
-        Some((variable, field, &service.endpoint))
     }
 }
 
@@ -98,7 +132,7 @@ pub(super) fn split_url(
         Some(at) => value.split_at(host + at),
         None => (value, ""),
     };
-    let Authority { scheme, host, port } = Authority::parse(base)?;
+    let endpoint = Authority::parse(base)?.endpoint(default);
     let path = match path {
         "" | "/" => None,
         path if path.contains(['?', '#']) => {
@@ -112,30 +146,20 @@ pub(super) fn split_url(
                 .map_err(|why: String| Problem::of_value(path, &why))?,
         ),
     };
-    let scheme = scheme.unwrap_or(default);
-    let endpoint = Endpoint {
-        scheme,
-        host,
-        port: port.unwrap_or(scheme.default_port()),
-    };
     Ok((endpoint, path))
 }
 
-/// A token or a credential is sent in clear to this machine only.
-pub(super) fn encrypted(endpoint: Endpoint, value: &str) -> Result<Endpoint, Problem> {
-    if endpoint.scheme == Scheme::Http && !endpoint.host.is_loopback() {
-        return Err(Problem::new(
-            format!("is {}, which is not encrypted", quoted(value)),
-            "Use https://; http:// is for loopback hosts only.",
-        ));
-    }
-    Ok(endpoint)
+values! {
+    /// Where tsiam is.
+    TsiamUrl(PathService): parse_tsiam,
+        |tsiam| format!("{}{}", tsiam.service.endpoint.url(), tsiam.path),
+        { "type": "string", "minLength": 1 };
 }
 
 /// <https://github.com/ItalyPaleAle/tsiam>: `POST /token`.
 const TSIAM_PATH: &str = "/token";
 
-pub(in crate::settings) fn parse_tsiam(value: &str) -> Result<PathService, Problem> {
+fn parse_tsiam(value: &str) -> Result<PathService, Problem> {
     let (endpoint, path) = split_url(value, Scheme::Https)?;
     let path = match path {
         Some(path) => path,
@@ -143,7 +167,7 @@ pub(in crate::settings) fn parse_tsiam(value: &str) -> Result<PathService, Probl
             .parse()
             .map_err(|why: String| Problem::of_value(TSIAM_PATH, &why))?,
     };
-    let service = Service::at(encrypted(endpoint, value)?)?;
+    let service = Service::at(endpoint.encrypted(value)?)?;
     Ok(PathService { service, path })
 }
 

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use entra_auth_settings_input::choices::unknown;
 use entra_auth_settings_input::{Endpoint, Problem, Scheme};
 pub use entra_token_core::telemetry_exports::Protocol;
 
@@ -13,8 +14,8 @@ use super::signal::{
     CERTIFICATE, ENDPOINT, ExporterOption, GRPC_ENDPOINT, HEADERS, INSECURE, PROTOCOL, Signal,
     TIMEOUT, own, selection,
 };
+use crate::settings::Reader;
 use crate::settings::trust_store::TrustStore;
-use crate::settings::{Reader, choices};
 
 /// The specification's.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -53,7 +54,7 @@ fn parse_protocol(value: &str) -> Result<Protocol, Problem> {
                 "Envoy cannot send",
                 format!("Use {}.", names.join(" or ")),
             ),
-            false => choices::unknown(value, &names),
+            false => unknown(value, &names),
         })
 }
 
@@ -240,7 +241,7 @@ impl Reader<'_> {
                     signal.as_str()
                 )),
                 _ => {
-                    self.note::<()>(variable, Err(choices::unknown(name, &SERVED)));
+                    self.note::<()>(variable, Err(unknown(name, &SERVED)));
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use entra_auth_settings_input::choices::{on_or_off, unknown};
 use entra_auth_settings_input::{Problem, quoted};
 
 use super::exporter::Exporter;
@@ -104,17 +105,14 @@ impl Reader<'_> {
             match value.to_ascii_lowercase().as_str() {
                 "cumulative" => Ok(Temporality::Cumulative),
                 "delta" | "lowmemory" => Ok(Temporality::Delta),
-                _ => Err(choices::unknown(
-                    value,
-                    &["cumulative", "delta", "lowmemory"],
-                )),
+                _ => Err(unknown(value, &["cumulative", "delta", "lowmemory"])),
             }
         });
         temporality.unwrap_or(Temporality::Cumulative)
     }
 
     pub(super) fn old_metric_names(&mut self) -> bool {
-        self.or(OLD_NAMES, true, choices::on_or_off).unwrap_or(true)
+        self.or(OLD_NAMES, true, on_or_off).unwrap_or(true)
     }
 }
 

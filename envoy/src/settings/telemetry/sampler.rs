@@ -1,9 +1,10 @@
 //! `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG`: which requests are traced
 //! (<https://opentelemetry.io/docs/specs/otel/trace/sdk/#sampling>).
 
+use entra_auth_settings_input::choices::unknown;
 use entra_auth_settings_input::{Problem, quoted};
 
-use crate::settings::{Reader, choices};
+use crate::settings::Reader;
 
 const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
 const ARGUMENT: &str = "OTEL_TRACES_SAMPLER_ARG";
@@ -75,7 +76,7 @@ impl Reader<'_> {
             "parentbased_always_off" | "parentbased_traceidratio" => {
                 Some(Sampler::ParentBasedAlwaysOff)
             }
-            _ => self.note(SAMPLER, Err(choices::unknown(value, &SERVED))),
+            _ => self.note(SAMPLER, Err(unknown(value, &SERVED))),
         }
     }
 

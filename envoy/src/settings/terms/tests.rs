@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use entra_token_core::config::Uuid;
+use entra_token_core::config::{ConfigErrors, Uuid};
 use serde_json::json;
 
 use super::*;
-use crate::settings::identity::{Application, MetadataService, Sidecar, entra_at, parse_imds};
-use crate::settings::values::{ImdsUrl, SecretFile, Socket, TokenFile};
+use crate::settings::identity::{Application, MetadataService, Sidecar, entra_at};
+use crate::settings::values::{SecretFile, Socket, TokenFile};
 use crate::settings::variables::SERVED;
 
 const ID: &str = "00000000-0000-0000-0000-000000000001";
@@ -27,8 +27,9 @@ fn application() -> Application {
 }
 
 fn machine(selector: Option<Selector>) -> Identity {
-    let imds = parse_imds("http://169.254.169.254").unwrap();
-    let (service, cloud) = (MetadataService::Imds(ImdsUrl(imds)), None);
+    let service: Result<MetadataService, ConfigErrors> =
+        deserr::deserialize(json!("http://169.254.169.254"));
+    let (service, cloud) = (service.unwrap(), None);
     match selector {
         None => Identity::SystemAssigned { service, cloud },
         Some(selector) => Identity::UserAssigned {

@@ -24,6 +24,15 @@ fn azure(application: &Application) -> Azure {
     })
 }
 
+/// Stops the requests also when a test fails, which would otherwise wait for their end.
+struct Stopping<'a>(&'a AtomicBool);
+
+impl Drop for Stopping<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Sends requests one after the other until `during` has ended; counts them, and none may fail.
 fn under_load<T>(proxy: &Proxy, during: impl FnOnce(&AtomicU64) -> T) -> T {
     let (stop, answered) = (AtomicBool::new(false), AtomicU64::new(0));
@@ -36,8 +45,9 @@ fn under_load<T>(proxy: &Proxy, during: impl FnOnce(&AtomicU64) -> T) -> T {
                 thread::sleep(Duration::from_millis(10));
             }
         });
+        let stopping = Stopping(&stop);
         let result = during(&answered);
-        stop.store(true, Ordering::Relaxed);
+        drop(stopping);
         sender.join().expect("no request failed");
         result
     })
@@ -204,9 +214,7 @@ fn shows_certificate(proxy: &Proxy, end: Duration, soon: bool) {
     const GAUGE: &str = "entra_auth_certificate_expiry_timestamp_seconds";
     let end = end.as_secs();
     eventually(Duration::from_secs(10), "the certificate's end", || {
-        let shown = proxy
-            .metrics()?
-            .sum_with(GAUGE, &[("identity", "default")]);
+        let shown = proxy.metrics()?.sum_with(GAUGE, &[("identity", "default")]);
         match shown {
             Some(shown) if shown as u64 == end => Ok(()),
             other => Err(format!("{other:?}, and not {end}")),

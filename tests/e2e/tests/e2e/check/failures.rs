@@ -246,7 +246,7 @@ fn is_not_reached(checked: &Checked, code: &str, because: &str, settings: &[&str
     assert!(
         checked
             .stdout
-            .starts_with("identity `default`: no token: not reached\n")
+            .starts_with("identity `default`: no token: the endpoint cannot be reached\n")
     );
     let error = checked.row("error");
     assert!(error.ends_with(&format!("({code})")), "{error}");
@@ -299,7 +299,7 @@ fn a_certificate_that_is_not_trusted_is_told_and_the_trust_store_is_named() {
     let entra = format!("https://{}", azure.addresses().entra_tls);
     let settings = settings.set("AZURE_AUTHORITY_HOST", entra);
     let checked = check(&azure, &settings.set("SSL_CERT_FILE", store));
-    let because = "its certificate is not one that is trusted here for that name (";
+    let because = "its certificate is not trusted for this name (";
     let settings = ["SSL_CERT_FILE", "AZURE_AUTHORITY_HOST", "AZURE_CLOUD"];
     is_not_reached(&checked, "endpoint_tls_failed", because, &settings);
 }
@@ -311,7 +311,7 @@ fn a_name_that_dns_does_not_know_is_told() {
         &azure,
         &settings.set("AZURE_AUTHORITY_HOST", "https://login.invalid"),
     );
-    let because = "DNS knows no address for its name (";
+    let because = "its name has no address in DNS (";
     is_not_reached(
         &checked,
         "endpoint_name_unknown",
@@ -327,7 +327,7 @@ fn an_endpoint_that_hangs_is_not_waited_for_beyond_the_filters_own_time_out() {
         .inject(Fault::new(Service::Imds, FaultKind::Hang))
         .expect("a fault");
     let checked = check(&azure, &azure.proxy().set("TOKEN_REQUEST_TIMEOUT", "4"));
-    let because = "there is a connection, and no answer comes on it (";
+    let because = "the connection was established, but no response came (";
     // The advice of token-core is all there is to say but for the place's setting.
     is_not_reached(
         &checked,

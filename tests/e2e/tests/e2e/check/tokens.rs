@@ -155,7 +155,7 @@ fn roles_that_stand_in_the_token_are_shown_and_an_audience_of_another_name_is_to
     assert_eq!(checked.code, TOKEN);
     assert_eq!(
         checked.row("aud"),
-        "another\\u{1b}[2J (another than was asked for: see that the target takes it)"
+        "another\\u{1b}[2J (not the requested audience; check that the target accepts it)"
     );
     assert_eq!(checked.row("azp"), "x");
     for part in jwt.split('.') {
@@ -172,7 +172,7 @@ fn of_a_token_that_is_no_jwt_only_its_length_and_end_are_told() {
     assert_eq!(checked.code, TOKEN);
     assert_eq!(
         checked.row("token"),
-        format!("no JWT, {} bytes", opaque.len())
+        format!("opaque, {} bytes", opaque.len())
     );
     assert!(checked.row("ends").starts_with("in 59m "));
     assert!(!checked.stdout.contains(opaque) && !checked.stdout.contains("aud"));
