@@ -267,7 +267,7 @@ fn no_message_and_no_debug_output_shows_the_value_of_a_header() {
 fn a_wrong_protocol_is_the_only_mistake_that_is_told() {
     for (value, fix) in [
         ("http/json", "Use grpc or http/protobuf."),
-        ("gprc", "Use one of grpc, http/protobuf."),
+        ("gprc", "Use grpc or http/protobuf."),
     ] {
         let all = errors(sent(&[
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317"),
