@@ -12,8 +12,8 @@ use e2e::faults::{
 use e2e::screen::summary;
 use e2e::{Look, Protocol, Release};
 
-/// How long faults are mixed.
-const MIX: Duration = Duration::from_secs(75);
+/// How long faults are mixed. `make soak` mixes them for longer.
+const MIX: Duration = Duration::from_secs(45);
 
 /// Each of these faults in turn, and samples flow again after it.
 fn in_turn(options: RunOptions, wanted: fn(&FaultInjection) -> bool) -> Result<(), String> {
