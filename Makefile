@@ -8,8 +8,8 @@ CARGO_TARGET_DIR ?= target
 CARGO := cargo --quiet
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
-# Most tests wait for Envoy longer than they compute, so more of them run than there are processors.
-export RUST_TEST_THREADS ?= $(shell expr $$(nproc) \* 3 / 2)
+# Most tests wait for Envoy longer than they compute, so twice as many run as there are processors.
+export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
 
 # The tests in a browser need Chromium and npm, which not everybody has.
 IF_BROWSER = $(if $(and $(shell command -v chromium),$(shell command -v npm)),browser)
