@@ -240,6 +240,9 @@ mod tests {
                 "{text}"
             );
         }
+        // As an endpoint has sent it.
+        let afternoon = ((16 * 60 + 25) * 60 + 6) * 1000;
+        assert_eq!(wall("1/1/1970 16:25:06 PM"), Some(afternoon));
     }
 
     #[test]
