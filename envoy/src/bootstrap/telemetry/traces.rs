@@ -52,6 +52,11 @@ pub(in crate::bootstrap) fn fields(settings: &Settings) -> Value {
             "custom_tags": [
                 // Envoy's own value has the query.
                 { "tag": "http.url", "value": HTTP_URL },
+                // The same for a request whose content type is that of gRPC.
+                { "tag": "grpc.path", "value": "%PATH(NQ):256%" },
+                { "tag": "grpc.authority", "value": "-" },
+                { "tag": "grpc.content_type", "value": "-" },
+                { "tag": "grpc.timeout", "value": "-" },
                 // Envoy's own values are a client's headers. No value can be removed, but a header that is
                 // cut to one character says nothing, and there is no attribute without the header.
                 { "tag": "user_agent", "value": "-" },

@@ -32,6 +32,15 @@ fn send(proxy: &Proxy, method: &str, path: &str, is_sampled: bool) -> http::Resp
     let request = http::Request::builder()
         .method(method)
         .uri(proxy.url(&format!("{path}?code={QUERY}")))
+        // Envoy gives the span of such a request attributes of its own.
+        .header(
+            "content-type",
+            if method == "POST" {
+                "application/grpc"
+            } else {
+                "text/plain"
+            },
+        )
         .header("x-header", HEADER)
         .header("authorization", format!("Bearer {TOKEN}"))
         .header("user-agent", AGENT)
