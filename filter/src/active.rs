@@ -155,8 +155,10 @@ impl Active {
             target.counts.publish(now);
         }
         self.with_slots(|slots| {
-            for ((spec, _), gauge) in slots.iter().zip(&self.certificates) {
-                gauge.show(&spec.identity, last_certificate(slots, &spec.identity));
+            for ((spec, state), gauge) in slots.iter().zip(&self.certificates) {
+                if state.certificate.is_some() {
+                    gauge.show(&spec.identity, last_certificate(slots, &spec.identity));
+                }
             }
         });
         match &self.mode {

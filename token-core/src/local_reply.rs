@@ -38,14 +38,42 @@ pub fn classify(status: u16, body: &[u8]) -> NoAnswer {
     let (kind, reason) = resets
         .split_once(", transport failure reason: ")
         .unwrap_or((resets, ""));
+    of_reset(kind, reason)
+}
+
+/// The same according to the details of Envoy's response, in which each space is an underscore
+/// (<https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/http/http_conn_man/response_code_details>).
+#[must_use]
+pub fn of_details(details: &str) -> NoAnswer {
+    match details {
+        "cluster_not_found" => return NoAnswer::NoCluster,
+        "no_healthy_upstream" => return NoAnswer::NoAddress,
+        "response_timeout" | "upstream_response_timeout" => return NoAnswer::TimedOut,
+        _ => {}
+    }
+    let Some((_, reset)) = details.split_once("upstream_reset_before_response_started{") else {
+        return NoAnswer::Broken;
+    };
+    let reset = reset.trim_end_matches('}');
+    let (kind, reason) = reset.split_once('|').unwrap_or((reset, ""));
+    let kind = kind.replace('_', " ");
+    // The names of TLS errors have underscores of their own.
+    match tls_reason(reason) {
+        Some(_) => of_reset(&kind, reason),
+        None => of_reset(&kind, &reason.replace('_', " ")),
+    }
+}
+
+/// Why there is no response after a reset of this kind.
+fn of_reset(kind: &str, reason: &str) -> NoAnswer {
     // Envoy may hide the reason; "remote connection failure" still tells that there was no connection.
     if let Some(reason) = tls_reason(reason) {
-        return NoAnswer::Tls(printable(reason));
+        return NoAnswer::Tls(printable(reason, MAX_REASON));
     }
     match kind {
         _ if reason.contains("Connection refused") => NoAnswer::Refused,
         "remote connection failure" | "local connection failure" => {
-            NoAnswer::NoConnection(printable(system_error(reason)))
+            NoAnswer::NoConnection(printable(system_error(reason), MAX_REASON))
         }
         "connection timeout" => NoAnswer::NoConnection("nothing answers there".into()),
         "overflow" => NoAnswer::NoConnection("the cluster's circuit breaker is open".into()),
@@ -72,9 +100,10 @@ fn system_error(reason: &str) -> &str {
         .map_or(reason, |(it, _)| it)
 }
 
-fn printable(reason: &str) -> String {
+/// A text of somebody else's without control characters, and cut after so many characters.
+pub(crate) fn printable(text: &str, most: usize) -> String {
     let printable = |c: char| if c.is_control() { ' ' } else { c };
-    reason.chars().map(printable).take(MAX_REASON).collect()
+    text.chars().map(printable).take(most).collect()
 }
 
 #[cfg(test)]
@@ -128,6 +157,46 @@ mod tests {
             NoAnswer::NoConnection("nothing answers there".into())
         );
         assert_eq!(reset("connection termination"), NoAnswer::Broken);
+    }
+
+    #[test]
+    fn details_tell_the_same() {
+        let reset = |reset: &str| {
+            of_details(&format!(
+                "upstream_reset_before_response_started{{{reset}}}"
+            ))
+        };
+        assert_eq!(
+            reset("remote_connection_failure|delayed_connect_error:_Connection_refused"),
+            NoAnswer::Refused
+        );
+        assert_eq!(
+            reset(
+                "remote_connection_failure|immediate_connect_error:_Network_is_unreachable|remote_address:[::1]:80"
+            ),
+            NoAnswer::NoConnection("Network is unreachable".into())
+        );
+        assert_eq!(
+            reset(
+                "remote_connection_failure|TLS_error:|268435703:SSL_routines:OPENSSL_internal:WRONG_VERSION_NUMBER:TLS_error_end"
+            ),
+            NoAnswer::Tls("WRONG_VERSION_NUMBER".into())
+        );
+        assert_eq!(
+            reset("overflow"),
+            NoAnswer::NoConnection("the cluster's circuit breaker is open".into())
+        );
+        assert_eq!(reset("connection_termination"), NoAnswer::Broken);
+        assert_eq!(of_details("upstream_response_timeout"), NoAnswer::TimedOut);
+        assert_eq!(of_details("no_healthy_upstream"), NoAnswer::NoAddress);
+        assert_eq!(of_details("cluster_not_found"), NoAnswer::NoCluster);
+        for details in [
+            "",
+            "via_upstream",
+            "upstream_reset_before_response_started{",
+        ] {
+            assert_eq!(of_details(details), NoAnswer::Broken, "{details}");
+        }
     }
 
     #[test]

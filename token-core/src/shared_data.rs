@@ -1,6 +1,11 @@
 //! The interface of Envoy's shared data, a map with compare-and-swap for single keys, and records in it to which
 //! all VMs add.
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::sealed;
+
 /// The version of a value in shared data, as the host returned it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cas(pub u32);
@@ -16,12 +21,21 @@ pub trait SharedData {
 }
 
 /// A record to which all VMs of the process add.
-pub trait SharedRecord: Default {
-    /// Reads the bytes from shared data; `None` when they are of another version or damaged.
-    fn decode(bytes: &[u8]) -> Option<Self>;
+pub trait SharedRecord: Default + Serialize + DeserializeOwned {
+    /// The version of its form. A record of another version is read as absent.
+    const VERSION: u8;
 
     /// The bytes for shared data.
-    fn encode(&self) -> Vec<u8>;
+    #[must_use]
+    fn encode(&self) -> Vec<u8> {
+        sealed::encode(Self::VERSION, self)
+    }
+
+    /// Reads the bytes from shared data; `None` when they are of another version or damaged.
+    #[must_use]
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        sealed::decode(Self::VERSION, bytes)
+    }
 }
 
 /// How often a record is written again when another VM writes it at the same moment.

@@ -9,7 +9,6 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::Wall;
-use crate::sealed;
 use crate::shared_data::SharedRecord;
 
 /// What [`TargetResponses::recent`] covers, the current minute included.
@@ -18,8 +17,6 @@ pub const RECENT_MINUTES: u64 = 5;
 /// How long after the last refusal a target still counts as refusing, if it accepts other requests. An identity
 /// may have its role for one request and lack it for another, and a client may send either only now and then.
 pub const REFUSAL_MEMORY: Duration = Duration::from_secs(300);
-
-const VERSION: u8 = 1;
 
 /// Responses by the class of their status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -209,13 +206,7 @@ impl TargetResponses {
 }
 
 impl SharedRecord for TargetResponses {
-    fn encode(&self) -> Vec<u8> {
-        sealed::encode(VERSION, self)
-    }
-
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        sealed::decode(VERSION, bytes)
-    }
+    const VERSION: u8 = 1;
 }
 
 #[cfg(test)]

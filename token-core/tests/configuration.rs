@@ -42,6 +42,20 @@ fn target(fields: &str) -> String {
 }
 
 #[test]
+fn an_instance_that_counts_exports_needs_neither_identities_nor_targets() {
+    let exports = r#"[{"signal":"traces","collector":"otel:4317"}]"#;
+    let json =
+        |mode| format!(r#"{{"mode":"{mode}","identities":[],"targets":[],"exports":{exports}}}"#);
+    let plugin = plugin(&json("exports"));
+    assert_eq!(plugin.mode, Mode::Exports);
+    assert_eq!(plugin.exports[0].collector.as_str(), "otel:4317");
+    for mode in ["authorize", "status", "service"] {
+        let errors = config::read(json(mode).as_bytes()).expect_err("no identities");
+        assert_eq!(errors.0.len(), 2, "{mode}: {errors:?}");
+    }
+}
+
+#[test]
 fn the_smallest_configuration_has_the_documented_defaults() {
     let plugin = plugin(MINIMAL);
     assert_eq!(plugin.mode, Mode::Authorize);

@@ -6,13 +6,12 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use common::{START, answer, at, exchange, slot, token};
 use entra_token_core::Now;
-use entra_token_core::config::{Export, SlotSpec};
+use entra_token_core::config::SlotSpec;
 use entra_token_core::page;
 use entra_token_core::slot::Slot;
 use entra_token_core::state::State;
 use entra_token_core::status::{NoToken, Process, Status, TokenState, Unavailable, Verdict, json};
 use entra_token_core::target_responses::{Refused, Tally, TargetResponses};
-use entra_token_core::telemetry_exports::{self as exports, Outcome, Signal, SignalExports};
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -395,64 +394,5 @@ fn an_object_id_that_is_no_uuid_is_not_in_the_command() {
             command.contains("<object id>") && !command.contains(oid),
             "{command}"
         );
-    }
-}
-
-#[test]
-fn exports_that_fail_are_shown_with_their_consequence_and_do_not_change_the_verdict() {
-    let config = |signal, collector: &str| Export {
-        signal,
-        collector: collector.parse().unwrap(),
-    };
-    let metrics = config(Signal::Metrics, "otel:4317");
-    let traces = config(Signal::Traces, "traces.example");
-    let logs = config(Signal::Logs, "otel:4317");
-    let saw = |outcomes: &[Outcome]| {
-        let mut exports = SignalExports::default();
-        for outcome in outcomes {
-            let mut tally = exports::Tally::default();
-            tally.ended(outcome.clone());
-            let _ = exports.add(&tally, START.wall);
-        }
-        exports
-    };
-    let failed = Outcome::Failed("<refused> by the collector".into());
-    let good = with_token();
-    let status = judged(&[&good], &[&[204]], at(60.0)).with_exports(&[
-        (&metrics, saw(&[Outcome::Delivered])),
-        (&traces, saw(&[failed.clone(), failed])),
-        (&logs, saw(&[])),
-    ]);
-    assert_eq!(status.verdict, Verdict::Serving);
-    let json: serde_json::Value = serde_json::from_slice(&json(&status)).unwrap();
-    assert_eq!(
-        json["exports"],
-        serde_json::json!([
-            {
-                "signal": "metrics",
-                "collector": "otel:4317",
-                "delivered": "2026-09-21T14:13:20Z",
-            },
-            {
-                "signal": "traces",
-                "collector": "traces.example",
-                "failing": {
-                    "since": "2026-09-21T14:13:20Z",
-                    "exports": 2,
-                    "reason": "<refused> by the collector",
-                    "consequence": "Requests are not affected; the spans of this time are lost.",
-                },
-            },
-            { "signal": "logs", "collector": "otel:4317" },
-        ])
-    );
-    let page = page::render(&status);
-    for text in [
-        "<h2>Telemetry</h2>",
-        "traces: <span class=\"warn\">exports fail</span>",
-        "&lt;refused&gt; by the collector",
-        "logs: <span class=\"\">no export yet</span>",
-    ] {
-        assert!(page.contains(text), "{text}: {page}");
     }
 }

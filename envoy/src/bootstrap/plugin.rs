@@ -1,5 +1,6 @@
-//! The three uses of the filter: the singleton service that acquires tokens, an upstream filter for each
-//! target that puts the token on requests, and the filter that answers `/ready` and `/status`. They have
+//! The four uses of the filter: the singleton service that acquires tokens, an upstream filter for each
+//! target that puts the token on requests, the filter that answers `/ready` and `/status`, and the one that
+//! counts the exports of telemetry. They have
 //! the same VM id, so on each thread they share one VM and its tokens.
 //!
 //! An upstream filter knows its own target only, because two targets may have the same host.
@@ -62,7 +63,12 @@ pub(super) fn status(settings: &Settings) -> Value {
 
 /// The filter that counts the exports of telemetry.
 pub(super) fn exports(settings: &Settings) -> Value {
-    http_filter(&configuration(settings, Mode::Exports), settings)
+    let counting = PluginConfig {
+        identities: Vec::new(),
+        targets: Vec::new(),
+        ..configuration(settings, Mode::Exports)
+    };
+    http_filter(&counting, settings)
 }
 
 fn http_filter(configuration: &PluginConfig, settings: &Settings) -> Value {

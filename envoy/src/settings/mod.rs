@@ -21,6 +21,7 @@ pub mod target;
 pub mod target_host;
 pub mod telemetry;
 pub mod terms;
+mod topology;
 pub mod trust_store;
 mod unknown;
 pub mod values;
@@ -32,7 +33,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use entra_auth_settings_input::choices::on_or_off;
-use entra_auth_settings_input::{ConfigError, Endpoint, Place, Problem, Scheme, Variables};
+use entra_auth_settings_input::{ConfigError, Endpoint, Place, Problem, Variables};
 use entra_token_core::Secret;
 use entra_token_core::config::{Percent, TokenRequestTimeout};
 
@@ -45,6 +46,7 @@ use listener::{Listener, Routing};
 use target::Target;
 use telemetry::Telemetry;
 use terms::Terms;
+use topology::{PartialTopology, Topology};
 use trust_store::TrustStore;
 
 /// What is asked for, complete and checked.
@@ -200,37 +202,6 @@ fn program(
         variables.value("PATH"),
     )
     .map_err(|problem| problem.of(variable))
-}
-
-/// The identities, targets and listeners, from the environment or from the file.
-struct Topology {
-    identities: Vec<NamedIdentity>,
-    targets: Vec<Target>,
-    listeners: Vec<Listener>,
-    refresh_before_expiry: Percent,
-    terms: Terms,
-}
-
-impl Topology {
-    /// Whether a target or a token endpoint has TLS, so that a trust store is needed.
-    fn is_by_tls(&self) -> bool {
-        let mut targets = self.targets.iter();
-        targets.any(|target| target.endpoint.scheme == Scheme::Https)
-            || self
-                .identities
-                .iter()
-                .any(|named| named.identity.needs_trust_store())
-    }
-}
-
-/// What is known of the topology although the settings may have mistakes.
-#[derive(Default)]
-struct PartialTopology {
-    topology: Option<Topology>,
-    /// Whether anything is reached by TLS.
-    by_tls: bool,
-    /// The ports of the proxy, where each is open, and what says it.
-    ports: Vec<(Place, ListeningAddress, u16)>,
 }
 
 struct Reader<'a> {

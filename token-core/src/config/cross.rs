@@ -12,11 +12,15 @@ use crate::host::HostPattern;
 pub(super) fn check(config: &Value) -> Vec<ConfigError> {
     let mut errors = Vec::new();
     let mut say = |path: String, message: String| errors.push(ConfigError { path, message });
+    // An instance that counts exports has no identities and no targets.
+    if text(config, "mode") == Some("exports") {
+        return errors;
+    }
     check_lists(config, &mut say);
     let list = |field| elements(config, field).unwrap_or_default();
     // Who answers for the tokens' state and authorizes nothing may know two targets of one host:
     // in upstream placement each has a filter of its own, which knows it alone.
-    let authorizes = !matches!(text(config, "mode"), Some("status" | "service" | "exports"));
+    let authorizes = !matches!(text(config, "mode"), Some("status" | "service"));
     // Upstream a filter is bound to one cluster already.
     let is_bound = !authorizes || text(config, "placement") == Some("upstream");
     let mut patterns = HashSet::new();

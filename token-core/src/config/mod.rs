@@ -118,8 +118,8 @@ pub enum Mode {
     /// which thread that is. Two targets may have the same host.
     Service,
     /// Counts the exports of telemetry that pass, each on the path by which OTLP exports the signal, and answers
-    /// Envoy's exporter with success: there is nothing that it could do about a failure but fill the log. Two
-    /// targets may have the same host.
+    /// Envoy's exporter with success: there is nothing that it could do about a failure but fill the log. It
+    /// needs neither identities nor targets.
     Exports,
 }
 

@@ -54,9 +54,9 @@ pub fn last_certificate(
 
 fn advice(left: Duration, setting: Option<&str>) -> String {
     let mut advice = match left.as_secs() {
-        0 => "The certificate has ended, and Entra accepts it no more.".to_owned(),
+        0 => "The certificate has expired, and Entra no longer accepts it.".to_owned(),
         left => format!(
-            "The certificate ends in {}. From then on no token is issued for it.",
+            "The certificate ends in {}. After that, Entra issues no tokens for it.",
             span(left)
         ),
     };

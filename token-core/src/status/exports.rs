@@ -62,3 +62,79 @@ impl FailingStatus {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[cfg(all(target_family = "wasm", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+    use crate::page;
+    use crate::status::{Process, Status, Verdict, json};
+    use crate::telemetry_exports::{Outcome, Tally};
+    use crate::{Mono, Now, Wall};
+
+    const START: Wall = Wall(1_790_000_000_000);
+
+    #[test]
+    fn exports_that_fail_are_shown_with_their_consequence_and_do_not_change_the_verdict() {
+        let config = |signal, collector: &str| Export {
+            signal,
+            collector: collector.parse().expect("an authority"),
+        };
+        let metrics = config(Signal::Metrics, "otel:4317");
+        let traces = config(Signal::Traces, "traces.example");
+        let logs = config(Signal::Logs, "otel:4317");
+        let saw = |outcomes: &[Outcome]| {
+            let mut exports = SignalExports::default();
+            for outcome in outcomes {
+                let mut tally = Tally::default();
+                tally.ended(outcome.clone());
+                let _ = exports.add(&tally, START);
+            }
+            exports
+        };
+        let failed = Outcome::Failed("<refused> by the collector".into());
+        let now = Now {
+            mono: Mono(0),
+            wall: START,
+        };
+        let status = Status::of(&[], &[], &Process::default(), now).with_exports(&[
+            (&metrics, saw(&[Outcome::Delivered])),
+            (&traces, saw(&[failed.clone(), failed])),
+            (&logs, saw(&[])),
+        ]);
+        assert_eq!(status.verdict, Verdict::Serving);
+        let json: serde_json::Value = serde_json::from_slice(&json(&status)).expect("JSON");
+        assert_eq!(
+            json["exports"],
+            serde_json::json!([
+                {
+                    "signal": "metrics",
+                    "collector": "otel:4317",
+                    "delivered": "2026-09-21T14:13:20Z",
+                },
+                {
+                    "signal": "traces",
+                    "collector": "traces.example",
+                    "failing": {
+                        "since": "2026-09-21T14:13:20Z",
+                        "exports": 2,
+                        "reason": "<refused> by the collector",
+                        "consequence": "Requests are not affected; the spans of this time are lost.",
+                    },
+                },
+                { "signal": "logs", "collector": "otel:4317" },
+            ])
+        );
+        let page = page::render(&status);
+        for text in [
+            "<h2>Telemetry</h2>",
+            "traces: <span class=\"warn\">exports fail</span>",
+            "&lt;refused&gt; by the collector",
+            "logs: <span class=\"\">no export yet</span>",
+        ] {
+            assert!(page.contains(text), "{text}: {page}");
+        }
+    }
+}

@@ -14,7 +14,7 @@ pub enum Verdict {
     Serving,
     /// Every token is valid, but one cannot be renewed.
     OnBorrowedTime,
-    /// One identity has no token, or one target refuses its identity, while others work.
+    /// The proxy is ready, but an identity has no token or a target refuses its identity.
     Degraded,
     /// The proxy is not ready: a token that it must have is missing.
     NotServing,

@@ -107,13 +107,13 @@ fn the_end_of_a_certificate_is_told_and_thirty_days_before_it_what_to_do() {
             30 * DAY - 1,
             "in 29 days",
             Some(
-                "The certificate ends in 29 days. From then on no token is issued for it. Register",
+                "The certificate ends in 29 days. After that, Entra issues no tokens for it. Register",
             ),
         ),
         (
             0,
             "Certificate ended",
-            Some("The certificate has ended, and Entra accepts it no more. Register"),
+            Some("The certificate has expired, and Entra no longer accepts it. Register"),
         ),
     ] {
         let status = with_certificate("clientCertificate", left);

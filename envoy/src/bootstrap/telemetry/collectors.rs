@@ -14,7 +14,7 @@ use crate::settings::Settings;
 use crate::settings::telemetry::{Exporter, Protocol};
 use crate::settings::trust_store::TrustStore;
 
-/// The timeout of TCP and TLS together: below the half of an export's usual timeout, so that a second
+/// The timeout of TCP and TLS together: less than half of the default export timeout, so that a second
 /// attempt has a chance.
 const CONNECT_TIMEOUT: &str = "4s";
 
@@ -24,7 +24,8 @@ const DEAD_AFTER: Duration = Duration::from_secs(10);
 
 /// How many exports a collector may have in hand at a time: some, and two of each worker, whose tracers
 /// and loggers send at the same moment. With the exports that wait for a connection or a retry, this
-/// bounds what a collector without an answer costs: 5 to 8 MB of memory with two workers.
+/// bounds what spans and log records cost while a collector does not answer: 5 to 8 MB of memory with two
+/// workers.
 const IN_HAND: u32 = 4;
 const OF_A_WORKER: u32 = 2;
 

@@ -18,8 +18,8 @@ const KEPT_FOR_RETRY: u32 = 1 << 20;
 
 /// The failures after which OTLP sends an export again
 /// (<https://opentelemetry.io/docs/specs/otlp/#failures>): no connection, no response, and the codes that
-/// say so. A collector that says it is overloaded (429, RESOURCE_EXHAUSTED) is left alone until the next
-/// export.
+/// say so. Envoy has no condition for ABORTED, OUT_OF_RANGE and DATA_LOSS. A collector that
+/// says it is overloaded (429, RESOURCE_EXHAUSTED) is left alone until the next export.
 const RETRYABLE: &str = "connect-failure,refused-stream,reset,retriable-status-codes,\
                          cancelled,deadline-exceeded,unavailable";
 const RETRYABLE_STATUS: [u16; 3] = [502, 503, 504];

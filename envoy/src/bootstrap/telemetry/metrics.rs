@@ -100,7 +100,7 @@ fn sink(metrics: &Metrics, settings: &Settings) -> Value {
     )
 }
 
-/// The rules for statistics, by their full names. The first match counts; a rule without a metric drops.
+/// The rules for statistics, by their full names. The first match counts; a rule with [`drop`] discards the statistic.
 fn conversions(metrics: &Metrics) -> Vec<Value> {
     let mut rules = vec![matcher(INSIDE, &drop())];
     let mut add = |regex: String, name: String| rules.push(matcher(&regex, &renamed(&name)));

@@ -46,7 +46,7 @@ pub(in crate::bootstrap) fn fields(settings: &Settings) -> Value {
         "tracing": {
             "provider": tracer(traces, settings),
             "spawn_upstream_span": true,
-            // A client's words have a limit, because many spans wait for an export.
+            // A client's words have a limit, because many spans wait for an export. (`tracestate` has none.)
             "operation": "%REQUEST_HEADER(:METHOD):16% proxy",
             "upstream_operation": "%REQUEST_HEADER(:METHOD):16% target",
             "custom_tags": [

@@ -79,7 +79,10 @@ impl Reader<'_> {
                 let own = [PROTOCOL.of(signal), PROTOCOL.general];
                 let protocol = own.into_iter().find(|name| self.is_set(name));
                 if let Some(name) = protocol
-                    && self.variables.value(name) != Some(Protocol::Grpc.as_str())
+                    && self
+                        .variables
+                        .value(name)
+                        .is_some_and(|it| !it.eq_ignore_ascii_case(Protocol::Grpc.as_str()))
                 {
                     self.warn_once(format!(
                         "{name} has no effect on {GRPC_ENDPOINT}, which is reached by gRPC"

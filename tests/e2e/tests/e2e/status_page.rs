@@ -101,7 +101,7 @@ fn a_proxy_that_serves_says_until_when_how_its_target_responds_and_that_exports_
                 "this machine's own identity",
                 "no refusal",
                 "metrics: exports fail",
-                "Connection refused",
+                "the connection is refused",
                 "Requests are not affected",
                 "Envoy 1.",
                 "filter up for",
