@@ -51,6 +51,22 @@ fn any_but(word: &str) -> String {
     format!("(?i)({})", texts.join("|"))
 }
 
+/// The HTTP options of a cluster with these upstream filters, before the codec that must come last.
+pub(super) fn cluster_options(filters: Vec<Value>, version: Value, common: &Value) -> Value {
+    let mut filters = filters;
+    filters.push(typed(
+        "envoy.filters.http.upstream_codec",
+        "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec",
+        json!({}),
+    ));
+    let options = json!({
+        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        "common_http_protocol_options": common,
+        "http_filters": filters,
+    });
+    with(options, version)
+}
+
 /// A connection manager filter with this route table and these HTTP filters before the router.
 pub(super) fn connection_manager(
     stat_prefix: &str,

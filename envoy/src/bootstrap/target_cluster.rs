@@ -5,7 +5,7 @@ use entra_auth_settings_input::{Endpoint, Scheme};
 use serde_json::{Value, json};
 
 use super::upstream::{IDLE_TIMEOUT, connections};
-use super::{header_overrides, http, listener, plugin, typed, with};
+use super::{header_overrides, http, listener, plugin, with};
 use crate::settings::Settings;
 use crate::settings::target::{Target, TargetName};
 
@@ -71,19 +71,13 @@ fn protocols(target: &Target, settings: &Settings) -> Value {
     };
     let mut filters = vec![plugin::authorize(target, settings)];
     filters.extend(header_overrides::filter(target));
-    filters.push(typed(
-        "envoy.filters.http.upstream_codec",
-        "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec",
-        json!({}),
-    ));
-    let options = json!({
-        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-        "common_http_protocol_options": {
+    http::cluster_options(
+        filters,
+        version,
+        &json!({
             "idle_timeout": IDLE_TIMEOUT,
             "max_headers_count": http::MAX_HEADERS,
             "max_response_headers_kb": http::MAX_HEADERS_KIB,
-        },
-        "http_filters": filters,
-    });
-    with(options, version)
+        }),
+    )
 }

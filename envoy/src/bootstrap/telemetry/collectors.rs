@@ -114,17 +114,7 @@ fn protocol(exporter: &Exporter, headers: Option<Value>) -> Value {
     if exporter.protocol == Protocol::HttpProtobuf {
         filters.push(with_content_length());
     }
-    filters.push(typed(
-        "envoy.filters.http.upstream_codec",
-        "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec",
-        json!({}),
-    ));
-    let options = json!({
-        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-        "common_http_protocol_options": { "idle_timeout": IDLE_TIMEOUT },
-        "http_filters": filters,
-    });
-    with(options, version)
+    http::cluster_options(filters, version, &json!({ "idle_timeout": IDLE_TIMEOUT }))
 }
 
 /// Sets `Content-Length`, which is not known by the exporter's HTTP/2: some receivers do not take a chunked

@@ -8,11 +8,11 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use serde_json::json;
 
 use crate::cloud::Cloud;
-use crate::http::{Body, json};
+use crate::http::{Body, discard, json};
 
 /// The most that a body may take as sent, in bytes.
 const MAX_BODY: usize = 16 << 20;
@@ -97,6 +97,19 @@ fn check_stream(found: &str, expected: &str) -> Result<(), Refusal> {
     }
     let message = format!("Stream '{found}' not found in the data collection rule.");
     Err(Refusal::not_found("InvalidStream", message))
+}
+
+/// The headers and the body of a request whose head has passed this check.
+async fn checked(
+    request: Request<Incoming>,
+    head: Result<(), Refusal>,
+) -> Result<(HeaderMap, Bytes), Refusal> {
+    let (parts, body) = request.into_parts();
+    if let Err(refusal) = head {
+        discard(body).await;
+        return Err(refusal);
+    }
+    Ok((parts.headers, whole(body).await?))
 }
 
 async fn whole(body: Incoming) -> Result<Bytes, Refusal> {

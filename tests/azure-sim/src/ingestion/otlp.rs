@@ -26,9 +26,9 @@ use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
 
-use super::{Refusal, check_method, check_rule, check_stream, whole};
+use super::{Refusal, check_method, check_rule, check_stream, checked};
 use crate::cloud::{Cloud, lock};
-use crate::http::{Body, answer, discard, full};
+use crate::http::{Body, answer, full};
 use crate::report::{ItemCounts, OtlpReport};
 
 /// The media type of OTLP's binary form.
@@ -109,13 +109,8 @@ pub(super) async fn take(
 
 async fn read(request: Request<Incoming>, route: &Route) -> Result<Bytes, Refusal> {
     let head = check_head(&request, route);
-    let (parts, body) = request.into_parts();
-    if let Err(refusal) = head {
-        discard(body).await;
-        return Err(refusal);
-    }
-    let body = whole(body).await?;
-    match text(&parts.headers, &CONTENT_ENCODING) {
+    let (headers, body) = checked(request, head).await?;
+    match text(&headers, &CONTENT_ENCODING) {
         "" | "identity" => Ok(body),
         "gzip" => unzipped(&body),
         other => Err(Refusal::unsupported_media_type(format!(

@@ -4,9 +4,9 @@
 use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode};
 
-use super::{Refusal, check_method, check_rule, check_stream, whole};
+use super::{Refusal, check_method, check_rule, check_stream, checked};
 use crate::cloud::{Cloud, lock};
-use crate::http::{Body, add_fields, discard, empty, parameter};
+use crate::http::{Body, add_fields, empty, parameter};
 use crate::remote_write::{self, DecodedWrite, NotRemoteWrite, Protocol};
 
 /// The one stream of a data collection rule that takes remote write.
@@ -50,13 +50,8 @@ async fn read(
     route: &Route,
 ) -> Result<(Protocol, DecodedWrite), Refusal> {
     let head = check_head(&request, route);
-    let (parts, body) = request.into_parts();
-    if let Err(refusal) = head {
-        discard(body).await;
-        return Err(refusal);
-    }
-    let body = whole(body).await?;
-    let decoded = remote_write::protocol(&parts.headers)
+    let (headers, body) = checked(request, head).await?;
+    let decoded = remote_write::protocol(&headers)
         .and_then(|protocol| Ok((protocol, remote_write::decode(protocol, &body)?)));
     decoded.map_err(|problem| match problem {
         NotRemoteWrite::MediaType(_) => Refusal::unsupported_media_type(problem.to_string()),
